@@ -1,0 +1,85 @@
+"""The command line: ``diffusionrig COMMAND``. This file is the table of commands; each lives in a file of its own.
+
+A command module offers ``add_arguments(parser)`` and ``run(args) -> int | None``; ``DESCRIPTION`` and ``EXAMPLES``
+(shown by ``--help``) are strings. Commands raise RigError (status 1) or UsageError (status 2) with one sentence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from diffusionrig import __version__
+from diffusionrig.errors import RigError
+
+COMMANDS: dict[str, str] = {
+    "align": "cut FFHQ-aligned faces out of photographs",
+    "create-data": "capture a folder of aligned faces into a store for training",
+    "train": "train stage 1 (everyone) or stage 2 (one person)",
+    "edit": "give a source face the expression, pose or light of a target",
+    "capture": "turn photographs into face codes, buffers and meshes",
+    "synth": "make synthetic people with known face codes",
+    "inspect": "show what a store holds, with a contact sheet",
+    "doctor": "say what this installation can do and what is missing",
+    "demo": "run the whole chain on the shipped prior",
+    "verify": "read back the provenance of an edited image",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def command_parser(command: str, prog: str | None = None) -> argparse.ArgumentParser:
+    """The parser of one command, with its description and examples."""
+    module = importlib.import_module(f"diffusionrig.cli.{command.replace('-', '_')}")
+    parser = _Parser(prog=prog or f"diffusionrig {command}", description=module.DESCRIPTION,
+                     epilog=f"examples:\n{module.EXAMPLES}", formatter_class=argparse.RawDescriptionHelpFormatter)
+    module.add_arguments(parser)
+    return parser
+
+
+def run_command(command: str, argv: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """Run one command and return its exit status; errors of the two known kinds become one sentence."""
+    name = prog or f"diffusionrig {command}"
+    try:
+        module = importlib.import_module(f"diffusionrig.cli.{command.replace('-', '_')}")
+        args = command_parser(command, prog).parse_args(argv)
+        return int(module.run(args) or 0)
+    except RigError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) went away: no error of ours; silence the flush at exit as well.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    rows = "\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items())
+    return (f"diffusionrig {__version__}: personalised diffusion editing of faces\n\nusage: diffusionrig COMMAND [FLAGS]\n\n"
+            f"commands:\n{rows}\n\n'diffusionrig COMMAND --help' explains a command and shows examples.")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of the ``diffusionrig`` command."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in {"-h", "--help", "help"}:
+        print(_overview())
+        return 0
+    if words[0] in {"-V", "--version"}:
+        print(f"diffusionrig {__version__}")
+        return 0
+    if words[0] not in COMMANDS:
+        print(f"diffusionrig: there is no command {words[0]!r}; choose one of {', '.join(COMMANDS)}.", file=sys.stderr)
+        return 2
+    return run_command(words[0], words[1:])

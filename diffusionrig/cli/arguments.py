@@ -1,0 +1,31 @@
+"""Argument types shared by the commands."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def boolean(text: str) -> bool:
+    """``yes/true/t/y/1`` or ``no/false/f/n/0``, any case, as in the published scripts."""
+    word = text.strip().lower()
+    if word in {"yes", "true", "t", "y", "1"}:
+        return True
+    if word in {"no", "false", "f", "n", "0"}:
+        return False
+    raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+
+
+def positive_int(text: str) -> int:
+    """An integer above zero."""
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above zero")
+    return value
+
+
+def add_device_argument(parser: argparse.ArgumentParser) -> None:
+    """``--device``: where tensors live; resolved by ``diffusionrig.devices.resolve_device``."""
+    parser.add_argument("--device", default="auto", help="auto (CUDA when there is one), cpu, cuda, cuda:1, mps")

@@ -1,0 +1,1 @@
+"""Stores of captured faces, loaders, and synthetic people with known codes."""

@@ -1,0 +1,1 @@
+"""Schedules, samplers, losses: mathematics over any denoiser, nothing of ours imported."""

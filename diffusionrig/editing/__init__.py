@@ -1,0 +1,1 @@
+"""The Rig: analyse once, edit many; transfer of code parts, contact sheets."""

@@ -1,0 +1,1 @@
+"""Measures of edited images: image metrics, control error."""

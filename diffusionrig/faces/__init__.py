@@ -1,0 +1,1 @@
+"""Detection, landmarks, FFHQ alignment."""

@@ -1,0 +1,1 @@
+"""Face codes, head models, skinning, rotations, cameras, landmarks. Pure functions on tensors."""

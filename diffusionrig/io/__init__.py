@@ -1,0 +1,1 @@
+"""The only room that opens files: images, stores, checkpoints, pickles of others, video, remote paths."""

@@ -1,0 +1,113 @@
+"""Writing files so that nothing is ever lost: temporary name, fsync, rename; existing results are not clobbered."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from diffusionrig.errors import RigError, UsageError
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; on success it is fsynced and renamed onto ``path``, else removed.
+
+    Raises RigError with one sentence when the folder is read-only or the disk is full.
+    """
+    final = Path(path)
+    temporary = final.with_name(f".{final.name}.{os.getpid()}-{secrets.token_hex(3)}.tmp")
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, final)
+        _sync_folder(final.parent)
+    except OSError as error:
+        raise RigError(f"Cannot write {final}: {_reason(error)}; free some space or choose another folder.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    # A rename survives a power cut only once the folder entry is on disk; not every file system allows the call.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write UTF-8 ``text`` to ``path`` atomically."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write ``value`` as indented JSON; NaN is refused, since other readers do not accept it."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read JSON, with one sentence instead of a traceback when the file is absent or damaged."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RigError(f"Cannot read {path}: {_reason(error)}.") from error
+    except ValueError as error:
+        raise RigError(f"{path} is not valid JSON ({error}); delete it or write it again.") from error
+
+
+def make_folder(path: str | Path) -> Path:
+    """Create an output folder (and its parents); RigError when that is not possible."""
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(f"{folder} is a file, but a folder is needed there; choose another output folder.") from error
+    except OSError as error:
+        raise RigError(f"Cannot create the folder {folder}: {_reason(error)}.") from error
+    if not os.access(folder, os.W_OK):
+        raise RigError(f"The folder {folder} cannot be written to; choose another output folder or change its rights.")
+    return folder
+
+
+def existing_file(path: str | Path, what: str) -> Path:
+    """``path`` when it is a readable file; else UsageError naming ``what`` it should have been."""
+    file = Path(path)
+    if not str(path):
+        raise UsageError(f"No path was given for {what}.")
+    if not file.exists():
+        raise UsageError(f"There is no {what} at {file}; check the path.")
+    if file.is_dir():
+        raise UsageError(f"{file} is a folder, but {what} is a file.")
+    return file
+
+
+def sha256_of(path: str | Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            for block in iter(lambda: file.read(1 << 20), b""):
+                digest.update(block)
+    except OSError as error:
+        raise RigError(f"Cannot read {path}: {_reason(error)}.") from error
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Rasteriser, shading, physical buffers. Pure, differentiable functions on tensors, on any device."""

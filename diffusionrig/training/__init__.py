@@ -1,0 +1,1 @@
+"""One loop for both stages: distributed start-up, EMA, resumable state."""

@@ -1,0 +1,8 @@
+"""The published script name for ``diffusionrig align``; every flag means the same."""
+
+import sys
+
+from diffusionrig.cli import run_command
+
+if __name__ == "__main__":
+    sys.exit(run_command("align", prog="scripts/align.py"))
