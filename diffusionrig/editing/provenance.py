@@ -1,0 +1,47 @@
+"""Every edited image says that it is one: PNG text written with the result and read back by ``diffusionrig verify``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from diffusionrig import __version__
+from diffusionrig.errors import RigError
+from diffusionrig.io.images import read_image, read_png_text, write_png
+
+KEY = "diffusionrig"
+STATEMENT = "AI-edited"
+
+
+def pixel_hash(image: np.ndarray) -> str:
+    """SHA-256 of an image's size and pixels, so that a later change of the picture shows."""
+    digest = hashlib.sha256(str(image.shape).encode())
+    digest.update(np.ascontiguousarray(image).tobytes())
+    return digest.hexdigest()
+
+
+def write_edited(path: Path, image: np.ndarray, *, model_hash: str, mode: str, **details: Any) -> None:
+    """Write an edited (H, W, 3) uint8 image as PNG with its provenance."""
+    record = {"statement": STATEMENT, "software": f"diffusionrig {__version__}", "model": model_hash, "mode": mode,
+              "pixels": pixel_hash(image), **details}
+    write_png(path, image, {"Software": f"diffusionrig {__version__}", "Comment": STATEMENT,
+                            KEY: json.dumps(record, sort_keys=True)})
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """The record of an edited image plus ``intact`` (are the pixels those that were written); RigError without one."""
+    text = read_png_text(path)
+    if KEY not in text:
+        raise RigError(f"{path} carries no diffusionrig provenance: it was not edited with this software, or its metadata "
+                       "was removed.")
+    try:
+        record = json.loads(text[KEY])
+    except ValueError as error:
+        raise RigError(f"The provenance record in {path} is damaged ({error}).") from error
+    if not isinstance(record, dict) or record.get("statement") != STATEMENT:
+        raise RigError(f"The provenance record in {path} is not one that diffusionrig writes.")
+    return {**record, "intact": record.get("pixels") == pixel_hash(read_image(path))}
