@@ -1,0 +1,54 @@
+"""Every choice that shapes the diffusion process, with the published flag names and defaults."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from diffusionrig.errors import UsageError
+from diffusionrig.settings import from_mapping, setting
+
+NOISE_SCHEDULES = ("linear", "cosine")
+
+
+@dataclass(frozen=True)
+class DiffusionConfig:
+    """Settings of :class:`diffusionrig.diffusion.process.GaussianDiffusion`; wrong ones raise UsageError at once."""
+
+    diffusion_steps: int = setting(1000, "steps of the full noise schedule")
+    noise_schedule: str = setting("linear", "shape of the noise schedule: linear or cosine")
+    timestep_respacing: str = setting("", "steps that are used: ddimN for an even stride, or counts per section such "
+                                          "as 10,15,20; empty for all")
+    use_kl: bool = setting(False, "train on the variational bound instead of the squared error")
+    predict_xstart: bool = setting(False, "the network predicts the clean image instead of the noise")
+    rescale_timesteps: bool = setting(False, "scale the step numbers that the network sees to 0..1000")
+    rescale_learned_sigmas: bool = setting(False, "weigh the variance term of --learn_sigma by steps/1000")
+    p2_weight: bool = setting(False, "weigh the loss of each step by 1 / (p2_k + SNR)^p2_gamma")
+    p2_gamma: float = setting(1.0, "exponent of the P2 weight")
+    p2_k: float = setting(1.0, "offset of the P2 weight")
+
+    def __post_init__(self) -> None:
+        if self.noise_schedule not in NOISE_SCHEDULES:
+            raise UsageError(f"--noise_schedule {self.noise_schedule!r} is unknown; choose "
+                             f"{' or '.join(NOISE_SCHEDULES)}")
+        fewest = 21 if self.noise_schedule == "linear" else 2
+        if self.diffusion_steps < fewest:
+            raise UsageError(f"--diffusion_steps {self.diffusion_steps} is too few: the {self.noise_schedule} schedule "
+                             f"needs {fewest} or more, otherwise one step would remove the whole image")
+        if self.p2_k <= 0 or self.p2_gamma < 0:
+            raise UsageError(f"--p2_k must be above zero and --p2_gamma zero or more, not {self.p2_k:g} and "
+                             f"{self.p2_gamma:g}")
+        if self.use_kl and self.p2_weight:
+            raise UsageError("--use_kl True and --p2_weight True exclude each other: the variational bound fixes the "
+                             "weight of every step; choose one")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values by flag name, fit for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], source: str = "the diffusion configuration") -> DiffusionConfig:
+        """The inverse of :meth:`to_dict`; absent keys keep their defaults, unknown ones raise UsageError."""
+        return from_mapping(cls, values, source)

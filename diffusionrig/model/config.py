@@ -1,0 +1,144 @@
+"""Every choice that shapes the network, with the published flag names and defaults."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from diffusionrig.errors import UsageError
+from diffusionrig.settings import from_mapping, setting
+
+GROUPS = 32  # of every GroupNorm: all channel counts are multiples of it
+IMAGE_CHANNELS = 3
+
+DEFAULT_MULTIPLIERS: dict[int, tuple[float, ...]] = {
+    64: (1, 2, 3, 4),
+    128: (1, 1, 2, 3, 4),
+    256: (1, 1, 2, 2, 4, 4),
+    512: (0.5, 1, 1, 2, 2, 4, 4),
+}
+ENCODER_TYPES = ("resnet18", "resnet50")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Settings of :class:`diffusionrig.model.network.DiffusionRig`; a wrong combination raises UsageError at once."""
+
+    image_size: int = setting(256, "side of the square image in pixels: 64, 128, 256, 512, or any with --channel_mult")
+    num_channels: int = setting(128, "base number of feature channels, a multiple of 32 once multiplied")
+    num_res_blocks: int = setting(2, "residual blocks per resolution")
+    num_heads: int = setting(1, "attention heads")
+    num_heads_upsample: int = setting(-1, "attention heads of the decoder; -1 for the same as --num_heads")
+    num_head_channels: int = setting(-1, "channels per attention head; overrides the number of heads unless -1")
+    attention_resolutions: str = setting("16", "feature map sizes that get attention, comma separated")
+    channel_mult: str = setting("", "channel multiplier of each resolution from the top, comma separated, fractions "
+                                    "allowed; empty for the usual ones of the image size")
+    dropout: float = setting(0.1, "share of features dropped in each residual block while training")
+    use_checkpoint: bool = setting(False, "recompute each block in the backward pass: less memory, about a third "
+                                          "more time")
+    use_scale_shift_norm: bool = setting(True, "condition by scale and shift after the norm; False adds instead")
+    resblock_updown: bool = setting(True, "change resolution inside residual blocks; False uses plain convolutions")
+    use_new_attention_order: bool = setting(False, "split query, key and value before the heads; matters only with "
+                                                   "several heads")
+    latent_dim: int = setting(64, "length of the global latent code of the photograph")
+    in_channels: int = setting(12, "channels that enter the UNet: 3 of the noisy image, the rest physical buffers")
+    encoder_type: str = setting("resnet18", "network that makes the global latent code: resnet18 or resnet50")
+    learn_sigma: bool = setting(False, "predict the variance of each step too (3 more output channels)")
+
+    def __post_init__(self) -> None:
+        for name in ("image_size", "num_channels", "num_res_blocks", "num_heads", "latent_dim"):
+            _require(getattr(self, name) >= 1, f"--{name} must be 1 or more, not {getattr(self, name)}")
+        for name in ("num_heads_upsample", "num_head_channels"):
+            value = getattr(self, name)
+            _require(value == -1 or value >= 1, f"--{name} must be -1 or at least 1, not {value}")
+        _require(0 <= self.dropout < 1, f"--dropout must lie in [0, 1), not {self.dropout}")
+        _require(self.in_channels > IMAGE_CHANNELS,
+                 f"--in_channels {self.in_channels} leaves no room for physical buffers; use 12")
+        _require(self.encoder_type in ENCODER_TYPES,
+                 f"--encoder_type {self.encoder_type!r} is unknown; choose {' or '.join(ENCODER_TYPES)}")
+        self._check_plan()
+
+    def _check_plan(self) -> None:
+        deepest = 2 ** (len(self.multipliers) - 1)
+        _require(self.image_size % deepest == 0,
+                 f"--image_size {self.image_size} cannot be halved {len(self.multipliers) - 1} times, as the "
+                 f"{len(self.multipliers)} values of --channel_mult ask; use a multiple of {deepest}")
+        factors, last = self.attention_factors, len(self.multipliers) - 1
+        for level, (multiplier, channels) in enumerate(zip(self.multipliers, self.level_channels)):
+            _require(channels > 0 and channels % GROUPS == 0,
+                     f"--num_channels {self.num_channels} times the multiplier {multiplier:g} gives {channels} "
+                     f"channels, which is not a multiple of {GROUPS}; change --num_channels or --channel_mult")
+            if level == last or 2**level in factors:
+                self._check_heads(channels)
+
+    def _check_heads(self, channels: int) -> None:
+        if self.num_head_channels != -1:
+            _require(channels % self.num_head_channels == 0,
+                     f"--num_head_channels {self.num_head_channels} does not divide the {channels} channels of an "
+                     "attention block")
+            return
+        for name, heads in (("num_heads", self.num_heads), ("num_heads_upsample", self.decoder_heads)):
+            _require(channels % heads == 0,
+                     f"--{name} {heads} does not divide the {channels} channels of an attention block")
+
+    @property
+    def multipliers(self) -> tuple[float, ...]:
+        """Channel multiplier of each level, full resolution first."""
+        if self.channel_mult.strip():
+            try:
+                values = tuple(float(word) for word in self.channel_mult.split(","))
+            except ValueError:
+                raise UsageError(f"--channel_mult {self.channel_mult!r} is not a comma separated list of numbers "
+                                 "such as 0.5,1,1,2") from None
+            _require(all(math.isfinite(value) and value > 0 for value in values),
+                     f"--channel_mult {self.channel_mult!r} must hold numbers above zero")
+            return values
+        if self.image_size not in DEFAULT_MULTIPLIERS:
+            known = ", ".join(str(size) for size in DEFAULT_MULTIPLIERS)
+            raise UsageError(f"--image_size {self.image_size} has no usual channel plan (only {known} have); "
+                             "give --channel_mult, for instance 1,2,3,4")
+        return DEFAULT_MULTIPLIERS[self.image_size]
+
+    @property
+    def level_channels(self) -> tuple[int, ...]:
+        """Feature channels of each level, full resolution first."""
+        return tuple(int(multiplier * self.num_channels) for multiplier in self.multipliers)
+
+    @property
+    def attention_factors(self) -> frozenset[int]:
+        """Downsampling factors at which blocks get attention. Sizes that the network never has are ignored."""
+        try:
+            sizes = [int(word) for word in self.attention_resolutions.split(",") if word.strip()]
+        except ValueError:
+            sizes = [0]
+        _require(all(size > 0 for size in sizes),
+                 f"--attention_resolutions {self.attention_resolutions!r} is not a comma separated list of sizes "
+                 "such as 32,16")
+        return frozenset(self.image_size // size for size in sizes)
+
+    @property
+    def decoder_heads(self) -> int:
+        """Attention heads of the decoder."""
+        return self.num_heads if self.num_heads_upsample == -1 else self.num_heads_upsample
+
+    @property
+    def out_channels(self) -> int:
+        """Channels that leave the UNet: noise, and with ``learn_sigma`` as many again for the variance."""
+        return IMAGE_CHANNELS * (2 if self.learn_sigma else 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values by flag name, fit for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], source: str = "the model configuration") -> ModelConfig:
+        """The inverse of :meth:`to_dict`; absent keys keep their defaults, unknown ones raise UsageError."""
+        return from_mapping(cls, values, source)
+
+
+def _require(condition: bool, sentence: str) -> None:
+    if not condition:
+        raise UsageError(sentence)

@@ -1,0 +1,44 @@
+"""The conditioned denoiser: UNet plus global latent encoder, one state dict with the published names."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from diffusionrig.model.config import ModelConfig
+from diffusionrig.model.encoder import build_encoder
+from diffusionrig.model.unet import UNet
+
+
+class DiffusionRig(nn.Module):
+    """Noise prediction under physical buffers and a global latent (DiffusionRig, CVPR 2023, section 3)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.denoisingUNet = UNet(config)
+        self.encoder = build_encoder(config.encoder_type, config.latent_dim)
+
+    def encode_cond(self, x: Tensor) -> Tensor:
+        """Photographs (B,3,S,S) in [-1,1] -> global latents (B, latent_dim)."""
+        return self.encoder(x)
+
+    def forward(self, x: Tensor, t: Tensor, physic_cond: Tensor, detail_cond: Tensor | None = None,
+                x_start: Tensor | None = None) -> Tensor:
+        """Predicted noise (B,3,S,S), or (B,6,S,S) with ``learn_sigma``.
+
+        ``x`` noisy image (B,3,S,S); ``t`` model time (B,); ``physic_cond`` (B,9,S,S) rendered, normal, albedo;
+        the latent is ``detail_cond`` (B, latent_dim) when given, else it is computed from the clean image ``x_start``.
+        """
+        if detail_cond is None:
+            if x_start is None:
+                raise ValueError("give detail_cond (a latent) or x_start (the clean image)")
+            detail_cond = self.encoder(x_start)
+        return self.denoisingUNet(torch.cat([x, physic_cond], dim=1), t, detail_cond)
+
+
+def build_network(config: ModelConfig, seed: int = 0) -> DiffusionRig:
+    """A freshly initialised network; the same ``seed`` gives the same weights and no global generator moves."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return DiffusionRig(config)

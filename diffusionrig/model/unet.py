@@ -1,0 +1,101 @@
+"""The denoising UNet: noisy image and physical buffers in, noise out (ADM's layout and parameter names)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from diffusionrig.model.blocks import (
+    AttentionBlock,
+    Downsample,
+    GroupNorm,
+    ResBlock,
+    Upsample,
+    timestep_embedding,
+    zeroed,
+)
+from diffusionrig.model.config import ModelConfig
+
+
+class Stage(nn.Sequential):
+    """Layers in a row; residual blocks also get the two conditions."""
+
+    def forward(self, x: Tensor, embedding: Tensor, latent: Tensor) -> Tensor:  # type: ignore[override]
+        for layer in self:
+            x = layer(x, embedding, latent) if isinstance(layer, ResBlock) else layer(x)
+        return x
+
+
+class UNet(nn.Module):
+    """``forward(x (B,in,S,S), t (B,), latent (B,latent_dim)) -> (B,out,S,S)``."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        base, embed = config.num_channels, 4 * config.num_channels
+        plan = config.level_channels
+        self.time_embed = nn.Sequential(nn.Linear(base, embed), nn.SiLU(), nn.Linear(embed, embed))
+
+        self.input_blocks = nn.ModuleList([Stage(nn.Conv2d(config.in_channels, plan[0], 3, padding=1))])
+        channels = plan[0]
+        skips = [channels]
+        for level, width in enumerate(plan):
+            for _ in range(config.num_res_blocks):
+                self.input_blocks.append(Stage(self._residual(channels, width),
+                                               *self._attention(width, level, config.num_heads)))
+                channels = width
+                skips.append(channels)
+            if level < len(plan) - 1:
+                self.input_blocks.append(Stage(self._residual(channels, channels, "down") if config.resblock_updown
+                                               else Downsample(channels, True)))
+                skips.append(channels)
+
+        middle = AttentionBlock(channels, self._heads(channels, config.num_heads), config.use_new_attention_order)
+        self.middle_block = Stage(self._residual(channels, channels), middle, self._residual(channels, channels))
+
+        self.output_blocks = nn.ModuleList()
+        for level, width in reversed(list(enumerate(plan))):
+            for index in range(config.num_res_blocks + 1):
+                layers: list[nn.Module] = [self._residual(channels + skips.pop(), width),
+                                           *self._attention(width, level, config.decoder_heads)]
+                channels = width
+                if level and index == config.num_res_blocks:
+                    layers.append(self._residual(channels, channels, "up") if config.resblock_updown
+                                  else Upsample(channels, True))
+                self.output_blocks.append(Stage(*layers))
+
+        self.out = nn.Sequential(GroupNorm(channels), nn.SiLU(),
+                                 zeroed(nn.Conv2d(channels, config.out_channels, 3, padding=1)))
+
+    def _residual(self, channels: int, out_channels: int, resample: str = "") -> ResBlock:
+        config = self.config
+        return ResBlock(channels, out_channels, 4 * config.num_channels, config.latent_dim, config.dropout,
+                        config.use_scale_shift_norm, resample)
+
+    def _attention(self, channels: int, level: int, heads: int) -> list[nn.Module]:
+        """One attention block where this level has attention, else nothing."""
+        if 2**level not in self.config.attention_factors:
+            return []
+        return [AttentionBlock(channels, self._heads(channels, heads), self.config.use_new_attention_order)]
+
+    def _heads(self, channels: int, heads: int) -> int:
+        per_head = self.config.num_head_channels
+        return heads if per_head == -1 else channels // per_head
+
+    def forward(self, x: Tensor, t: Tensor, latent: Tensor) -> Tensor:
+        first = self.time_embed[0]
+        embedding = self.time_embed(timestep_embedding(t, self.config.num_channels).to(first.weight.dtype))
+        h, skips = x, []
+        for stage in self.input_blocks:
+            h = self._run(stage, h, embedding, latent)
+            skips.append(h)
+        h = self._run(self.middle_block, h, embedding, latent)
+        for stage in self.output_blocks:
+            h = self._run(stage, torch.cat([h, skips.pop()], dim=1), embedding, latent)
+        return self.out(h.to(x.dtype))
+
+    def _run(self, stage: nn.Module, h: Tensor, embedding: Tensor, latent: Tensor) -> Tensor:
+        if self.config.use_checkpoint and torch.is_grad_enabled():
+            return checkpoint(stage, h, embedding, latent, use_reentrant=False)
+        return stage(h, embedding, latent)
