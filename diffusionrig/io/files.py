@@ -18,6 +18,12 @@ def _reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
+def short_reason(error: BaseException) -> str:
+    """The first sentence of an error's text, for use within a sentence of ours; libraries tend to add whole pages."""
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0].split(". ")[0].rstrip(".")
+
+
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it is fsynced and renamed onto ``path``, else removed.
@@ -53,6 +59,14 @@ def write_bytes(path: str | Path, data: bytes) -> None:
     """Write ``data`` to ``path`` atomically."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The bytes of a file; RigError with the system's reason when it cannot be read."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise RigError(f"Cannot read {path}: {_reason(error)}.") from error
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -1,0 +1,179 @@
+"""Checkpoints: safetensors with their description inside, full training states, and the published ``.pt`` files.
+
+Every file is written under a temporary name, synced and renamed, so that a killed program or a full disk never leaves a
+damaged file under the final name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pickle
+import re
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from diffusionrig.errors import RigError
+from diffusionrig.io.files import atomic_path, existing_file, short_reason
+from diffusionrig.io.unpickle import RefusedPickle, load_weights_only, refusal
+
+_ENTRY = "diffusionrig"
+
+
+def save_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any],
+                    dtype: torch.dtype | None = None) -> None:
+    """Write ``tensors`` and ``meta`` (anything JSON can hold) to one safetensors file, atomically.
+
+    ``dtype`` (torch.float16, for instance) is the precision floating-point tensors are stored in; None keeps theirs.
+    """
+    entry = json.dumps(meta, allow_nan=False, sort_keys=True)
+    stored = {name: _plain(tensor, dtype) for name, tensor in tensors.items()}
+    with _atomic(path) as temporary:
+        save_file(stored, temporary, metadata={_ENTRY: entry})
+
+
+def load_checkpoint(path: str | Path, dtype: torch.dtype | None = torch.float32,
+                    device: torch.device | str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read ``(tensors, meta)`` of a safetensors file; floating-point tensors come as ``dtype`` (None: as stored).
+
+    ``meta`` is empty for a safetensors file that another program wrote. RigError when the file is damaged or cut off.
+    """
+    file = existing_file(path, "checkpoint")
+    try:
+        with safe_open(file, framework="pt", device=str(device)) as reader:
+            entry = (reader.metadata() or {}).get(_ENTRY, "{}")
+            tensors = {name: _cast(reader.get_tensor(name), dtype) for name in reader.keys()}  # noqa: SIM118
+        return tensors, json.loads(entry)
+    except (SafetensorError, ValueError, OSError) as error:
+        raise RigError(f"The checkpoint {file} is damaged or cut off ({short_reason(error)}); "
+                       "copy it again or take an earlier one.") from error
+
+
+def load_released(path: str | Path) -> dict[str, Tensor]:
+    """Read a published ``modelNNNNNN.pt`` (a flat dictionary of tensors) on the CPU without running pickled code."""
+    file = existing_file(path, "checkpoint")
+    state = _torch_load(file)
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise RigError(f"{file} is not a model: it should hold named tensors only; give the modelNNNNNN.pt file.")
+    return dict(state)
+
+
+def load_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """``(tensors, meta)`` of either kind of checkpoint, told apart by their first bytes; ``.pt`` files have no meta."""
+    file = existing_file(path, "checkpoint")
+    with open(file, "rb") as stream:
+        head = stream.read(9)
+    if head[8:] == b"{":
+        return load_checkpoint(file)
+    return load_released(file), {}
+
+
+def export_legacy(path: str | Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write ``tensors`` as the published code saves its models: one OrderedDict of float32 tensors, ``torch.save``d."""
+    state = OrderedDict((name, _plain(tensor, torch.float32)) for name, tensor in tensors.items())
+    with _atomic(path) as temporary:
+        torch.save(state, temporary)
+
+
+def save_state(path: str | Path, state: Mapping[str, Any]) -> None:
+    """Write a training state (nested dicts and lists of tensors and plain values) atomically.
+
+    TypeError when it holds anything that ``load_state`` would refuse to read.
+    """
+    _check_plain(state, "state")
+    with _atomic(path) as temporary:
+        torch.save(dict(state), temporary)
+
+
+def load_state(path: str | Path) -> dict[str, Any]:
+    """Read what ``save_state`` wrote, on the CPU, without running pickled code."""
+    file = existing_file(path, "training state")
+    state = _torch_load(file)
+    if not isinstance(state, dict):
+        raise RigError(f"{file} is not a training state; give the state*.pt file that stands beside the checkpoint.")
+    return state
+
+
+def match_tensors(expected: Mapping[str, Sequence[int]], got: Mapping[str, Tensor],
+                  what: str = "The checkpoint") -> None:
+    """RigError naming what is missing, extra or misshaped when ``got`` is not exactly ``expected`` (name to shape)."""
+    missing = [name for name in expected if name not in got]
+    extra = [name for name in got if name not in expected]
+    misshaped = [f"{name} is {tuple(got[name].shape)} instead of {tuple(shape)}" for name, shape in expected.items()
+                 if name in got and tuple(got[name].shape) != tuple(shape)]
+    faults = [f"{len(names)} {kind} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+              for kind, names in (("missing", missing), ("extra", extra), ("misshaped", misshaped)) if names]
+    if faults:
+        raise RigError(f"{what} does not fit the model: of {len(expected)} tensors, {'; '.join(faults)}. "
+                       "Give the model flags that it was trained with.")
+
+
+@contextlib.contextmanager
+def _atomic(path: str | Path) -> Iterator[Path]:
+    final = Path(path)
+    _remove_leftovers(final)
+    with atomic_path(final) as temporary:
+        try:
+            yield temporary
+        except (SafetensorError, RuntimeError) as error:
+            # Both writers report a full disk as an error of their own.
+            raise OSError(None, short_reason(error)) from error
+
+
+def _remove_leftovers(final: Path) -> None:
+    """Delete temporary files of the same name whose writer was killed; each can be as large as the checkpoint."""
+    for path in final.parent.glob(f".{final.name}.*.tmp"):
+        found = re.fullmatch(r"\.(\d+)-[0-9a-f]+\.tmp", path.name[len(final.name) + 1:])
+        if found and not _alive(int(found[1])):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _torch_load(file: Path) -> Any:
+    try:
+        return load_weights_only(file)
+    except RefusedPickle as error:
+        raise refusal(str(file), error) from None
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise RigError(f"{file} is damaged, cut off or not a torch file ({short_reason(error)}); "
+                       "copy it again or take an earlier one.") from error
+
+
+def _cast(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
+    return tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
+
+
+def _plain(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
+    # A clone of its own: tied or strided tensors share memory, which safetensors does not store.
+    return _cast(tensor.detach(), dtype).to("cpu").clone(memory_format=torch.contiguous_format)
+
+
+def _check_plain(value: Any, where: str) -> None:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _check_plain(key, f"a key of {where}")
+            _check_plain(item, f"{where}[{key!r}]")
+    elif isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            _check_plain(item, f"{where}[{i}]")
+    elif value is not None and type(value) not in (bool, int, float, str, bytes) and not isinstance(value, Tensor):
+        raise TypeError(f"{where} is {type(value).__name__}; a training state holds tensors and plain values only")
+
