@@ -1,4 +1,4 @@
-"""Dataclasses of settings: every field has a default and one sentence of help, and each comes from and goes to a dict."""
+"""Dataclasses of settings: every field has a default and a sentence of help; built from plain dicts."""
 
 from __future__ import annotations
 
