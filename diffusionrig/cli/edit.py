@@ -1,0 +1,118 @@
+"""``diffusionrig edit``: the published inference script, and what it lacked."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from diffusionrig.cli.arguments import add_device_argument, boolean, positive_int
+from diffusionrig.cli.config_arguments import add_dataclass_arguments, from_arguments, given_arguments
+from diffusionrig.errors import UsageError
+
+if TYPE_CHECKING:
+    from diffusionrig.editing.rig import Rig
+
+DESCRIPTION = """Draw the person of the source picture with the expression, pose, light or latent of the target picture. Both may be
+folders. Pictures are aligned faces (see diffusionrig align). Writes {index}_{mode}.png, the reconstructions, contact sheets
+and report.json. A .safetensors model describes itself; for a released .pt file the model flags do."""
+EXAMPLES = """  diffusionrig edit --source me.png --target smile.png --modes exp --timestep_respacing ddim20 --output_dir log/edit
+  diffusionrig edit --model_path log/stage2/model005000.safetensors --source me.png --target faces --modes pose,exp,light,exp+light
+      --timestep_respacing ddim20 --output_dir log/edit
+  diffusionrig edit --source me.png --set jawOpen=0.6,yaw=15 --timestep_respacing ddim20 --output_dir log/sliders"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from diffusionrig.diffusion.config import DiffusionConfig
+    from diffusionrig.model.config import ModelConfig
+
+    parser.add_argument("--source", default="", help="picture or folder of pictures to edit")
+    parser.add_argument("--target", default="", help="picture or folder to take from; may be absent with --set")
+    parser.add_argument("--output_dir", default="", help="folder for the results")
+    parser.add_argument("--model_path", default="", help="checkpoint (.safetensors or released .pt); the shipped prior when empty")
+    parser.add_argument("--modes", default="pose,exp,light",
+                        help="comma list out of pose, exp, light, latent, joined by + where wanted (default pose,exp,light)")
+    parser.add_argument("--strength", type=float, default=1.0, help="0 source, 1 target, above 1 exaggerates (default 1)")
+    parser.add_argument("--set", dest="sliders", default="", metavar="NAME=X,...",
+                        help="expression weights and yaw, pitch, roll in degrees, set on every output")
+    parser.add_argument("--meanshape", default="", help="mean_shape.pkl or .npy that replaces the captured shape")
+    parser.add_argument("--use_model", default="", help="encoder of both sides: FIT, DECA, EMOCA (default: the best present)")
+    parser.add_argument("--source_model", default="", help="encoder of the source, when it differs")
+    parser.add_argument("--target_model", default="", help="encoder of the target, when it differs")
+    parser.add_argument("--use_ddim", type=boolean, default=True, help="DDIM, or ancestral sampling when false (default True)")
+    parser.add_argument("--eta", type=float, default=0.0, help="DDIM noise, 0 is deterministic (default 0)")
+    parser.add_argument("--clip_denoised", type=boolean, default=True, help="clamp the predicted image (default True)")
+    parser.add_argument("--num_samples", type=positive_int, default=10000,
+                        help="at most this many outputs (default 10000)")
+    parser.add_argument("--seed", type=int, default=0, help="noise of the outputs; the same seed, the same pictures")
+    parser.add_argument("--batch_size", type=positive_int, default=4, help="pictures drawn together (default 4)")
+    parser.add_argument("--rasterizer", default="torch", choices=["torch", "pytorch3d"], help="renderer of the buffers")
+    parser.add_argument("--max_megapixels", type=float, default=100.0, help="larger pictures are refused (default 100)")
+    parser.add_argument("--overwrite", type=boolean, default=False, help="replace the results of another edit in the folder")
+    add_device_argument(parser)
+    add_dataclass_arguments(parser, ModelConfig, "model (of a released .pt file)")
+    add_dataclass_arguments(parser, DiffusionConfig, "diffusion")
+
+
+def run(args: argparse.Namespace) -> int:
+    from diffusionrig.editing.controls import SLIDERS, Edit, parse_modes, parse_sliders
+    from diffusionrig.editing.rig import Sampling
+    from diffusionrig.editing.session import run_session
+
+    if not args.output_dir:
+        raise UsageError("No --output_dir was given; name a folder for the results.")
+    if args.target:
+        edits = parse_modes(args.modes, args.strength, args.sliders)
+    elif args.sliders:
+        edits = [Edit(SLIDERS, (), 1.0, parse_sliders(args.sliders))]
+    else:
+        edits = []
+    if not edits:
+        raise UsageError("Nothing to edit: give a --target with --modes, or sliders with --set.")
+    rig = _load(args)
+    sampling = Sampling(respacing=getattr(args, "timestep_respacing", ""), solver="ddim" if args.use_ddim else "ancestral",
+                        eta=args.eta, clip_denoised=args.clip_denoised, seed=args.seed)
+    if rig.calls(sampling) >= 250:
+        print(f"diffusionrig edit: {rig.calls(sampling)} network calls per picture; --timestep_respacing ddim20 needs 20.",
+              file=sys.stderr)
+    report = run_session(rig, source=args.source, target=args.target, edits=edits, output_dir=args.output_dir,
+                         sampling=sampling, batch_size=args.batch_size, source_model=args.source_model or None,
+                         target_model=args.target_model or None, max_megapixels=args.max_megapixels, limit=args.num_samples,
+                         overwrite=args.overwrite, request={"meanshape": args.meanshape})
+    for problem in report["problems"]:
+        print(f"diffusionrig edit: {problem['file']}: {problem['problem']}", file=sys.stderr)
+    done = sum(entry["mode"] != "reconstruction" for entry in report["outputs"])
+    print(f"{done} edited pictures in {args.output_dir}, {len(report['problems'])} problems; "
+          f"look at {Path(args.output_dir) / report['sheets'][0]}")
+    return 0
+
+
+def _load(args: argparse.Namespace) -> Rig:
+    from diffusionrig.diffusion.config import DiffusionConfig
+    from diffusionrig.editing.pretrained import read_mean_shape
+    from diffusionrig.editing.rig import Rig
+    from diffusionrig.model.config import ModelConfig
+
+    diffusion_flags = given_arguments(DiffusionConfig, args)
+    rig = Rig.from_pretrained(args.model_path or "default", device=args.device, encoder=args.use_model or None,
+                              model=from_arguments(ModelConfig, args), diffusion=from_arguments(DiffusionConfig, args),
+                              rasterizer=args.rasterizer)
+    if rig.pretrained.meta:
+        _agree(given_arguments(ModelConfig, args), rig.pretrained.model.to_dict(), args.model_path)
+        _agree({k: v for k, v in diffusion_flags.items() if k != "timestep_respacing"}, rig.pretrained.diffusion.to_dict(),
+               args.model_path)
+    if args.meanshape:
+        rig.pretrained.mean_shape = read_mean_shape(args.meanshape, rig.head.n_shape)
+    return rig
+
+
+# Flags that say how a network was trained or saves memory; a different value changes no picture.
+_HARMLESS = {"dropout", "use_checkpoint", "use_kl", "p2_weight", "p2_gamma", "p2_k", "rescale_learned_sigmas"}
+
+
+def _agree(given: dict[str, object], trained: dict[str, object], path: str) -> None:
+    for name, value in given.items():
+        if name not in _HARMLESS and trained.get(name) != value:
+            raise UsageError(f"--{name} {value} contradicts the checkpoint {path or 'default'}, which was trained with "
+                             f"{trained.get(name)}; leave the flag out.")

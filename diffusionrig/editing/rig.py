@@ -1,0 +1,256 @@
+"""The Rig: head model, renderer, network and personal prior in one object. Analyse once, edit many."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diffusionrig.capture.registry import Encoder, best_encoder, make_encoder
+from diffusionrig.devices import resolve_device
+from diffusionrig.diffusion.config import DiffusionConfig
+from diffusionrig.diffusion.samplers import ancestral, ddim
+from diffusionrig.diffusion.schedule import Schedule, make_schedule
+from diffusionrig.editing.controls import Edit, edited_code, parse_modes, parse_sliders
+from diffusionrig.editing.pretrained import Pretrained, load_pretrained
+from diffusionrig.errors import RigError, UsageError
+from diffusionrig.geometry.alignment import ffhq_centre
+from diffusionrig.geometry.face_code import FaceCode
+from diffusionrig.geometry.heads import load_head
+from diffusionrig.io.images import read_image
+from diffusionrig.io.resize import resize_square
+from diffusionrig.io.sheets import to_uint8
+from diffusionrig.model.config import ModelConfig
+from diffusionrig.randomness import torch_stream
+from diffusionrig.render.buffers import PhysicalBuffers
+from diffusionrig.render.physical import render_buffers
+
+Photo = str | Path | np.ndarray
+
+
+@dataclasses.dataclass
+class Analysis:
+    """B faces, captured and ready to be edited as often as wanted.
+
+    images  (B, 3, S, S) in [-1, 1]
+    code    the captured codes, with the person's mean shape where the model has one
+    centre  (B, 3) FFHQ centre of the codes as captured, metres; edits keep the head there
+    latent  (B, latent_dim) global latent of the images
+    found   (B,) whether a face was found; an edit of one that was not is refused
+    notes   one sentence per face, empty when there is nothing to say
+    """
+
+    images: Tensor
+    code: FaceCode
+    centre: Tensor
+    latent: Tensor
+    found: Tensor
+    notes: list[str]
+
+    def __len__(self) -> int:
+        return len(self.code)
+
+    def __getitem__(self, index: int) -> Analysis:
+        """One face, still with its batch axis."""
+        rows = slice(index, index + 1) if index >= 0 else slice(index, index + 1 or None)
+        return Analysis(self.images[rows], self.code[rows], self.centre[rows], self.latent[rows], self.found[rows],
+                        self.notes[rows])
+
+
+    @staticmethod
+    def concatenate(parts: Sequence[Analysis]) -> Analysis:
+        """Analyses by one rig, joined along the batch."""
+        return Analysis(*(torch.cat([getattr(part, name) for part in parts]) if name != "code"
+                          else FaceCode.concatenate([part.code for part in parts])
+                          for name in ("images", "code", "centre", "latent", "found")),  # type: ignore[arg-type]
+                        [note for part in parts for note in part.notes])
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """One output: face ``source`` of the sources, ``target`` of the targets (None without one), and the edit."""
+
+    source: int
+    target: int | None
+    edit: Edit
+
+
+@dataclasses.dataclass
+class Result:
+    """One edited face: ``image`` (S, S, 3) uint8, and the ``buffers`` and ``code`` (batch 1) it was drawn from."""
+
+    image: np.ndarray
+    buffers: PhysicalBuffers
+    code: FaceCode
+    request: Request
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+    """How images are drawn: a respacing string (``ddim20``, ``""`` for every step), DDIM's eta, clamping, the seed.
+
+    ``solver`` is ``ddim`` or ``ancestral``. The same seed draws the same image whatever else is in the batch.
+    """
+
+    respacing: str = "ddim20"
+    solver: str = "ddim"
+    eta: float = 0.0
+    clip_denoised: bool = True
+    seed: int = 0
+
+
+class Rig:
+    """Captures faces and draws edited ones.
+
+    >>> rig = Rig.from_pretrained("default", device="cpu")
+    >>> rig.size
+    64
+    """
+
+    def __init__(self, pretrained: Pretrained, encoder: str | None = None, device: torch.device | str = "cpu",
+                 rasterizer: str = "torch") -> None:
+        self.pretrained = pretrained
+        self.device = torch.device(device)
+        self.network = pretrained.network.to(self.device)
+        self.head = load_head(pretrained.head).to(self.device)
+        if pretrained.head_hash and pretrained.head_hash != self.head.hash:
+            raise RigError(f"The model was trained on another edition of the head {pretrained.head} "
+                           f"({pretrained.head_hash[:12]}, installed {self.head.hash[:12]}); install the matching version.")
+        self.size = pretrained.model.image_size
+        self.rasterizer = rasterizer
+        self._encoder_name = encoder
+        self._encoders: dict[str, Encoder] = {}
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path = "default", *, device: str = "auto", encoder: str | None = None,
+                        model: ModelConfig | None = None, diffusion: DiffusionConfig | None = None,
+                        rasterizer: str = "torch") -> Rig:
+        """Load a rig from the shipped prior (``default``), a ``.safetensors`` checkpoint, or a released ``.pt`` file
+        (with its ``model`` and ``diffusion`` configuration). ``encoder`` defaults to the best whose files are there.
+        """
+        chosen = resolve_device(device)
+        return cls(load_pretrained(path, model=model, diffusion=diffusion, device=chosen), encoder, chosen, rasterizer)
+
+    def encoder(self, name: str | None = None) -> Encoder:
+        """The named encoder (made once), by default the rig's own."""
+        word = name or self._encoder_name or best_encoder()
+        if word not in self._encoders:
+            self._encoders[word] = make_encoder(word, self.head, self.device)
+        return self._encoders[word]
+
+    def capture(self, photos: Photo | Sequence[Photo], encoder: str | None = None) -> Analysis:
+        """Analyse aligned photographs: paths or (H, W, 3) uint8 arrays.
+
+        Non-square pictures are cropped about their centre. A picture without a face is not an error here: ``found`` says so.
+        """
+        listed = [photos] if isinstance(photos, (str, Path, np.ndarray)) else list(photos)
+        if not listed:
+            raise UsageError("No photograph was given to capture.")
+        arrays = [photo if isinstance(photo, np.ndarray) else read_image(photo) for photo in listed]
+        captured = self.encoder(encoder).encode([resize_square(array) for array in arrays])
+        small = np.stack([resize_square(array, self.size) for array in arrays])
+        return self._analysis(torch.from_numpy(small), captured.code, captured.found, captured.notes)
+
+    def analyse(self, images: Tensor, code: FaceCode) -> Analysis:
+        """An Analysis from images (B, S, S, 3) uint8 whose codes are already known (a store's, or the truth)."""
+        return self._analysis(images, code, torch.ones(len(code), dtype=torch.bool), [""] * len(code))
+
+    def _analysis(self, images: Tensor, code: FaceCode, found: Tensor, notes: list[str]) -> Analysis:
+        code = code.to(self.device, torch.float32)
+        scaled = images.to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        with torch.inference_mode():
+            centre = ffhq_centre(self.head.landmarks(self.head.vertices(code), code))
+            latent = self.network.encode_cond(scaled)
+        if self.pretrained.mean_shape is not None:
+            code = code.replace(shape=self.pretrained.mean_shape.to(code.shape).expand_as(code.shape))
+        return Analysis(scaled, code, centre, latent, found, notes)
+
+    def buffers(self, code: FaceCode, centre: Tensor | None = None) -> PhysicalBuffers:
+        """Physical buffers of ``code`` at the network's size; ``centre`` (B, 3) keeps the head where it was."""
+        with torch.inference_mode():
+            return render_buffers(self.head, code, self.size, centre=centre, rasterizer=self.rasterizer)
+
+    def edit(self, source: Analysis | Photo, target: Analysis | Photo | None = None, mode: str = "exp", *,
+             strength: float = 1.0, sliders: str = "", sampling: Sampling | None = None) -> Result:
+        """One edit of one face: ``mode`` as on the command line (``exp+light``), ``sliders`` such as ``jawOpen=0.6``.
+
+        Without a target only the sliders act.
+        """
+        sources = source if isinstance(source, Analysis) else self.capture(source)
+        targets = target if isinstance(target, Analysis) or target is None else self.capture(target)
+        edits = parse_modes(mode, strength, sliders) if targets is not None else [Edit("set", (), 1.0, parse_sliders(sliders))]
+        if len(edits) != 1:
+            raise UsageError(f"edit draws one mode, not {mode!r}; join parts with + or call edit_many.")
+        request = Request(0, None if targets is None else 0, edits[0])
+        return next(self.edit_many(sources, targets, [request], sampling=sampling))
+
+    def edit_many(self, sources: Analysis, targets: Analysis | None, requests: Sequence[Request], *,
+                  batch_size: int = 4, sampling: Sampling | None = None,
+                  on_call: Callable[[int], None] | None = None) -> Iterator[Result]:
+        """Draw every request, ``batch_size`` at a time, in order. ``on_call(n)`` is told after n images took one network call.
+
+        Every output has its own seeded noise, the same for all outputs of one seed, so edits of a face can be compared.
+        """
+        sampling = sampling or Sampling()
+        for start in range(0, len(requests), batch_size):
+            yield from self._draw(sources, targets, requests[start:start + batch_size], sampling, on_call)
+
+    def _draw(self, sources: Analysis, targets: Analysis | None, requests: Sequence[Request], sampling: Sampling,
+              on_call: Callable[[int], None] | None) -> list[Result]:
+        codes, latents = [], []
+        for request in requests:
+            _require_face(sources, request.source, "source")
+            code, latent = sources.code[request.source], sources.latent[request.source]
+            if request.edit.needs_target:
+                if targets is None or request.target is None:
+                    raise UsageError(f"The mode {request.edit.name!r} needs a target.")
+                _require_face(targets, request.target, "target")
+                if "latent" in request.edit.parts:
+                    latent = torch.lerp(latent, targets.latent[request.target], request.edit.strength)
+            chosen = None if targets is None or request.target is None else targets.code[request.target]
+            codes.append(edited_code(code, chosen, request.edit, self.head))
+            latents.append(latent)
+        code = FaceCode.concatenate(codes)
+        buffers = self.buffers(code, sources.centre[[request.source for request in requests]])
+        drawn = self.draw(buffers, torch.stack(latents), sampling, on_call)
+        return [Result(image, buffers[i], code[i], request)
+                for i, (image, request) in enumerate(zip(to_uint8(drawn.cpu().numpy(), -1, 1), requests))]
+
+    def calls(self, sampling: Sampling) -> int:
+        """Network calls one image takes."""
+        return len(self._schedule(sampling).timesteps)
+
+    def _schedule(self, sampling: Sampling) -> Schedule:
+        return make_schedule(dataclasses.replace(self.pretrained.diffusion, timestep_respacing=sampling.respacing))
+
+    def draw(self, buffers: PhysicalBuffers, latent: Tensor, sampling: Sampling,
+             on_call: Callable[[int], None] | None = None) -> Tensor:
+        """Images (B, 3, S, S) in [-1, 1] from buffers and global latents (B, latent_dim)."""
+        schedule = self._schedule(sampling)
+        generators = [torch_stream(sampling.seed, "edit") for _ in range(len(buffers))]
+        noise = torch.stack([torch.randn(3, self.size, self.size, generator=generator) for generator in generators])
+        condition = buffers.stack().contiguous(memory_format=torch.channels_last)
+
+        def denoise(x: Tensor, t: Tensor) -> Tensor:
+            prediction = self.network(x, t, condition, detail_cond=latent)
+            if on_call is not None:
+                on_call(len(x))
+            return prediction
+
+        with torch.inference_mode():
+            start = noise.to(self.device).contiguous(memory_format=torch.channels_last)
+            if sampling.solver == "ancestral":
+                return ancestral(denoise, start, schedule, generators=generators, clip_denoised=sampling.clip_denoised)
+            if sampling.solver == "ddim":
+                return ddim(denoise, start, schedule, eta=sampling.eta, generators=generators,
+                            clip_denoised=sampling.clip_denoised)
+        raise UsageError(f"There is no solver {sampling.solver!r}; choose ddim or ancestral.")
+
+
+def _require_face(faces: Analysis, index: int, what: str) -> None:
+    if not bool(faces.found[index]):
+        raise RigError(f"No face was found in the {what} picture number {index}: {faces.notes[index]}")

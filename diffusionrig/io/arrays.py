@@ -1,0 +1,17 @@
+"""Plain NumPy arrays from files, never pickled objects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from diffusionrig.errors import RigError
+
+
+def read_npy(path: str | Path) -> np.ndarray:
+    """The array of an ``.npy`` file; RigError when it is damaged or holds Python objects."""
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise RigError(f"Cannot read {path} as a plain .npy array: {str(error).splitlines()[0]}.") from error
