@@ -104,7 +104,8 @@ def load_pretrained(name: str | Path = "default", *, model: ModelConfig | None =
 def read_mean_shape(path: str | Path, n_shape: int) -> Tensor:
     """A shared shape (1, n_shape) from a published ``mean_shape.pkl`` (read safely) or a ``.npy`` file."""
     file = existing_file(path, "mean shape")
-    shape = torch.as_tensor(read_npy(file) if file.suffix == ".npy" else read_pickled_tensor(file, "the mean shape")).float().reshape(1, -1)
+    values = read_npy(file) if file.suffix == ".npy" else read_pickled_tensor(file, "the mean shape")
+    shape = torch.as_tensor(values).float().reshape(1, -1)
     if shape.shape[1] != n_shape:
         raise UsageError(f"{file} holds {shape.shape[1]} shape coefficients, but the head model has {n_shape}; "
                          "use the mean shape made with the same head model.")

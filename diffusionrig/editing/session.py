@@ -116,8 +116,8 @@ def run_session(rig: Rig, *, source: str, target: str, edits: Sequence[Edit], ou
     if target and (targets is None or not bool(targets.found.any())):
         raise RigError(_nothing("target", problems))
     requests = plan(sources, targets, edits)[:limit]
-    names = {i: path for i, path in enumerate(source_pictures.paths)}
-    aims = {j: path for j, path in enumerate(target_pictures.paths)}
+    names = dict(enumerate(source_pictures.paths))
+    aims = dict(enumerate(target_pictures.paths))
     used = sorted({item.source for item in requests})
     every = [Request(i, None, Edit(RECONSTRUCTION)) for i in used] + requests
     entries: list[dict[str, Any]] = []
