@@ -1,0 +1,49 @@
+"""The three networks of MediaPipe's Face Landmarker, run by LiteRT straight from the shipped bundle's bytes."""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+import zipfile
+
+import numpy as np
+
+from diffusionrig.errors import RigError
+from diffusionrig.io.assets import read_asset
+
+BUNDLE = "face_landmarker.task"
+DETECTOR = "face_detector.tflite"
+MESH = "face_landmarks_detector.tflite"
+COEFFICIENTS = "face_blendshapes.tflite"
+CANONICAL = "geometry_pipeline_metadata_landmarks.binarypb"
+
+
+@functools.cache
+def bundle_member(name: str) -> bytes:
+    """One file of the bundle, which is a zip archive."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(read_asset(BUNDLE))) as archive:
+            return archive.read(name)
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise RigError(f"The file assets/{BUNDLE} of this installation is damaged; install diffusionrig again."
+                       ) from error
+
+
+class Network:
+    """One interpreter. Not to be shared between threads: inputs and outputs live inside it."""
+
+    def __init__(self, name: str, threads: int = 1) -> None:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+        from ai_edge_litert.interpreter import Interpreter
+
+        self._interpreter = Interpreter(model_content=bundle_member(name), num_threads=threads)
+        self._interpreter.allocate_tensors()
+        self._input = self._interpreter.get_input_details()[0]["index"]
+        self._outputs = [detail["index"] for detail in self._interpreter.get_output_details()]
+
+    def __call__(self, values: np.ndarray) -> list[np.ndarray]:
+        """Run on one float32 array of the network's input shape; copies of all outputs, in the file's order."""
+        self._interpreter.set_tensor(self._input, values)
+        self._interpreter.invoke()
+        return [self._interpreter.get_tensor(index) for index in self._outputs]
