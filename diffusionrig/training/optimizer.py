@@ -1,0 +1,41 @@
+"""One update: unscale, measure, clip, step. A step whose gradient is not finite is skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+
+def make_optimizer(name: str, parameters: Iterable[nn.Parameter], lr: float, weight_decay: float) -> torch.optim.Optimizer:
+    """Adam as published (betas 0.9 and 0.999, eps 1e-8, L2 decay), or AdamW with decoupled decay."""
+    kind = torch.optim.Adam if name == "adam" else torch.optim.AdamW
+    return kind(list(parameters), lr=lr, weight_decay=weight_decay, fused=True)
+
+
+def learning_rate(lr: float, update: int, warmup_steps: int) -> float:
+    """Rate of the ``update``-th update (counted from 1): rises linearly to ``lr``, constant afterwards, as published."""
+    return lr * min(1.0, update / warmup_steps) if warmup_steps else lr
+
+
+def clip_gradients(parameters: Iterable[nn.Parameter], limit: float) -> Tensor:
+    """Scale gradients so that their global norm is at most ``limit`` (0: leave them); returns the norm before, a scalar."""
+    held = list(parameters)
+    norm = nn.utils.get_total_norm([parameter.grad for parameter in held if parameter.grad is not None])
+    if limit > 0:
+        nn.utils.clip_grads_with_norm_(held, limit, norm)
+    return norm
+
+
+def optimizer_state(optimizer: torch.optim.Optimizer, names: list[str]) -> dict[str, dict[str, Tensor]]:
+    """The optimiser's tensors by parameter name."""
+    state = optimizer.state_dict()["state"]
+    return {name: state[i] for i, name in enumerate(names) if i in state}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, names: list[str], state: dict[str, dict[str, Tensor]]) -> None:
+    """The inverse of ``optimizer_state``. Rates and decay stay as they were asked for in this run."""
+    whole = optimizer.state_dict()
+    whole["state"] = {i: state[name] for i, name in enumerate(names) if name in state}
+    optimizer.load_state_dict(whole)

@@ -1,0 +1,71 @@
+"""Every choice of a training run that is not the network's or the diffusion's, with the published flag names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from diffusionrig.errors import UsageError
+from diffusionrig.settings import setting
+from diffusionrig.training.timesteps import NAMES as STEP_SAMPLERS
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+OPTIMIZERS = ("adam", "adamw")
+RESUMES = ("auto", "never")
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Settings of :func:`diffusionrig.training.loop.train`; wrong ones raise UsageError at once."""
+
+    data_dir: str = setting("", "store of photographs and face codes, as made by create-data or synth")
+    log_dir: str = setting("stage1", "folder of the run: models, states, logs; the same command again continues it")
+    stage: int = setting(1, "1: everything trains; 2: the encoder is frozen, one person's album")
+    resume_checkpoint: str = setting("", "weights to start from, .safetensors or a published .pt; stage 1 also continues "
+                                         "its step and optimiser when they stand beside it")
+    resume: str = setting("auto", "auto: continue the run in --log_dir when there is one; never: start anew")
+    overwrite: bool = setting(False, "with --resume never, delete the files of the run that is in --log_dir")
+    batch_size: int = setting(1, "photographs per process and step")
+    max_steps: int = setting(0, "updates after which training ends; 0 for endless")
+    lr: float = setting(1e-4, "learning rate; on resume too")
+    weight_decay: float = setting(0.0, "L2 penalty of adam, decoupled decay of adamw")
+    optimizer: str = setting("adam", "adam (published) or adamw")
+    warmup_steps: int = setting(0, "updates over which the learning rate rises from 0")
+    auto_scale_grad_clip: float = setting(1.0, "largest global norm of the gradient; 0 for no limit")
+    grad_accumulation: int = setting(1, "batches added up to one update")
+    schedule_sampler: str = setting("uniform", "which time steps are trained: uniform or loss-second-moment")
+    ema_decay: float = setting(0.9999, "decay of the averaged weights that are saved as the model; warmed up; 0 saves the "
+                                       "last weights instead")
+    precision: str = setting("auto", "auto (bf16 on GPUs that have it, fp16 on older ones, fp32 on CPU), fp32, bf16, fp16")
+    sync_batchnorm: bool = setting(True, "stage 1: BatchNorm statistics over all processes, so that N processes of batch B "
+                                         "equal one of batch N B; False: per process, as published")
+    seed: int = setting(0, "seed of initialisation, order, time steps, noise and dropout")
+    num_workers: int = setting(16, "threads that read photographs (no more than there are cores)")
+    cache_megabytes: int = setting(1024, "keep the rendered store in memory when it is no larger than this")
+    log_interval: int = setting(10, "updates between log lines")
+    save_interval: int = setting(10000, "updates between saves")
+    keep_states: int = setting(2, "full training states kept, newest first; models are all kept")
+    sample_count: int = setting(4, "faces in the sample grid drawn at each save; 0 for none")
+    export_pt: bool = setting(False, "also write each model as modelNNNNNN.pt for the published code")
+    consent: str = setting("", "stage 2: in what words the person in the photographs consented; kept in the model")
+    device: str = setting("auto", "auto (CUDA when there is one), cpu, cuda, mps")
+    compile: bool = setting(False, "compile the network: minutes once, then faster steps")
+    channels_last: bool = setting(True, "keep images channels-last in memory, which is faster")
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("precision", PRECISIONS), ("optimizer", OPTIMIZERS), ("resume", RESUMES),
+                              ("schedule_sampler", STEP_SAMPLERS)):
+            _require(getattr(self, name) in allowed,
+                     f"--{name} {getattr(self, name)} does not exist; choose from {', '.join(allowed)}.")
+        _require(self.stage in (1, 2), f"--stage {self.stage} does not exist; 1 trains on everyone, 2 on one person.")
+        for name in ("batch_size", "grad_accumulation", "log_interval", "save_interval", "keep_states"):
+            _require(getattr(self, name) >= 1, f"--{name} must be 1 or more, not {getattr(self, name)}.")
+        for name in ("max_steps", "weight_decay", "warmup_steps", "auto_scale_grad_clip", "num_workers", "sample_count",
+                     "cache_megabytes", "lr"):
+            _require(getattr(self, name) >= 0, f"--{name} must not be negative, but is {getattr(self, name):g}.")
+        _require(0 <= self.ema_decay < 1, f"--ema_decay must lie in [0, 1), not {self.ema_decay:g}.")
+        _require(bool(self.data_dir), "No --data_dir was given; name the store that create-data or synth made.")
+
+
+def _require(condition: bool, sentence: str) -> None:
+    if not condition:
+        raise UsageError(sentence)
