@@ -126,8 +126,9 @@ def _grey_from_deep(image: Image.Image) -> Image.Image:
 def _through_profile(image: Image.Image) -> Image.Image | None:
     """The image converted to sRGB by its embedded colour profile; None when it has none that matters or works."""
     profile = image.info.get("icc_profile")
+    source: ImageCms.ImageCmsProfile
     if image.mode == "LAB":
-        source = ImageCms.createProfile("LAB")
+        source = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
     elif not profile or image.mode not in ("RGB", "CMYK"):
         return None
     else:
