@@ -5,21 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from diffusionrig.diffusion.bound import bound_bits
 from diffusionrig.diffusion.config import DiffusionConfig
-from diffusionrig.diffusion.conversions import (
-    eps_from_x0,
-    learned_log_variance,
-    posterior_mean,
-    split_output,
-    x0_from_eps,
-)
+from diffusionrig.diffusion.conversions import learned_log_variance, posterior_mean, split_output, x0_from_eps
 from diffusionrig.diffusion.schedule import gather, make_schedule
 
-# (x (B,C,H,W), model time (B,)) -> (B,C,H,W), or (B,2C,H,W) with the variance in the second half
+# (x (B,C,H,W), model time (B,)) -> noise or clean image (B,C,H,W), or (B,2C,H,W) with the variance part after it
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -36,18 +29,6 @@ class GaussianDiffusion:
         """x_t = sqrt(abar) x_0 + sqrt(1 - abar) noise (DDPM equation 4)."""
         abar = self.schedule.abar
         return gather(np.sqrt(abar), index, x0) * x0 + gather(np.sqrt(1 - abar), index, x0) * noise
-
-    def denoiser(self, model: Denoiser) -> Denoiser:
-        """``model`` as the samplers want it, predicting noise whatever ``predict_xstart`` says."""
-        if not self.config.predict_xstart:
-            return model
-
-        def predict_eps(x: Tensor, time: Tensor) -> Tensor:
-            x0, fraction = split_output(model(x, time), x.shape[1])
-            eps = eps_from_x0(self.schedule, x, self.schedule.index_of(time), x0.to(x.dtype))
-            return eps if fraction is None else torch.cat([eps, fraction.to(x.dtype)], dim=1)
-
-        return predict_eps
 
     def training_loss(self, model: Denoiser, x0: Tensor, index: Tensor, noise: Tensor) -> dict[str, Tensor]:
         """Loss terms for each image, (B,) each: "loss" to be minimised, and its parts "mse" and "vb" where they exist.

@@ -1,8 +1,9 @@
 """Samplers: pure functions from noise to images, for any denoiser and any spaced schedule.
 
-A denoiser is a function (x (B,C,H,W), model time (B,)) -> noise (B,C,H,W); a variance part beside it (2C channels) is
-used by :func:`ancestral` and ignored by the others. Every image of a batch is computed on its own: where noise is
-drawn it comes from one generator per image, so a result does not depend on its neighbours in the batch.
+A denoiser is a function (x (B,C,H,W), model time (B,)) -> noise (B,C,H,W), or the clean image where the schedule says
+``predicts_x0``; a variance part after it (2C channels) is used by :func:`ancestral` and ignored by the others. Every
+image of a batch is computed on its own: where noise is drawn it comes from one generator per image, so a result does
+not depend on its neighbours in the batch.
 """
 
 from __future__ import annotations
@@ -23,8 +24,6 @@ from diffusionrig.diffusion.conversions import (
 from diffusionrig.diffusion.process import Denoiser
 from diffusionrig.diffusion.schedule import Schedule, gather
 
-# Fresh standard normal noise shaped like the argument, or one generator per image of the batch.
-NoiseSource = Callable[[Tensor], Tensor] | Sequence[torch.Generator]
 # (steps done, steps in all, current estimate of the clean image (B,C,H,W))
 Callback = Callable[[int, int, Tensor], None]
 
@@ -38,14 +37,10 @@ def draw_noise(generators: Sequence[torch.Generator], shape: Sequence[int], devi
     return torch.stack([torch.randn(*shape, generator=generator) for generator in generators]).to(device, dtype)
 
 
-def _noise_like(source: NoiseSource | None, x: Tensor) -> Tensor:
-    if source is None:
-        raise ValueError("this sampler draws noise: pass noise=, a function or one generator per image")
-    if callable(source):
-        return source(x)
-    if len(source) != len(x):
-        raise ValueError(f"{len(source)} generators for a batch of {len(x)} images")
-    return draw_noise(source, x.shape[1:], x.device, x.dtype)
+def _noise_like(generators: Sequence[torch.Generator] | None, x: Tensor) -> Tensor:
+    if generators is None or len(generators) != len(x):
+        raise ValueError(f"this sampler draws noise: give one generator for each of the {len(x)} images")
+    return draw_noise(generators, x.shape[1:], x.device, x.dtype)
 
 
 def estimate(denoiser: Denoiser, x: Tensor, schedule: Schedule, step: int, clip_denoised: bool,
@@ -55,21 +50,22 @@ def estimate(denoiser: Denoiser, x: Tensor, schedule: Schedule, step: int, clip_
     With ``clip_denoised`` the clean image is clamped to [-1, 1] and the noise recomputed from it.
     """
     index = torch.full((len(x),), step, dtype=torch.int64, device=x.device)
-    eps, fraction = split_output(denoiser(x, schedule.model_time(index)), x.shape[1])
-    eps = eps.to(x.dtype)
-    x0 = x0_from_eps(schedule, x, index, eps)
+    prediction, fraction = split_output(denoiser(x, schedule.model_time(index)), x.shape[1])
+    prediction = prediction.to(x.dtype)
+    x0 = prediction if schedule.predicts_x0 else x0_from_eps(schedule, x, index, prediction)
     if clip_denoised:
         x0 = x0.clamp(-1, 1)
-        eps = eps_from_x0(schedule, x, index, x0)
-    return x0, eps, fraction
+    elif not schedule.predicts_x0:
+        return x0, prediction, fraction
+    return x0, eps_from_x0(schedule, x, index, x0), fraction
 
 
 @torch.no_grad()
 def ddim(denoiser: Denoiser, x: Tensor, schedule: Schedule, *, eta: float = 0.0, clip_denoised: bool = True,
-         noise: NoiseSource | None = None, callback: Callback | None = None) -> Tensor:
+         generators: Sequence[torch.Generator] | None = None, callback: Callback | None = None) -> Tensor:
     """DDIM (Song et al. 2021, equations 12 and 16) from noise ``x`` (B,C,H,W) at the last kept step to images.
 
-    ``eta`` 0 is deterministic and needs no ``noise``; 1 has the variance of the ancestral sampler. With
+    ``eta`` 0 is deterministic and needs no ``generators``; 1 has the variance of the ancestral sampler. With
     ``clip_denoised`` the result lies in [-1, 1].
     """
     for step in reversed(range(len(schedule))):
@@ -78,15 +74,15 @@ def ddim(denoiser: Denoiser, x: Tensor, schedule: Schedule, *, eta: float = 0.0,
         sigma = eta * float(np.sqrt((1 - before) / (1 - abar)) * np.sqrt(1 - abar / before))
         x = float(np.sqrt(before)) * x0 + float(np.sqrt(max(1 - before - sigma**2, 0.0))) * eps
         if sigma > 0:
-            x = x + sigma * _noise_like(noise, x)
+            x = x + sigma * _noise_like(generators, x)
         if callback is not None:
             callback(len(schedule) - step, len(schedule), x0)
     return x
 
 
 @torch.no_grad()
-def ancestral(denoiser: Denoiser, x: Tensor, schedule: Schedule, *, noise: NoiseSource, clip_denoised: bool = True,
-              callback: Callback | None = None) -> Tensor:
+def ancestral(denoiser: Denoiser, x: Tensor, schedule: Schedule, *, generators: Sequence[torch.Generator],
+              clip_denoised: bool = True, callback: Callback | None = None) -> Tensor:
     """Ancestral sampling (Ho et al. 2020, algorithm 2) from noise ``x`` (B,C,H,W) to images.
 
     Variance: beta, or what the denoiser says when it gives a variance part.
@@ -102,7 +98,7 @@ def ancestral(denoiser: Denoiser, x: Tensor, schedule: Schedule, *, noise: Noise
                 deviation = gather(np.sqrt(schedule.large_variance), index, x)
             else:
                 deviation = torch.exp(0.5 * learned_log_variance(schedule, index, fraction.to(x.dtype)))
-            x = mean + deviation * _noise_like(noise, x)
+            x = mean + deviation * _noise_like(generators, x)
         if callback is not None:
             callback(len(schedule) - step, len(schedule), x0)
     return x

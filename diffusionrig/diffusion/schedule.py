@@ -34,13 +34,15 @@ def full_betas(name: str, steps: int) -> Table:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Tables over the N kept steps, index 0 the least noisy. ``model_times`` is what the network is told.
+    """Tables over the N kept steps, index 0 the least noisy. ``timesteps`` is the time that the network is told.
 
     abar_prev is 1 before the first step. ``posterior_*`` describe q(x_{t-1} | x_t, x_0) (DDPM equations 6 and 7).
+    ``predicts_x0`` says what a denoiser of this process gives: the clean image, otherwise the noise.
     """
 
     abar: Table
-    model_times: NDArray[np.int64] | Table
+    timesteps: NDArray[np.generic]
+    predicts_x0: bool = False
     betas: Table = field(init=False)
     abar_prev: Table = field(init=False)
     snr: Table = field(init=False)
@@ -80,26 +82,20 @@ class Schedule:
         return 1 / (k + self.snr) ** gamma
 
     def model_time(self, index: Tensor) -> Tensor:
-        """Kept-step indices (B,) int64 -> the time that the network sees, same shape."""
-        return torch.from_numpy(self.model_times).to(index.device)[index]
-
-    def index_of(self, model_time: Tensor) -> Tensor:
-        """The inverse of :meth:`model_time` (nearest kept step at or above)."""
-        times = torch.as_tensor(self.model_times, dtype=torch.float64)
-        found = torch.searchsorted(times, model_time.detach().to("cpu", torch.float64) - 1e-6)
-        return found.clamp(max=len(self) - 1).to(model_time.device)
+        """Kept-step indices (B,) int64 -> the time that the network sees (B,): int64, or float32 when rescaled."""
+        times = torch.from_numpy(self.timesteps)
+        return (times.float() if times.is_floating_point() else times).to(index.device)[index]
 
 
 def gather(table: Table, index: Tensor, like: Tensor) -> Tensor:
     """``table[index]`` (B,) shaped (B,1,1,...) to multiply ``like``, in its dtype and on its device."""
-    values = torch.from_numpy(np.ascontiguousarray(table)).to(index.device)[index]
-    return values.to(like.device, like.dtype).view(-1, *[1] * (like.ndim - 1))
+    values = torch.from_numpy(table).to(like.dtype).to(like.device)[index.to(like.device)]
+    return values.view(-1, *[1] * (like.ndim - 1))
 
 
 def make_schedule(config: DiffusionConfig) -> Schedule:
     """The tables of ``config``: abar kept at the used steps, everything else rebuilt from it."""
     steps = kept_steps(config.diffusion_steps, config.timestep_respacing)
-    abar = np.cumprod(1 - full_betas(config.noise_schedule, config.diffusion_steps))[steps]
-    if config.rescale_timesteps:
-        return Schedule(abar, steps * (FULL_TIME / config.diffusion_steps))
-    return Schedule(abar, steps)
+    abar = np.cumprod(1 - full_betas(config.noise_schedule, config.diffusion_steps), dtype=np.float64)[steps]
+    times = steps * (FULL_TIME / config.diffusion_steps) if config.rescale_timesteps else steps
+    return Schedule(abar, times, config.predict_xstart)

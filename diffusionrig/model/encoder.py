@@ -59,6 +59,7 @@ class ResNet(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
+        self.depth = len(depths)
         channels = 64
         for index, depth in enumerate(depths):
             width, layers = 64 * 2**index, []
@@ -73,8 +74,8 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         h = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, stride=2, padding=1)
-        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
-            h = layer(h)
+        for index in range(self.depth):
+            h = getattr(self, f"layer{index + 1}")(h)
         return self.fc(torch.mean(h, dim=(2, 3)))
 
 

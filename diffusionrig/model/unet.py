@@ -84,8 +84,8 @@ class UNet(nn.Module):
         return heads if per_head == -1 else channels // per_head
 
     def forward(self, x: Tensor, t: Tensor, latent: Tensor) -> Tensor:
-        first = self.time_embed[0]
-        embedding = self.time_embed(timestep_embedding(t, self.config.num_channels).to(first.weight.dtype))
+        sinusoids = timestep_embedding(t, self.config.num_channels)
+        embedding = self.time_embed(sinusoids.to(next(self.time_embed.parameters()).dtype))
         h, skips = x, []
         for stage in self.input_blocks:
             h = self._run(stage, h, embedding, latent)
