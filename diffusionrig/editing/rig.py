@@ -13,8 +13,8 @@ from torch import Tensor
 from diffusionrig.capture.registry import Encoder, best_encoder, make_encoder
 from diffusionrig.devices import resolve_device
 from diffusionrig.diffusion.config import DiffusionConfig
-from diffusionrig.diffusion.samplers import ancestral, ddim
-from diffusionrig.diffusion.schedule import Schedule, make_schedule
+from diffusionrig.diffusion.process import GaussianDiffusion
+from diffusionrig.diffusion.samplers import ancestral, ddim, draw_noise
 from diffusionrig.editing.controls import Edit, edited_code, parse_modes, parse_sliders
 from diffusionrig.editing.pretrained import Pretrained, load_pretrained
 from diffusionrig.errors import RigError, UsageError
@@ -222,31 +222,31 @@ class Rig:
 
     def calls(self, sampling: Sampling) -> int:
         """Network calls one image takes."""
-        return len(self._schedule(sampling).timesteps)
+        return len(self._process(sampling).schedule)
 
-    def _schedule(self, sampling: Sampling) -> Schedule:
-        return make_schedule(dataclasses.replace(self.pretrained.diffusion, timestep_respacing=sampling.respacing))
+    def _process(self, sampling: Sampling) -> GaussianDiffusion:
+        return GaussianDiffusion(dataclasses.replace(self.pretrained.diffusion, timestep_respacing=sampling.respacing))
 
     def draw(self, buffers: PhysicalBuffers, latent: Tensor, sampling: Sampling,
              on_call: Callable[[int], None] | None = None) -> Tensor:
         """Images (B, 3, S, S) in [-1, 1] from buffers and global latents (B, latent_dim)."""
-        schedule = self._schedule(sampling)
+        process = self._process(sampling)
         generators = [torch_stream(sampling.seed, "edit") for _ in range(len(buffers))]
-        noise = torch.stack([torch.randn(3, self.size, self.size, generator=generator) for generator in generators])
+        start = draw_noise(generators, (3, self.size, self.size), self.device).contiguous(memory_format=torch.channels_last)
         condition = buffers.stack().contiguous(memory_format=torch.channels_last)
 
-        def denoise(x: Tensor, t: Tensor) -> Tensor:
+        def predict(x: Tensor, t: Tensor) -> Tensor:
             prediction = self.network(x, t, condition, detail_cond=latent)
             if on_call is not None:
                 on_call(len(x))
             return prediction
 
+        denoiser = process.denoiser(predict)
         with torch.inference_mode():
-            start = noise.to(self.device).contiguous(memory_format=torch.channels_last)
             if sampling.solver == "ancestral":
-                return ancestral(denoise, start, schedule, generators=generators, clip_denoised=sampling.clip_denoised)
+                return ancestral(denoiser, start, process.schedule, noise=generators, clip_denoised=sampling.clip_denoised)
             if sampling.solver == "ddim":
-                return ddim(denoise, start, schedule, eta=sampling.eta, generators=generators,
+                return ddim(denoiser, start, process.schedule, eta=sampling.eta, noise=generators,
                             clip_denoised=sampling.clip_denoised)
         raise UsageError(f"There is no solver {sampling.solver!r}; choose ddim or ancestral.")
 

@@ -30,6 +30,8 @@ MAX_MEGAPIXELS = 100.0
 _DECODE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, AttributeError,
                   MemoryError, OverflowError, ZeroDivisionError)
 _header_lock = threading.Lock()
+# Pillow registers some formats only when it first needs them, and does not look for one that is named in ``formats``.
+Image.init()
 
 
 def read_image(path: str | Path, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
@@ -145,13 +147,13 @@ def _through_profile(image: Image.Image) -> Image.Image | None:
         return None if image.mode != "LAB" else image.getchannel("L").convert("RGB")
 
 
-def encode_png(array: np.ndarray, text: dict[str, str] | None = None) -> bytes:
+def png_bytes(array: np.ndarray, text: dict[str, str] | None = None) -> bytes:
     """PNG bytes of an (H, W, 3), (H, W, 4) or (H, W) uint8 array; ``text`` becomes text chunks (UTF-8 where needed).
 
     The same input gives the same bytes.
     """
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        raise ValueError(f"encode_png takes (H, W[, 3|4]) uint8, not {array.shape} {array.dtype}")
+        raise ValueError(f"png_bytes takes (H, W[, 3|4]) uint8, not {array.shape} {array.dtype}")
     chunks = PngImagePlugin.PngInfo()
     for key, value in (text or {}).items():
         if value.isascii():
@@ -166,7 +168,7 @@ def encode_png(array: np.ndarray, text: dict[str, str] | None = None) -> bytes:
 
 def write_png(path: str | Path, array: np.ndarray, text: dict[str, str] | None = None) -> None:
     """Write (H, W[, 3|4]) uint8 as PNG with text chunks, atomically; RigError on a full disk or read-only folder."""
-    data = encode_png(array, text)
+    data = png_bytes(array, text)
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
 

@@ -1,0 +1,42 @@
+import subprocess
+import sys
+import time
+
+import pytest
+
+from diffusionrig.cli import COMMANDS, main
+
+
+def test_the_overview_names_every_command(capsys):
+    assert main([]) == 0
+    text = capsys.readouterr().out
+    assert all(command in text for command in COMMANDS)
+
+
+def test_an_unknown_command_is_misuse(capsys):
+    assert main(["paint"]) == 2
+    assert "there is no command 'paint'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_explains_itself_with_examples(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert "examples:" in text
+    assert f"diffusionrig {command}" in text
+
+
+def test_an_unknown_flag_is_one_line_and_status_2(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["verify", "--colour", "red", "x.png"])
+    assert stop.value.code == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_importing_the_package_stays_light():
+    code = "import sys, diffusionrig; sys.exit(any(m in sys.modules for m in ('torch', 'cv2', 'kornia', 'av', 'mpi4py')))"
+    began = time.monotonic()
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert time.monotonic() - began < 20

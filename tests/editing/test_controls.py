@@ -1,0 +1,95 @@
+import types
+
+import pytest
+import torch
+
+from diffusionrig.editing.controls import Edit, apply_sliders, edited_code, parse_modes, parse_sliders
+from diffusionrig.errors import UsageError
+from diffusionrig.geometry.face_code import FaceCode
+from diffusionrig.geometry.rotations import axis_angle_to_matrix, euler_degrees_to_axis_angle, matrix_to_euler_degrees
+
+HEAD = types.SimpleNamespace(name="toy", expression_names=("browInnerUp", "jawOpen", "mouthSmileLeft"))
+
+
+def code(seed: int, head: str = "toy") -> FaceCode:
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.rand(2, *shape, generator=generator, dtype=torch.float64)
+
+    return FaceCode(shape=draw(4), albedo=draw(3), expression=draw(3), pose=0.5 * draw(6), camera=draw(3), light=draw(9, 3),
+                    head=head)
+
+
+def test_modes_are_read_in_order_and_may_be_joined():
+    edits = parse_modes("pose, exp+light,latent", strength=0.5, sliders="jawOpen=0.6")
+    assert [edit.parts for edit in edits] == [("pose",), ("exp", "light"), ("latent",)]
+    assert {edit.strength for edit in edits} == {0.5}
+    assert edits[0].sliders == (("jawOpen", 0.6),)
+
+
+@pytest.mark.parametrize(("text", "part"), [("smile", "'smile'"), ("exp,exp", "repeated"), ("exp+exp", "repeated")])
+def test_wrong_modes_are_named(text, part):
+    with pytest.raises(UsageError, match=part):
+        parse_modes(text)
+
+
+@pytest.mark.parametrize("text", ["jawOpen", "jawOpen=wide", "yaw=nan", "yaw=1,yaw=2"])
+def test_wrong_sliders_are_named(text):
+    with pytest.raises(UsageError, match="--set"):
+        parse_sliders(text)
+
+
+def test_joined_modes_take_each_part_and_nothing_else():
+    source, target = code(1), code(2)
+    edited = edited_code(source, target, Edit("exp+light", ("exp", "light")), HEAD)
+    torch.testing.assert_close(edited.expression, target.expression)
+    torch.testing.assert_close(edited.pose[:, 3:], target.pose[:, 3:])
+    torch.testing.assert_close(edited.light, target.light)
+    for kept in ("shape", "albedo", "camera"):
+        assert torch.equal(getattr(edited, kept), getattr(source, kept))
+    assert torch.equal(edited.pose[:, :3], source.pose[:, :3])
+
+
+def test_strength_half_turns_half_of_the_way():
+    source, target = code(1), code(2)
+    edited = edited_code(source, target, Edit("pose", ("pose",), 0.5), HEAD)
+    between = axis_angle_to_matrix(edited.pose[:, :3])
+    step = between @ axis_angle_to_matrix(source.pose[:, :3]).mT
+    torch.testing.assert_close(step @ between, axis_angle_to_matrix(target.pose[:, :3]))
+
+
+def test_sliders_set_absolute_values_and_keep_the_other_angles():
+    source = code(3)
+    edited = apply_sliders(source, (("jawOpen", 0.6), ("yaw", 15.0)), HEAD)
+    assert (edited.expression[:, 1] == 0.6).all()
+    assert torch.equal(edited.expression[:, [0, 2]], source.expression[:, [0, 2]])
+    before = matrix_to_euler_degrees(axis_angle_to_matrix(source.pose[:, :3]))
+    after = matrix_to_euler_degrees(axis_angle_to_matrix(edited.pose[:, :3]))
+    torch.testing.assert_close(after[:, 1], torch.full((2,), 15.0, dtype=torch.float64))
+    torch.testing.assert_close(after[:, [0, 2]], before[:, [0, 2]])
+
+
+def test_a_slider_the_head_lacks_is_named_with_its_neighbours():
+    with pytest.raises(UsageError, match="did you mean jawOpen"):
+        apply_sliders(code(3), (("jawopened", 0.6),), HEAD)
+    with pytest.raises(UsageError, match="degrees between"):
+        apply_sliders(code(3), (("yaw", 170.0),), HEAD)
+
+
+def test_expressions_of_another_head_model_are_refused_but_its_light_is_not():
+    source, target = code(1), code(2, head="other")
+    with pytest.raises(UsageError, match="head model 'other'"):
+        edited_code(source, target, Edit("exp", ("exp",)), HEAD)
+    torch.testing.assert_close(edited_code(source, target, Edit("light", ("light",)), HEAD).light, target.light)
+
+
+def test_positive_angles_turn_as_documented():
+    forward = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
+    up = torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64)
+    turn = axis_angle_to_matrix(euler_degrees_to_axis_angle(0, 30, 0))
+    nod = axis_angle_to_matrix(euler_degrees_to_axis_angle(30, 0, 0))
+    tilt = axis_angle_to_matrix(euler_degrees_to_axis_angle(0, 0, 30))
+    assert (turn @ forward)[0] > 0.4  # towards the subject's left
+    assert (nod @ forward)[1] < -0.4  # looks down
+    assert (tilt @ up)[0] < -0.4  # towards the subject's right
