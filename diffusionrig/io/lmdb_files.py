@@ -1,0 +1,118 @@
+"""Opening LMDB folders safely: one handle per process and folder, no crash on a cut file, sentences for every failure."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lmdb
+
+from diffusionrig.errors import RigError, UsageError
+from diffusionrig.io.files import make_folder, short_reason
+
+DATA_FILE = "data.mdb"
+_FIRST_MAP = 1 << 24
+
+# LMDB forbids opening a folder twice in one process, and using a handle in a process forked after it was opened.
+_handles: weakref.WeakValueDictionary[tuple[int, int, int], lmdb.Environment] = weakref.WeakValueDictionary()
+_inherited: list[lmdb.Environment] = []
+_lock = threading.Lock()
+
+
+class ReadHandle:
+    """Read access to an LMDB folder from any thread; opened where first used, so it may be forked or pickled.
+
+    UsageError when there is no store at ``folder``, RigError when it is damaged; both on first use.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self._process = 0
+        self._environment: lmdb.Environment | None = None
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[lmdb.Transaction]:
+        """A read transaction whose values are views of the mapped file, valid until it ends."""
+        if self._environment is None or self._process != os.getpid():
+            self._environment, self._process = _open_readonly(self.folder), os.getpid()
+        with speaking(self.folder), self._environment.begin(buffers=True) as transaction:
+            yield transaction
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"folder": self.folder, "_process": 0, "_environment": None}
+
+
+def _open_readonly(path: Path) -> lmdb.Environment:
+    file = path / DATA_FILE
+    if not file.is_file():
+        raise UsageError(f"There is no store at {path}: the file {DATA_FILE} is missing; give the folder that create-data "
+                         "wrote.")
+    with _lock, speaking(path):
+        # A handle of the parent process: closing it here would disturb the parent's locks, so it is only kept alive.
+        _inherited.extend(handle for key, handle in _handles.items() if key[0] != os.getpid())
+        status = file.stat()
+        key = (os.getpid(), status.st_dev, status.st_ino)
+        handle = _handles.get(key)
+        if handle is None:
+            # Without write access there is no writer to guard against either, and no lock file can be made.
+            handle = lmdb.open(str(path), readonly=True, lock=os.access(path, os.W_OK), readahead=False,
+                               max_readers=1024)
+            check_complete(handle, file)
+            _handles[key] = handle
+        return handle
+
+
+def open_writable(path: Path) -> lmdb.Environment:
+    """A handle for writing; the folder is made when absent. RigError when it cannot be written to."""
+    make_folder(path)
+    file = path / DATA_FILE
+    with speaking(path):
+        present = file.is_file() and file.stat().st_size > 0
+        handle = lmdb.open(str(path), map_size=_FIRST_MAP, max_readers=1024, readahead=False)
+        if present:
+            check_complete(handle, file)
+        handle.reader_check()
+        return handle
+
+
+def check_complete(handle: lmdb.Environment, file: Path) -> None:
+    """RigError when the file is shorter than its own table of pages says; reading on would kill the process."""
+    expected = (handle.info()["last_pgno"] + 1) * handle.stat()["psize"]
+    actual = file.stat().st_size
+    if actual < expected:
+        handle.close()
+        raise RigError(f"The store {file.parent} is cut off: {file.name} has {actual:,} of {expected:,} bytes; copy it "
+                       "again, or delete the folder and run create-data again.")
+
+
+def pad_to_pages(handle: lmdb.Environment, file: Path) -> None:
+    """Make the file as long as its table of pages, which LMDB leaves out when its last pages are free."""
+    expected = (handle.info()["last_pgno"] + 1) * handle.stat()["psize"]
+    if file.stat().st_size < expected:
+        os.truncate(file, expected)
+
+
+@contextlib.contextmanager
+def speaking(folder: Path) -> Iterator[None]:
+    """Turn LMDB's errors into one sentence; a full map passes, since the writer answers it by growing."""
+    try:
+        yield
+    except lmdb.MapFullError:
+        raise
+    except lmdb.MapResizedError as error:
+        raise RigError(f"The store {folder} is being written by another process; wait until that is done.") from error
+    except (lmdb.InvalidError, lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.VersionMismatchError) as error:
+        raise RigError(f"The store {folder} is damaged or no LMDB file ({short_reason(error)}); copy it again, or delete "
+                       "the folder and run create-data again.") from error
+    except lmdb.Error as error:
+        reason = short_reason(error)
+        advice = "free some space or choose another folder" if "space" in reason or "too large" in reason else \
+            "see that no other program uses it and that its files may be read and written"
+        raise RigError(f"Cannot use the store {folder}: {reason}; {advice}.") from error
+    except OSError as error:
+        raise RigError(f"Cannot use the store {folder}: {error.strerror or error}.") from error

@@ -1,0 +1,105 @@
+"""One photograph of a store as bytes: its codes first, its picture last, so that codes can be read without the picture.
+
+Layout, version 1 (little endian):
+
+    4 bytes   b"DRS1"
+    4 bytes   length of the head, unsigned
+    4 bytes   CRC-32 of head and arrays
+    head      JSON: source, fields, arrays [[name, dtype, shape], ...], image [bytes, crc], buffers {...} or null
+    arrays    raw values one after another
+    image     a PNG file
+    buffers   see ``stored_buffers``
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+
+from diffusionrig.errors import RigError
+from diffusionrig.io.stored_buffers import decode_buffers, encode_buffers
+
+_MAGIC = b"DRS1"
+_PREFIX = struct.Struct("<4sII")
+_DTYPES = {"<f4", "<f8", "<f2", "<i4", "<i8", "|u1", "|b1"}
+
+
+@dataclasses.dataclass
+class Record:
+    """source   where the photograph came from, unique within a store
+    image    PNG file, 8-bit RGB, S x S (empty when only the codes were asked for)
+    arrays   the codes by name
+    fields   anything JSON can hold: labels, notes, flags
+    buffers  (9, S, S) float32 rendered, normal, albedo; None when they are to be rendered from the codes
+    """
+
+    source: str
+    image: bytes
+    arrays: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    fields: dict[str, Any] = dataclasses.field(default_factory=dict)
+    buffers: np.ndarray | None = None
+
+
+def pack(record: Record, buffer_kind: str = "none") -> bytes:
+    """``record`` as bytes; ``buffer_kind`` none|uint8|float16 says how its buffers are stored."""
+    arrays = {name: np.ascontiguousarray(array) for name, array in record.arrays.items()}
+    table = [[name, array.dtype.newbyteorder("<").str, list(np.shape(record.arrays[name]))]
+             for name, array in arrays.items()]
+    strange = [dtype for _, dtype, _ in table if dtype not in _DTYPES]
+    if strange:
+        raise TypeError(f"a record cannot hold arrays of dtype {strange[0]}")
+    values = b"".join(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes() for array in arrays.values())
+    about, blob = (None, b"") if record.buffers is None else encode_buffers(record.buffers, buffer_kind)
+    head = json.dumps({"source": record.source, "fields": record.fields, "arrays": table,
+                       "image": [len(record.image), zlib.crc32(record.image)], "buffers": about},
+                      separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return _PREFIX.pack(_MAGIC, len(head), zlib.crc32(values, zlib.crc32(head))) + head + values + record.image + blob
+
+
+def unpack(data: bytes | memoryview, what: str, image: bool = True) -> Record:
+    """The record in ``data``; without ``image`` neither picture nor buffers are touched. RigError when damaged."""
+    view = memoryview(data)
+    try:
+        magic, length, checksum = _PREFIX.unpack_from(view)
+        start = _PREFIX.size + length
+        if magic != _MAGIC or start > len(view):
+            raise ValueError("not a record")
+        # The head says how long the arrays are, so it is parsed before its own checksum can be verified.
+        head = json.loads(bytes(view[_PREFIX.size:start]))
+        shapes = [(name, _dtype(dtype), tuple(map(int, shape))) for name, dtype, shape in head["arrays"]]
+        end = start + sum(int(np.prod(shape)) * dtype.itemsize for _, dtype, shape in shapes)
+        if zlib.crc32(view[_PREFIX.size:end]) != checksum:
+            raise ValueError("wrong checksum")
+        arrays, at = {}, start
+        for name, dtype, shape in shapes:
+            count = int(np.prod(shape))
+            arrays[name] = np.frombuffer(view, dtype, count, at).reshape(shape).copy()
+            at += count * dtype.itemsize
+        record = Record(head["source"], b"", arrays, head["fields"])
+        if image:
+            size, checksum = head["image"]
+            record.image = bytes(view[end:end + size])
+            if len(record.image) != size or zlib.crc32(record.image) != checksum:
+                raise ValueError("the picture has a wrong checksum")
+            if head["buffers"] is not None:
+                record.buffers = decode_buffers(head["buffers"], bytes(view[end + size:]))
+        return record
+    except (ValueError, KeyError, TypeError, struct.error, zlib.error) as error:
+        raise RigError(f"{what} is damaged ({error}); write the store again.") from error
+
+
+def has_buffers(data: bytes | memoryview) -> bool:
+    """Whether packed ``data`` carries rendered buffers."""
+    _, length, _ = _PREFIX.unpack_from(data)
+    return json.loads(bytes(memoryview(data)[_PREFIX.size:_PREFIX.size + length]))["buffers"] is not None
+
+
+def _dtype(name: str) -> np.dtype:
+    if name not in _DTYPES:
+        raise ValueError(f"an array of dtype {name}")
+    return np.dtype(name)

@@ -1,0 +1,221 @@
+"""FaceStore: one LMDB folder of photographs with their codes. Knows records and headers, nothing of what codes mean.
+
+Keys: ``header`` (JSON), ``length`` (decimal count), ``r%08d`` (a record), ``s`` + digest (index of a source),
+``x`` + digest (JSON of a refused source). A batch is one transaction, so a killed writer leaves whole batches only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import lmdb
+
+from diffusionrig import __version__
+from diffusionrig.errors import RigError, UsageError
+from diffusionrig.io.lmdb_files import DATA_FILE, ReadHandle, open_writable, pad_to_pages, speaking
+from diffusionrig.io.published_store import PublishedStore, is_published, read_length, wrong_count
+from diffusionrig.io.record import Record, has_buffers, pack, unpack
+from diffusionrig.io.stored_buffers import KINDS
+
+SCHEMA = 1
+Result = TypeVar("Result")
+
+
+def _digest(source: str) -> bytes:
+    return hashlib.blake2b(source.encode(), digest_size=16).digest()
+
+
+def _record_key(index: int) -> bytes:
+    return b"r%08d" % index
+
+
+class StoreWriter:
+    """Writes a store, or continues one. Use as a context manager.
+
+    ``header`` describes the store (image_size, head, head_hash, encoder, buffers ...); continuing with another value of
+    one of its entries is a UsageError. The schema version is added.
+    """
+
+    def __init__(self, path: str | Path, header: Mapping[str, Any]) -> None:
+        self.path = Path(path)
+        self.header: dict[str, Any] = {"schema": SCHEMA, "buffers": "none", "complete": False, **header}
+        if self.header["buffers"] not in KINDS:
+            raise UsageError(f"Buffers can be stored as {', '.join(KINDS)}, not {self.header['buffers']!r}.")
+        self._environment = open_writable(self.path)
+        try:
+            self._commit(self._begin)
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self, transaction: lmdb.Transaction) -> None:
+        stored = transaction.get(b"header")
+        if stored is None:
+            if transaction.stat()["entries"]:
+                raise UsageError(f"{self.path} holds an LMDB that is not a face store; choose another output folder.")
+            self.header["created_by"] = f"diffusionrig {__version__}"
+            transaction.put(b"length", b"0")
+        else:
+            before = read_header(bytes(stored), self.path)
+            for name in sorted(self.header.keys() & before.keys() - {"complete"}):
+                if before[name] != self.header[name]:
+                    raise UsageError(f"The store {self.path} was begun with {name} {before[name]!r}, not "
+                                     f"{self.header[name]!r}; continue it as it was or choose another output folder.")
+            self.header = {**before, **self.header}
+        transaction.put(b"header", _json(self.header))
+
+    def __len__(self) -> int:
+        with speaking(self.path), self._environment.begin() as transaction:
+            return read_length(transaction, self.path)
+
+    def unknown(self, sources: Sequence[str]) -> list[str]:
+        """Those of ``sources`` that are neither stored nor refused yet, in their order."""
+        with speaking(self.path), self._environment.begin() as transaction:
+            return [source for source in sources if transaction.get(b"s" + _digest(source)) is None
+                    and transaction.get(b"x" + _digest(source)) is None]
+
+    def append(self, records: Sequence[Record], refused: Sequence[tuple[str, str]] = ()) -> int:
+        """Store ``records`` and note ``refused`` (source, reason) in one transaction; returns how many were new.
+
+        A source that the store knows already is left as it is, so nothing is ever stored twice.
+        """
+        packed = [(_digest(record.source), pack(record, self.header["buffers"])) for record in records]
+
+        def write(transaction: lmdb.Transaction) -> int:
+            first = count = read_length(transaction, self.path)
+            for digest, data in packed:
+                if transaction.put(b"s" + digest, b"%d" % count, overwrite=False):
+                    transaction.put(_record_key(count), data)
+                    count += 1
+            for source, reason in refused:
+                transaction.put(b"x" + _digest(source), _json({"source": source, "reason": reason}), overwrite=False)
+            transaction.put(b"length", b"%d" % count)
+            return count - first
+
+        return self._commit(write)
+
+    def replace(self, records: Mapping[int, Record]) -> None:
+        """Write other contents for records that exist, in one transaction (buffers added later, for instance)."""
+        packed = {index: pack(record, self.header["buffers"]) for index, record in records.items()}
+
+        def write(transaction: lmdb.Transaction) -> None:
+            for index, data in packed.items():
+                _value(transaction, index, self.path)
+                transaction.put(_record_key(index), data)
+
+        self._commit(write)
+
+    def update_header(self, **entries: Any) -> None:
+        """Set entries of the header that become known late (mean shape, complete)."""
+        self.header.update(entries)
+        self._commit(lambda transaction: transaction.put(b"header", _json(self.header)))
+
+    def record(self, index: int, image: bool = True) -> Record:
+        """Read back what was written."""
+        with speaking(self.path), self._environment.begin() as transaction:
+            return unpack(_value(transaction, index, self.path), f"record {index} of {self.path}", image)
+
+    def without_buffers(self) -> list[int]:
+        """Indices of the records that have no stored buffers."""
+        with speaking(self.path), self._environment.begin(buffers=True) as transaction:
+            return [i for i in range(read_length(transaction, self.path))
+                    if not has_buffers(_value(transaction, i, self.path))]
+
+    def _commit(self, write: Callable[[lmdb.Transaction], Result]) -> Result:
+        with speaking(self.path):
+            while True:
+                try:
+                    with self._environment.begin(write=True) as transaction:
+                        result = write(transaction)
+                    pad_to_pages(self._environment, self.path / DATA_FILE)
+                    return result
+                except lmdb.MapFullError:
+                    self._environment.set_mapsize(2 * self._environment.info()["map_size"])
+
+    def close(self) -> None:
+        self._environment.close()
+
+    def __enter__(self) -> StoreWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.close()
+
+
+class StoreReader:
+    """Reads a store by index, from any thread; may be forked or sent to other processes."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._handle = ReadHandle(path)
+        with self._handle.transaction() as transaction:
+            stored = transaction.get(b"header")
+            if stored is None:
+                raise RigError(f"{self.path} is not a face store: it has no header; give the folder that create-data "
+                               "wrote.")
+            self.header = read_header(bytes(stored), self.path)
+            self._length = read_length(transaction, self.path)
+            for index, wanted in ((self._length - 1, True), (self._length, False)):
+                if index >= 0 and (transaction.get(_record_key(index)) is not None) != wanted:
+                    raise wrong_count(self.path, self._length)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def record(self, index: int, image: bool = True) -> Record:
+        """Record ``index``; without ``image`` its picture and buffers are not even read from disk."""
+        with self._handle.transaction() as transaction:
+            return unpack(self._value(transaction, index), f"record {index} of {self.path}", image)
+
+    def record_bytes(self, index: int) -> int:
+        """Size of a record, without LMDB's own overhead."""
+        with self._handle.transaction() as transaction:
+            return len(self._value(transaction, index))
+
+    def refused(self) -> list[tuple[str, str]]:
+        """(source, reason) of every photograph that was left out, sorted by source."""
+        with self._handle.transaction() as transaction, transaction.cursor() as cursor:
+            found = cursor.set_range(b"x")
+            entries = [json.loads(bytes(value)) for key, value in cursor if bytes(key[:1]) == b"x"] if found else []
+        return sorted((entry["source"], entry["reason"]) for entry in entries)
+
+    def _value(self, transaction: lmdb.Transaction, index: int) -> bytes | memoryview:
+        if not 0 <= index < self._length:
+            raise IndexError(f"record {index} of {self._length}")
+        return _value(transaction, index, self.path)
+
+
+def open_store(path: str | Path) -> StoreReader | PublishedStore:
+    """A reader for the store at ``path``, ours or a published one."""
+    return PublishedStore(path) if is_published(path) else StoreReader(path)
+
+
+def read_header(stored: bytes, path: Path) -> dict[str, Any]:
+    """The header of a store; RigError when it is damaged or of another schema version."""
+    try:
+        header = json.loads(stored)
+        schema = header["schema"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RigError(f"The header of the store {path} is damaged; delete the folder and run create-data again.") from error
+    if schema != SCHEMA:
+        raise RigError(f"The store {path} has schema version {schema}, but this version of diffusionrig reads {SCHEMA}; "
+                       "run create-data again or use the version that wrote it.")
+    return header
+
+
+def _value(transaction: lmdb.Transaction, index: int, path: Path) -> bytes | memoryview:
+    data = transaction.get(_record_key(index))
+    if data is None:
+        raise RigError(f"The store {path} is damaged: record {index} is missing; delete the folder and run create-data "
+                       "again.")
+    return data
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
