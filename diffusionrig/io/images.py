@@ -20,7 +20,7 @@ from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.files import atomic_path
 
 # Raster formats only: Pillow would hand an EPS or PDF to an external interpreter.
-_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "WEBP", "TIFF", "GIF")
+_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 # What shows through transparent pixels. The published scripts keep whatever colour the file hides there (often black
 # or noise); grey adds no dark or bright edge, which would be taken for light.
