@@ -21,7 +21,7 @@ from torch import Tensor
 EPSILON = 1e-8
 """Smallest doubled area and depth of a face that is drawn, and what is added to the barycentric denominator."""
 
-_BLOCK = 1 << 22  # candidates (triangle, pixel) looked at together: bounds the memory
+_BLOCK = 1 << 17  # candidates (triangle, pixel) looked at together: what stays in the cache
 _EMPTY = torch.iinfo(torch.int64).max
 
 
@@ -70,7 +70,7 @@ def _boxes(vertices: Tensor, faces: Tensor, columns: Tensor, rows: Tensor) -> tu
     ends = []
     for axis, centres in ((0, columns), (1, rows)):
         a, b, c = (corner[axis] for corner in corners)
-        low, high = torch.minimum(torch.minimum(a, b), c), torch.maximum(torch.maximum(a, b), c)
+        low, high = _extremes(a, b, c)
         size = len(centres)
         step = (centres[-1] - centres[0]) / max(size - 1, 1) if size > 1 else centres.new_tensor(2.0)
         # Rounded outwards by a hundredth of a pixel; the exact test against the box follows in _draw.
@@ -95,8 +95,9 @@ def _groups(triangles: _Triangles, across: Tensor, down: Tensor) -> list[tuple[_
         sizes.append(sizes[-1] + (sizes[-1] + 1) // 2 if sizes[-1] & (sizes[-1] - 1) == 0 else sizes[-1] // 3 * 4)
     bounds = torch.tensor(sizes, device=across.device)
     kind = torch.bucketize(down, bounds) * len(sizes) + torch.bucketize(across, bounds)
+    kind = kind.to(torch.int16)
     groups = []
-    for index in torch.bincount(kind).nonzero().squeeze(1).tolist():
+    for index in torch.bincount(kind.int()).nonzero().squeeze(1).tolist():
         high, wide = sizes[index // len(sizes)], sizes[index % len(sizes)]
         members = (kind == index).nonzero().squeeze(1)
         for part in members.split(max(_BLOCK // (high * wide), 1)):
@@ -107,46 +108,37 @@ def _groups(triangles: _Triangles, across: Tensor, down: Tensor) -> list[tuple[_
 def _draw(best: Tensor, triangles: _Triangles, columns: Tensor, rows: Tensor, across: int, down: int) -> None:
     """Enter triangles whose boxes hold at most ``across`` x ``down`` pixel centres into ``best``, in place."""
     ax, ay, az, bx, by, bz, cx, cy, cz, left, top, base, face = triangles
-    number, width = len(face), len(columns)
     area = (ax - bx) * (cy - by) - (ay - by) * (cx - bx)
     nearest = torch.minimum(torch.minimum(az, bz), cz)
-    drawn = (area.abs() > EPSILON) & (nearest > EPSILON)
     denominator = barycentric_denominator((cx - ax) * (by - ay) - (cy - ay) * (bx - ax))
-    # Mirrored to positive denominators, which is exact; NaN fails every comparison, so skipped faces never show.
-    turn = torch.where(denominator < 0, -1.0, 1.0).where(drawn, torch.nan)
-    denominator = denominator * turn
+    # NaN fails every comparison: faces that are skipped and centres outside the box never show.
+    denominator = denominator.where((area.abs() > EPSILON) & (nearest > EPSILON), torch.nan)
+    x = _centres(columns, left, across, ax, bx, cx)
+    y = _centres(rows, top, down, ay, by, cy)[:, None]
 
-    x = _centres(columns, left, across)
-    y = _centres(rows, top, down)
-    outside_x = (x < torch.minimum(torch.minimum(ax, bx), cx)) | (x > torch.maximum(torch.maximum(ax, bx), cx))
-    outside_y = (y < torch.minimum(torch.minimum(ay, by), cy)) | (y > torch.maximum(torch.maximum(ay, by), cy))
-    terms = []
-    for ux, uy, vx, vy in ((bx, by, cx, cy), (cx, cy, ax, ay), (ax, ay, bx, by)):
-        terms.append((((x - ux) * ((vy - uy) * turn)).masked_fill(outside_x, -torch.inf),
-                      ((y - uy) * ((vx - ux) * turn)).masked_fill(outside_y, torch.inf)))
-    inside = torch.ones((), dtype=torch.bool, device=best.device)
-    for column_term, row_term in terms:
-        inside = inside & (column_term[None] > row_term[:, None])
-    hit = inside.reshape(-1).nonzero().squeeze(1)
-    row = hit.div(across * number, rounding_mode="floor")
-    in_row = hit - row * (across * number)
-    column = in_row.div(number, rounding_mode="floor")
-    which = in_row - column * number
-    in_column = row * number + which
-    size = denominator[which]
-    weights = [(column_term.view(-1)[in_row] - row_term.view(-1)[in_column]) / size for column_term, row_term in terms]
-    depth = weights[0] * az[which] + weights[1] * bz[which] + weights[2] * cz[which]
-    # A quotient of a tiny edge may still round to zero, which is outside.
-    seen = (weights[0] > 0) & (weights[1] > 0) & (weights[2] > 0) & (depth >= 0)
-    key = (depth.view(torch.int32).long() << 32) | face[which]
-    pixel = base[which] + row * width + column
-    best.scatter_reduce_(0, pixel, key.masked_fill(~seen, _EMPTY), "amin")
+    def weight(ux: Tensor, uy: Tensor, vx: Tensor, vy: Tensor) -> Tensor:
+        return ((x - ux) * (vy - uy) - (y - uy) * (vx - ux)).div_(denominator)
+
+    first, second, third = weight(bx, by, cx, cy), weight(cx, cy, ax, ay), weight(ax, ay, bx, by)
+    inside = torch.minimum(torch.minimum(first, second), third) > 0
+    depth = first.mul_(az).add_(second.mul_(bz)).add_(third.mul_(cz))
+    key = (depth.view(torch.int32).long() << 32) | face
+    pixel = base + (torch.arange(down, device=best.device)[:, None, None] * len(columns)
+                    + torch.arange(across, device=best.device)[:, None])
+    hit = inside.view(-1).nonzero().squeeze(1)
+    best.scatter_reduce_(0, pixel.view(-1).index_select(0, hit), key.view(-1).index_select(0, hit), "amin")
 
 
-def _centres(table: Tensor, start: Tensor, count: int) -> Tensor:
-    """(count, N): ``table`` from index ``start`` (N,) on, infinite beyond its end."""
+def _centres(table: Tensor, start: Tensor, count: int, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """(count, N): pixel centres from index ``start`` (N,) on, NaN where they are not between ``a``, ``b`` and ``c``."""
     index = start + torch.arange(count, device=start.device)[:, None]
-    return torch.nn.functional.pad(table, (0, count), value=torch.inf)[index]
+    centres = torch.nn.functional.pad(table, (0, count), value=torch.nan).index_select(0, index.view(-1)).view(count, -1)
+    low, high = _extremes(a, b, c)
+    return centres.where((centres >= low) & (centres <= high), torch.nan)
+
+
+def _extremes(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    return torch.minimum(torch.minimum(a, b), c), torch.maximum(torch.maximum(a, b), c)
 
 
 def barycentric_denominator(area: Tensor) -> Tensor:
