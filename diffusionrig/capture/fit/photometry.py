@@ -1,0 +1,85 @@
+"""Stage C: spherical-harmonic light and albedo coefficients from the colours of visible skin.
+
+Colour = (albedo + coefficients . albedo basis) * (SH basis . light), the shading model of the renderer. Bilinear in light
+and albedo, so it is solved by Gauss-Newton over both together; alternating them would creep along the valley in which a
+brighter light and a darker skin explain one picture.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class SkinSamples:
+    """P visible pixels of each of B faces.
+
+    colour  (B, P, 3)     image, 0..1
+    weight  (B, P)        0..1, zero for padding and for places that are not skin
+    bands   (B, P, 9)     spherical-harmonic basis at the surface normal, constants included
+    albedo  (B, P, 3)     mean albedo
+    basis   (B, K, P, 3)  albedo change per unit coefficient
+    """
+
+    colour: Tensor
+    weight: Tensor
+    bands: Tensor
+    albedo: Tensor
+    basis: Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class LightPrior:
+    """Gaussian prior of the light: ``mean`` (9, 3) and ``precision`` (27, 27), bands slowest, RGB fastest."""
+
+    mean: Tensor
+    precision: Tensor
+
+
+def _residual(samples: SkinSamples, light: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    albedo = samples.albedo + torch.einsum("bk,bkpc->bpc", coefficients, samples.basis)
+    shading = samples.bands @ light
+    return albedo * shading - samples.colour, albedo, shading
+
+
+def fit_light_and_albedo(samples: SkinSamples, prior: LightPrior, sigma: float, robust: float,
+                         iterations: int = 8) -> tuple[Tensor, Tensor, Tensor]:
+    """Maximum a posteriori light (B, 9, 3) and albedo coefficients (B, K), and the residual (B,).
+
+    ``sigma`` is the expected error of a colour; a pixel whose error reaches ``robust`` sigmas (a highlight, hair, a cast
+    shadow) pulls at a quarter of its force (Geman-McClure). Albedo coefficients have a unit normal prior. The residual is
+    the robust root mean square error of the colours, in 0..1.
+    """
+    batch, count = samples.colour.shape[0], samples.basis.shape[1]
+    light = prior.mean.expand(batch, 9, 3).clone()
+    coefficients = samples.colour.new_zeros(batch, count)
+    identity = torch.eye(count, dtype=light.dtype, device=light.device)
+    for _ in range(iterations):
+        error, albedo, shading = _residual(samples, light, coefficients)
+        weight = samples.weight * _downweight(error, sigma, robust)
+        per_light = torch.einsum("bpc,bps,cd->bscpd", albedo, samples.bands,
+                                 torch.eye(3, dtype=light.dtype, device=light.device))
+        per_albedo = shading[:, None] * samples.basis
+        jacobian = torch.cat([per_light.reshape(batch, 27, -1), per_albedo.flatten(2)], 1) / sigma
+        scaled = jacobian * weight[..., None].expand_as(error).reshape(batch, 1, -1)
+        hessian = scaled @ jacobian.transpose(1, 2)
+        gradient = (scaled @ (error / sigma).reshape(batch, -1, 1))[..., 0]
+        hessian[:, :27, :27] += prior.precision
+        hessian[:, 27:, 27:] += identity
+        gradient[:, :27] += (light - prior.mean).flatten(1) @ prior.precision
+        gradient[:, 27:] += coefficients
+        step = torch.linalg.solve(hessian, gradient[..., None])[..., 0]
+        light = light - step[:, :27].reshape(batch, 9, 3)
+        coefficients = coefficients - step[:, 27:]
+    error, _, _ = _residual(samples, light, coefficients)
+    weight = samples.weight * _downweight(error, sigma, robust)
+    square = (weight * error.square().mean(-1)).sum(1) / weight.sum(1).clamp_min(1e-6)
+    return light, coefficients, square.sqrt()
+
+
+def _downweight(error: Tensor, sigma: float, robust: float) -> Tensor:
+    square = error.square().sum(-1)
+    return ((robust * sigma) ** 2 / ((robust * sigma) ** 2 + square)).square()

@@ -1,0 +1,37 @@
+"""Named arrays in one .npz file on disk, never pickled."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from diffusionrig.errors import RigError
+from diffusionrig.io.files import existing_file, write_bytes
+from diffusionrig.io.npz import read_arrays
+
+
+def write_array_file(path: str | Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write ``arrays`` (numbers and fixed-width text only), compressed. The same arrays give the same bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            member = io.BytesIO()
+            np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+            # A fixed date: numpy's own savez would put the hour of writing into the file.
+            entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, member.getvalue())
+    write_bytes(path, buffer.getvalue())
+
+
+def read_array_file(path: str | Path, what: str = "array file") -> dict[str, np.ndarray]:
+    """Read an .npz file; UsageError when it is absent, RigError when it is damaged or holds pickled objects."""
+    file = existing_file(path, what)
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise RigError(f"Cannot read {file}: {error.strerror or error}.") from error
+    return read_arrays(data, str(file))
