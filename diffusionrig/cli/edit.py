@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rasterizer", default="torch", choices=["torch", "pytorch3d"], help="renderer of the buffers")
     parser.add_argument("--max_megapixels", type=float, default=100.0, help="larger pictures are refused (default 100)")
     parser.add_argument("--overwrite", type=boolean, default=False, help="replace the results of another edit in the folder")
+    parser.add_argument("--save_buffers", type=boolean, default=False, help="write the buffers of every output to buffers/")
     add_device_argument(parser)
     add_dataclass_arguments(parser, ModelConfig, "model (of a released .pt file)")
     add_dataclass_arguments(parser, DiffusionConfig, "diffusion")
@@ -58,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from diffusionrig.editing.controls import SLIDERS, Edit, parse_modes, parse_sliders
     from diffusionrig.editing.rig import Sampling
-    from diffusionrig.editing.session import run_session
+    from diffusionrig.editing.session import Order, run_session
 
     if not args.output_dir:
         raise UsageError("No --output_dir was given; name a folder for the results.")
@@ -76,10 +77,11 @@ def run(args: argparse.Namespace) -> int:
     if rig.calls(sampling) >= 250:
         print(f"diffusionrig edit: {rig.calls(sampling)} network calls per picture; --timestep_respacing ddim20 needs 20.",
               file=sys.stderr)
-    report = run_session(rig, source=args.source, target=args.target, edits=edits, output_dir=args.output_dir,
-                         sampling=sampling, batch_size=args.batch_size, source_model=args.source_model or None,
-                         target_model=args.target_model or None, max_megapixels=args.max_megapixels, limit=args.num_samples,
-                         overwrite=args.overwrite, request={"meanshape": args.meanshape})
+    report = run_session(rig, Order(
+        source=args.source, target=args.target, edits=edits, output_dir=args.output_dir, sampling=sampling,
+        batch_size=args.batch_size, source_model=args.source_model or None, target_model=args.target_model or None,
+        max_megapixels=args.max_megapixels, limit=args.num_samples, overwrite=args.overwrite,
+        save_buffers=args.save_buffers, notes={"meanshape": args.meanshape}))
     for problem in report["problems"]:
         print(f"diffusionrig edit: {problem['file']}: {problem['problem']}", file=sys.stderr)
     done = sum(entry["mode"] != "reconstruction" for entry in report["outputs"])

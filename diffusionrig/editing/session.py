@@ -86,59 +86,113 @@ def _guard(folder: Path, request: dict[str, Any], overwrite: bool) -> None:
     raise UsageError(f"{folder} already holds results of another edit; choose another --output_dir or --overwrite True.")
 
 
-def run_session(rig: Rig, *, source: str, target: str, edits: Sequence[Edit], output_dir: str, sampling: Sampling,
-                batch_size: int = 4, source_model: str | None = None, target_model: str | None = None,
-                max_megapixels: float = 100.0, limit: int | None = None, overwrite: bool = False,
-                request: dict[str, Any] | None = None) -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """What an editing run is asked to do.
+
+    ``source`` and ``target`` are a picture or a folder ("" for no target); ``limit`` caps the outputs; ``save_buffers``
+    writes what each output was drawn from; ``notes`` is recorded in the report and is part of the request's identity.
+    """
+
+    source: str
+    target: str
+    edits: Sequence[Edit]
+    output_dir: str
+    sampling: Sampling
+    batch_size: int = 4
+    source_model: str | None = None
+    target_model: str | None = None
+    max_megapixels: float = 100.0
+    limit: int | None = None
+    overwrite: bool = False
+    save_buffers: bool = False
+    notes: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def request(self, model_hash: str) -> dict[str, Any]:
+        """What decides the pictures, as plain JSON values: equal requests give equal results."""
+        return _plain({**self.notes, "model": model_hash, "source": self.source, "target": self.target,
+                       "encoders": [self.source_model, self.target_model], "limit": self.limit,
+                       "edits": [dataclasses.asdict(edit) for edit in self.edits],
+                       "sampling": dataclasses.asdict(self.sampling)})
+
+
+@dataclasses.dataclass(frozen=True)
+class Side:
+    """The pictures of one side and what was found in them."""
+
+    pictures: Pictures
+    faces: Analysis | None
+
+    @property
+    def problems(self) -> list[dict[str, str]]:
+        missed = [] if self.faces is None else [
+            {"file": str(path), "problem": self.faces.notes[i]} for i, path in enumerate(self.pictures.paths)
+            if not bool(self.faces.found[i])]
+        return self.pictures.problems + missed
+
+    def require_face(self, what: str) -> Analysis:
+        if self.faces is None or not bool(self.faces.found.any()):
+            first = f" {self.problems[0]['file']}: {self.problems[0]['problem']}" if self.problems else ""
+            raise RigError(f"None of the {what} pictures can be used.{first}")
+        return self.faces
+
+
+def run_session(rig: Rig, order: Order) -> dict[str, Any]:
     """Edit every source with every target and write the results; returns the report.
 
     Outputs are ``{index}_{mode}.png`` counted over all of them as in the published script, ``reconstruction_{i}.png`` per
     source, contact sheets and ``report.json``. Raises RigError when no picture could be edited.
     """
-    source_paths = list_pictures(source, "source")
-    target_paths = list_pictures(target, "target") if target else []
-    folder = make_folder(output_dir)
-    request = {**(request or {}), "model": rig.pretrained.hash, "source": source, "target": target,
-               "edits": [dataclasses.asdict(edit) for edit in edits], "sampling": dataclasses.asdict(sampling)}
-    request = _plain(request)
-    _guard(folder, request, overwrite)
+    source_paths = list_pictures(order.source, "source")
+    target_paths = list_pictures(order.target, "target") if order.target else []
+    folder = make_folder(order.output_dir)
+    request = order.request(rig.pretrained.hash)
+    _guard(folder, request, order.overwrite)
     began = time.monotonic()
-    source_pictures = read_pictures(source_paths, max_megapixels)
-    target_pictures = read_pictures(target_paths, max_megapixels)
-    sources = analyse(rig, source_pictures, source_model, batch_size, "sources")
-    targets = analyse(rig, target_pictures, target_model, batch_size, "targets")
-    problems = source_pictures.problems + target_pictures.problems
-    for pictures, faces in ((source_pictures, sources), (target_pictures, targets)):
-        problems += [{"file": str(path), "problem": faces.notes[i]} for i, path in enumerate(pictures.paths)
-                     if faces is not None and not bool(faces.found[i])]
-    if sources is None or not bool(sources.found.any()):
-        raise RigError(_nothing("source", problems))
-    if target and (targets is None or not bool(targets.found.any())):
-        raise RigError(_nothing("target", problems))
-    requests = plan(sources, targets, edits)[:limit]
-    names = dict(enumerate(source_pictures.paths))
-    aims = dict(enumerate(target_pictures.paths))
-    used = sorted({item.source for item in requests})
-    every = [Request(i, None, Edit(RECONSTRUCTION)) for i in used] + requests
+    source, target = (_side(rig, paths, model, order, what) for paths, model, what in (
+        (source_paths, order.source_model, "sources"), (target_paths, order.target_model, "targets")))
+    sources = source.require_face("source")
+    targets = target.require_face("target") if target_paths else None
+    edits = plan(sources, targets, order.edits)[:order.limit]
+    used = sorted({item.source for item in edits})
+    requests = [Request(i, None, Edit(RECONSTRUCTION)) for i in used] + edits
     entries: list[dict[str, Any]] = []
     rows: list[list[np.ndarray]] = []
-    titles: list[str] = []
-    calls = len(every) * rig.calls(sampling)
-    with Progress(calls, "draw", "call") as progress:
-        for result in rig.edit_many(sources, targets, every, batch_size=batch_size, sampling=sampling,
+    with Progress(len(requests) * rig.calls(order.sampling), "draw", "call") as progress:
+        for result in rig.edit_many(sources, targets, requests, batch_size=order.batch_size, sampling=order.sampling,
                                     on_call=progress.update):
-            entry = _write(rig, folder, result, len(entries) - len(used), sources, targets, names, aims, sampling.seed)
+            entry = _entry(result.request, len(entries) - len(used), source, target)
+            write_edited(folder / entry["file"], result.image, model_hash=rig.pretrained.hash, mode=entry["mode"],
+                         seed=order.sampling.seed, strength=result.request.edit.strength,
+                         sliders=dict(result.request.edit.sliders))
+            if order.save_buffers:
+                entry["buffers"] = _write_buffers(folder, result, entry["file"])
             entries.append(entry)
             rows.append(_row(result, sources, targets))
-            titles.append(entry["file"].removesuffix(".png"))
-    sheets = _write_sheets(folder, rows, titles)
+    sheets = _write_sheets(folder, rows, [entry["file"].removesuffix(".png") for entry in entries])
     report = {"request": request, "software": f"diffusionrig {__version__}", "torch": torch.__version__,
               "model": {"hash": rig.pretrained.hash, "config": rig.pretrained.model.to_dict(),
                         "diffusion": rig.pretrained.diffusion.to_dict(), "head": rig.pretrained.head,
                         "consent": rig.pretrained.meta.get("consent")},
-              "outputs": entries, "sheets": sheets, "problems": problems, "seconds": round(time.monotonic() - began, 2)}
+              "outputs": entries, "sheets": sheets, "problems": source.problems + target.problems,
+              "seconds": round(time.monotonic() - began, 2)}
     write_json(folder / REPORT, report)
     return report
+
+
+def _side(rig: Rig, paths: Sequence[Path], model: str | None, order: Order, what: str) -> Side:
+    pictures = read_pictures(paths, order.max_megapixels)
+    return Side(pictures, analyse(rig, pictures, model, order.batch_size, what))
+
+
+def _entry(request: Request, index: int, source: Side, target: Side) -> dict[str, Any]:
+    name = request.edit.name
+    entry = {"file": f"reconstruction_{request.source}.png" if name == RECONSTRUCTION else f"{index}_{name}.png", "mode": name}
+    for word, side, row in (("source", source, request.source), ("target", target, request.target)):
+        entry[word] = None if row is None else str(side.pictures.paths[row])
+        entry[f"{word}_confidence"] = (None if row is None or side.faces is None
+                                       else round(float(side.faces.code.confidence[row]), 4))
+    return entry
 
 
 def _plain(value: Any) -> Any:
@@ -148,23 +202,19 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def _nothing(what: str, problems: list[dict[str, str]]) -> str:
-    first = f" First: {problems[0]['file']}: {problems[0]['problem']}" if problems else ""
-    return f"None of the {what} pictures can be used ({len(problems)} problems).{first}"
+def _buffer_images(result: Result) -> dict[str, np.ndarray]:
+    """Buffers as pictures: rendered and albedo clipped to 0..1, normals from -1..1."""
+    ranges = {"rendered": (0, 1), "normal": (-1, 1), "albedo": (0, 1)}
+    return {name: to_uint8(getattr(result.buffers, name)[0].cpu().numpy(), *bounds) for name, bounds in ranges.items()}
 
 
-def _write(rig: Rig, folder: Path, result: Result, index: int, sources: Analysis, targets: Analysis | None,
-           names: dict[int, Path], aims: dict[int, Path], seed: int) -> dict[str, Any]:
-    request = result.request
-    plain = request.edit.name == RECONSTRUCTION
-    name = f"reconstruction_{request.source}.png" if plain else f"{index}_{request.edit.name}.png"
-    aim = None if request.target is None else str(aims[request.target])
-    write_edited(folder / name, result.image, model_hash=rig.pretrained.hash, mode=request.edit.name, seed=seed,
-                 strength=request.edit.strength, sliders=dict(request.edit.sliders))
-    return {"file": name, "mode": request.edit.name, "source": str(names[request.source]), "target": aim,
-            "source_confidence": round(float(sources.code.confidence[request.source]), 4),
-            "target_confidence": None if targets is None or request.target is None
-            else round(float(targets.code.confidence[request.target]), 4)}
+def _write_buffers(folder: Path, result: Result, name: str) -> dict[str, str]:
+    place = make_folder(folder / "buffers")
+    files = {}
+    for kind, image in _buffer_images(result).items():
+        files[kind] = f"buffers/{name.removesuffix('.png')}_{kind}.png"
+        write_png(place.parent / files[kind], image)
+    return files
 
 
 def _row(result: Result, sources: Analysis, targets: Analysis | None) -> list[np.ndarray]:
@@ -172,10 +222,7 @@ def _row(result: Result, sources: Analysis, targets: Analysis | None) -> list[np
     source = to_uint8(sources.images[request.source].cpu().numpy(), -1, 1)
     blank = np.full_like(source, 245)
     aim = blank if targets is None or request.target is None else to_uint8(targets.images[request.target].cpu().numpy(), -1, 1)
-    rendered = to_uint8(result.buffers.rendered[0].cpu().numpy())
-    normal = to_uint8(result.buffers.normal[0].cpu().numpy(), -1, 1)
-    albedo = to_uint8(result.buffers.albedo[0].cpu().numpy())
-    return [source, aim, rendered, normal, albedo, result.image]
+    return [source, aim, *_buffer_images(result).values(), result.image]
 
 
 def _write_sheets(folder: Path, rows: list[list[np.ndarray]], titles: list[str]) -> list[str]:
