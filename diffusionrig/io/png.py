@@ -1,22 +1,12 @@
-"""PNG pictures in memory: what stores keep. ``io.images`` reads and writes picture files."""
+"""Reading the PNG pictures that stores keep, fast: their kind and size are known. ``io.images`` reads any picture."""
 
 from __future__ import annotations
 
-import io
 import struct
 
 import numpy as np
 
 from diffusionrig.errors import RigError
-
-
-def encode_png(image: np.ndarray) -> bytes:
-    """(H, W, 3) uint8 RGB as a PNG file; nothing is lost."""
-    from PIL import Image
-
-    stream = io.BytesIO()
-    Image.fromarray(image).save(stream, "PNG", compress_level=9)
-    return stream.getvalue()
 
 
 def png_size(data: bytes) -> tuple[int, int]:

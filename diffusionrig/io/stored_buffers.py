@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from diffusionrig.io.png import encode_png
+from diffusionrig.io.images import png_bytes
 
 KINDS = ("none", "uint8", "float16")
 _PARTS = 3
@@ -31,7 +31,7 @@ def encode_buffers(buffers: np.ndarray, kind: str) -> tuple[dict[str, Any], byte
         step = max((high - low) / 254.0, 1e-12)
         zero = int(np.ceil(-low / step - 1e-6))
         levels = np.clip(np.rint(part / step) + zero, 0, 255).astype(np.uint8)
-        blobs.append(encode_png(np.moveaxis(levels, 0, -1)))
+        blobs.append(png_bytes(np.moveaxis(levels, 0, -1)))
         scales.append([step, zero, len(blobs[-1])])
     return {"kind": kind, "shape": list(buffers.shape), "parts": scales}, b"".join(blobs)
 
