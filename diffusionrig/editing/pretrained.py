@@ -82,7 +82,7 @@ def load_pretrained(name: str | Path = "default", *, model: ModelConfig | None =
     """
     path = checkpoint_path(name)
     if path.suffix in {".pt", ".pth"}:
-        tensors, meta = load_released(path), {}
+        tensors, meta = load_released(path), dict[str, Any]()
         model, diffusion = model or ModelConfig(), diffusion or DiffusionConfig()
         head, head_hash = DEFAULT_HEAD, ""
     elif path.suffix == ".safetensors":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from diffusionrig.editing.pretrained import Pretrained, load_pretrained
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.geometry.alignment import ffhq_centre
 from diffusionrig.geometry.face_code import FaceCode
+from diffusionrig.geometry.head import HeadModel
 from diffusionrig.geometry.heads import load_head
 from diffusionrig.io.images import read_image
 from diffusionrig.io.resize import resize_square
@@ -64,9 +66,9 @@ class Analysis:
     @staticmethod
     def concatenate(parts: Sequence[Analysis]) -> Analysis:
         """Analyses by one rig, joined along the batch."""
-        return Analysis(*(torch.cat([getattr(part, name) for part in parts]) if name != "code"
-                          else FaceCode.concatenate([part.code for part in parts])
-                          for name in ("images", "code", "centre", "latent", "found")),  # type: ignore[arg-type]
+        images, centre, latent, found = (torch.cat([getattr(part, name) for part in parts])
+                                         for name in ("images", "centre", "latent", "found"))
+        return Analysis(images, FaceCode.concatenate([part.code for part in parts]), centre, latent, found,
                         [note for part in parts for note in part.notes])
 
 
@@ -116,7 +118,7 @@ class Rig:
         self.pretrained = pretrained
         self.device = torch.device(device)
         self.network = pretrained.network.to(self.device)
-        self.head = load_head(pretrained.head).to(self.device)
+        self.head: HeadModel = copy.deepcopy(load_head(pretrained.head)).to(self.device)
         if pretrained.head_hash and pretrained.head_hash != self.head.hash:
             raise RigError(f"The model was trained on another edition of the head {pretrained.head} "
                            f"({pretrained.head_hash[:12]}, installed {self.head.hash[:12]}); install the matching version.")
@@ -241,12 +243,11 @@ class Rig:
                 on_call(len(x))
             return prediction
 
-        denoiser = process.denoiser(predict)
         with torch.inference_mode():
             if sampling.solver == "ancestral":
-                return ancestral(denoiser, start, process.schedule, noise=generators, clip_denoised=sampling.clip_denoised)
+                return ancestral(predict, start, process.schedule, generators=generators, clip_denoised=sampling.clip_denoised)
             if sampling.solver == "ddim":
-                return ddim(denoiser, start, process.schedule, eta=sampling.eta, noise=generators,
+                return ddim(predict, start, process.schedule, eta=sampling.eta, generators=generators,
                             clip_denoised=sampling.clip_denoised)
         raise UsageError(f"There is no solver {sampling.solver!r}; choose ddim or ancestral.")
 

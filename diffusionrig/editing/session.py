@@ -187,7 +187,8 @@ def _side(rig: Rig, paths: Sequence[Path], model: str | None, order: Order, what
 
 def _entry(request: Request, index: int, source: Side, target: Side) -> dict[str, Any]:
     name = request.edit.name
-    entry = {"file": f"reconstruction_{request.source}.png" if name == RECONSTRUCTION else f"{index}_{name}.png", "mode": name}
+    entry: dict[str, Any] = {
+        "file": f"reconstruction_{request.source}.png" if name == RECONSTRUCTION else f"{index}_{name}.png", "mode": name}
     for word, side, row in (("source", source, request.source), ("target", target, request.target)):
         entry[word] = None if row is None else str(side.pictures.paths[row])
         entry[f"{word}_confidence"] = (None if row is None or side.faces is None

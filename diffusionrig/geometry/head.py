@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -33,6 +33,10 @@ class HeadModel(Protocol):
     n_albedo: int
     expression_names: tuple[str, ...]
     regions: dict[str, Tensor]
+
+    def to(self, *args: Any, **kwargs: Any) -> Any:
+        """As nn.Module.to: moves the arrays in place and returns the head."""
+        ...
 
     def vertices(self, code: FaceCode) -> Tensor:
         """(B, V, 3) posed vertices, metres; rotation is about the root joint, translation belongs to the camera."""
