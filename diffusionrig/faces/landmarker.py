@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 
 from diffusionrig.faces.coefficients import coefficients
-from diffusionrig.faces.detector import detect_once
+from diffusionrig.faces.detector import SIDE as VIEW
+from diffusionrig.faces.detector import detect_once, overlap
 from diffusionrig.faces.face import Face
 from diffusionrig.faces.landmark_indices import POINTS_68
-from diffusionrig.faces.mesh import Region, points_in, region_of_box, region_of_points
+from diffusionrig.faces.mesh import Region, cut, points_in, region_of_box, region_of_points
 from diffusionrig.faces.networks import COEFFICIENTS, DETECTOR, MESH, Network
+from diffusionrig.faces.search import searches
 
 MIN_PRESENCE = 0.5
+MIN_SCORE = 0.7
+SURE_SCORE = 0.88
+SAME_FACE = 0.4  # intersection over union of the boxes of two faces that are one
 
 
 class FaceLandmarker:
@@ -33,21 +39,30 @@ class FaceLandmarker:
             made[name] = Network(name, self._threads)
         return made[name]
 
-    def detect(self, image: np.ndarray) -> list[Face]:
-        """All faces in an (H, W, 3) uint8 RGB picture, best first."""
-        found = detect_once(self._network(DETECTOR), image)
-        faces = []
-        for score, box, points in zip(found.scores, found.boxes, found.points):
-            face = self.landmarks(image, region_of_box(box, points[0], points[1]), float(score))
-            if face is not None:
-                faces.append(face)
-        return faces
+    def detect(self, image: np.ndarray, min_face: float = 40.0, thorough: bool = False) -> list[Face]:
+        """All faces in an (H, W, 3) uint8 RGB picture, best (largest and surest) first; none gives an empty list.
 
-    def landmarks(self, image: np.ndarray, region: Region | np.ndarray, score: float = 1.0) -> Face | None:
+        Faces of about ``min_face`` pixels (longer side of the landmarks' box) are looked for; smaller ones that turn
+        up are returned too. In a picture with a large face, small ones are looked for only when ``thorough``.
+        """
+        best: list[Face] = []
+        for candidates in searches(self._network(DETECTOR), image, min_face, thorough):
+            faces = []
+            for box, points in zip(candidates.boxes, candidates.points):
+                face = self.landmarks(image, region_of_box(box, points[0], points[1]))
+                if face is not None and face.score >= MIN_SCORE:
+                    faces.append(face)
+            # An upside-down face can pass, with its chin for a forehead: only sure faces end the turning.
+            if faces and max(face.score for face in faces) >= SURE_SCORE:
+                return _distinct(faces)
+            best = max(best, faces, key=lambda some: max((face.score for face in some), default=0.0))
+        return _distinct(best)
+
+    def landmarks(self, image: np.ndarray, region: Region | np.ndarray) -> Face | None:
         """The face in a known region: a Region, or a (4,) box x0, y0, x1, y1 around an upright face.
 
         None when the region holds no face. The points found first place a better region, in which they are found
-        again: that halves their scatter under small moves of the region.
+        again; the face's score is the detector's opinion of it, levelled and at its favourite size.
         """
         if not isinstance(region, Region):
             box = np.asarray(region, dtype=np.float64)
@@ -60,5 +75,23 @@ class FaceLandmarker:
         if presence < MIN_PRESENCE:
             return None
         box = np.concatenate([points[:, :2].min(axis=0), points[:, :2].max(axis=0)])
-        return Face(box, score, points[POINTS_68, :2], points, coefficients(self._network(COEFFICIENTS), points),
-                    presence)
+        return Face(box, self._score(image, points), points[POINTS_68, :2], points,
+                    coefficients(self._network(COEFFICIENTS), points), presence)
+
+    def _score(self, image: np.ndarray, points: np.ndarray) -> float:
+        # The mesh's own presence flag is near 1 on dogs, and on upside-down faces whose points are all wrong; a second
+        # look with the detector, turned as the points say, tells these apart.
+        region = region_of_points(points)
+        view = cut(image, replace(region, side=region.side * 2.0), VIEW)
+        found = detect_once(self._network(DETECTOR), view, 0.05)
+        middle = overlap(np.array([VIEW / 3, VIEW / 3, VIEW * 2 / 3, VIEW * 2 / 3]), found.boxes) > 0.25
+        return float(found.scores[middle].max(initial=0.0))
+
+
+def _distinct(faces: list[Face]) -> list[Face]:
+    """Best first, each face once: two candidates may have led to the same one."""
+    kept: list[Face] = []
+    for face in sorted(faces, key=lambda face: -face.score * face.size):
+        if not kept or overlap(face.box, np.stack([other.box for other in kept])).max() < SAME_FACE:
+            kept.append(face)
+    return kept

@@ -23,12 +23,12 @@ class Region:
     side: float
     angle: float
 
-    def matrix(self) -> np.ndarray:
-        """(2, 3) affine map from the network's input pixels (centres at whole numbers) to picture pixels."""
-        scale = self.side / SIDE
+    def matrix(self, size: int = SIDE) -> np.ndarray:
+        """(2, 3) affine map from pixels of a view of ``size`` (centres at whole numbers) to picture pixels."""
+        scale = self.side / size
         along = np.array([np.cos(self.angle), np.sin(self.angle)]) * scale
         down = np.array([-along[1], along[0]])
-        half = (SIDE - 1) / 2
+        half = (size - 1) / 2
         return np.stack([along, down, np.array([self.x, self.y]) - half * (along + down)], axis=1)
 
 
@@ -51,10 +51,10 @@ def region_of_points(points: np.ndarray) -> Region:
     return Region(float(cos * x - sin * y), float(sin * x + cos * y), MARGIN * float((high - low).max()), angle)
 
 
-def cut(image: np.ndarray, region: Region) -> np.ndarray:
-    """(256, 256, 3) uint8 view of the region; beyond the picture its edge pixels go on."""
-    matrix = region.matrix()
-    shrink = region.side / SIDE
+def cut(image: np.ndarray, region: Region, size: int = SIDE) -> np.ndarray:
+    """(size, size, 3) uint8 view of the region; beyond the picture its edge pixels go on."""
+    matrix = region.matrix(size)
+    shrink = region.side / size
     if shrink > 2.0:
         # Bilinear sampling would skip pixels: average the surroundings down to about two per output pixel first.
         half = region.side * 0.75 + 2
@@ -67,7 +67,7 @@ def cut(image: np.ndarray, region: Region) -> np.ndarray:
             ratio = np.array([wide / (x1 - x0), high / (y1 - y0)])
             matrix = matrix * ratio[:, None]
             matrix[:, 2] += (0.5 - np.array([x0, y0])) * ratio - 0.5
-    return cv2.warpAffine(image, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+    return cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
                           borderMode=cv2.BORDER_REPLICATE)
 
 
