@@ -74,6 +74,10 @@ class ModelConfig:
             if level == last or 2**level in factors:
                 self._check_heads(channels)
 
+        # A group of one channel loses any constant added before its norm, and with it the time and the latent.
+        _require(self.use_scale_shift_norm or max(self.level_channels) > GROUPS,
+                 f"--use_scale_shift_norm False has no effect on groups of one channel; use more than {GROUPS} channels")
+
     def _check_heads(self, channels: int) -> None:
         if self.num_head_channels != -1:
             _require(channels % self.num_head_channels == 0,

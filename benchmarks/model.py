@@ -1,0 +1,93 @@
+"""Time of the 64x64 network: forward pass and training step, plain against channels-last and compiled.
+
+    python benchmarks/model.py [--channels 32 64] [--mult 1,2,3,4] [--blocks 2] [--batch 8] [--rounds 5] [--compile]
+
+The variants take turns, so that other load on the machine falls on all alike; the ratio is the median over the rounds
+of plain time / variant time (above 1 is faster than plain).
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+
+from diffusionrig.model.config import ModelConfig
+from diffusionrig.model.network import build_network
+
+SIZE = 64
+
+
+def variant(config: ModelConfig, batch: int, memory_format: torch.memory_format, compiled: bool,
+            train: bool) -> Callable[[], None]:
+    """A function that does one forward pass, or one training step with AdamW."""
+    network = build_network(config).to(memory_format=memory_format).train(train)
+    forward = torch.compile(network) if compiled else network
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=True)
+    generator = torch.Generator().manual_seed(0)
+    x, buffers, photo = (torch.randn(batch, channels, SIZE, SIZE, generator=generator)
+                         .contiguous(memory_format=memory_format) for channels in (3, 9, 3))
+    t = torch.arange(batch) * 7
+
+    def infer() -> None:
+        with torch.inference_mode():
+            forward(x, t, buffers, x_start=photo)
+
+    def step() -> None:
+        (forward(x, t, buffers, x_start=photo) - x).square().mean().backward()
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+
+    return step if train else infer
+
+
+def seconds(work: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def measure(config: ModelConfig, batch: int, rounds: int, with_compile: bool) -> None:
+    formats = {"plain": (torch.contiguous_format, False), "channels-last": (torch.channels_last, False)}
+    if with_compile:
+        formats["compiled"] = (torch.contiguous_format, True)
+        formats["channels-last compiled"] = (torch.channels_last, True)
+    for train in (False, True):
+        works = {name: variant(config, batch, *choice, train) for name, choice in formats.items()}
+        first = {name: seconds(work) for name, work in works.items()}
+        times: dict[str, list[float]] = {name: [] for name in works}
+        for _ in range(rounds):
+            for name, work in works.items():
+                times[name].append(seconds(work))
+        for name, taken in times.items():
+            ratio = statistics.median(plain / own for plain, own in zip(times["plain"], taken))
+            print(f"{config.num_channels:3d} channels  mult {config.channel_mult or 'usual':9s} blocks "
+                  f"{config.num_res_blocks}  {'step   ' if train else 'forward'} {name:22s} "
+                  f"median {statistics.median(taken):7.3f} s  best {min(taken):7.3f} s  "
+                  f"{batch / statistics.median(taken):6.1f} images/s  {ratio:4.2f}x  first call {first[name]:.1f} s",
+                  flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--channels", type=int, nargs="+", default=[32, 64], help="values of num_channels")
+    parser.add_argument("--mult", default="", help="channel multipliers")
+    parser.add_argument("--blocks", type=int, default=2, help="residual blocks per resolution")
+    parser.add_argument("--batch", type=int, default=8, help="images per call")
+    parser.add_argument("--rounds", type=int, default=3, help="measurements of each variant")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves PyTorch's choice")
+    parser.add_argument("--compile", action="store_true", help="also measure torch.compile (minutes of preparation)")
+    args = parser.parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, batch {args.batch}")
+    for channels in args.channels:
+        config = ModelConfig(image_size=SIZE, num_channels=channels, channel_mult=args.mult, num_res_blocks=args.blocks)
+        measure(config, args.batch, args.rounds, args.compile)
+
+
+if __name__ == "__main__":
+    main()
