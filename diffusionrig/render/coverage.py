@@ -1,19 +1,13 @@
 """Which triangle is seen at each pixel: the discrete half of the rasteriser, exact in float32.
 
-Every triangle is compared with the pixel centres in its bounding box. Triangles are grouped by the size of that box, so
-that a group is one dense block (rows, columns, triangles) without indices; and an edge function is a difference of a term
-of the column and a term of the row, so that its sign is a single comparison within the block:
-
-    edge(p, a, b) = (px - ax)(by - ay) - (py - ay)(bx - ax) > 0   <=>   (px - ax)(by - ay) > (py - ay)(bx - ax)
-
-which holds exactly in IEEE arithmetic. Survivors, about as many as there are covered pixels, compete by one 64-bit key:
-the bits of the (non-negative) depth above the index of the face, so that the smallest key is the nearest face and, at
-equal depth, the first one.
+Every triangle is compared with the pixel centres in its bounding box. Triangles are sorted by the size of that box, so
+that those of one size form a dense block (rows, columns, triangles): no index is looked up per candidate, and the terms
+of an edge function that belong to a column or to a row are computed once for it. All candidates then compete by one 64-bit
+key, the bits of the (non-negative) depth above the index of the face: the smallest key is the nearest face and, at equal
+depth, the first one.
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,29 +15,8 @@ from torch import Tensor
 EPSILON = 1e-8
 """Smallest doubled area and depth of a face that is drawn, and what is added to the barycentric denominator."""
 
-_BLOCK = 1 << 17  # candidates (triangle, pixel) looked at together: what stays in the cache
-_EMPTY = torch.iinfo(torch.int64).max
-
-
-class _Triangles(NamedTuple):
-    """The N triangles, of all images, whose bounding box holds a pixel centre; every field is (N,)."""
-
-    ax: Tensor
-    ay: Tensor
-    az: Tensor
-    bx: Tensor
-    by: Tensor
-    bz: Tensor
-    cx: Tensor
-    cy: Tensor
-    cz: Tensor
-    left: Tensor  # first column and row that the box may hold
-    top: Tensor
-    base: Tensor  # index of the pixel (left, top) among all pixels of all images
-    face: Tensor
-
-    def take(self, rows: Tensor) -> _Triangles:
-        return _Triangles(*(field.index_select(0, rows) for field in self))
+_BLOCK = 1 << 17  # candidates (triangle, pixel) looked at together: bounds the memory, and stays in the cache
+_BEYOND = torch.iinfo(torch.int32).max  # more than the bits of any depth, infinity included
 
 
 def nearest_faces(vertices: Tensor, faces: Tensor, columns: Tensor, rows: Tensor) -> Tensor:
@@ -53,92 +26,98 @@ def nearest_faces(vertices: Tensor, faces: Tensor, columns: Tensor, rows: Tensor
     coordinates of the pixel centres. The rules are those of PyTorch3D's CPU rasteriser with blur 0, one face per pixel
     and no culling: see ``rasterizer.rasterize``.
     """
-    batch, height, width = vertices.shape[0], rows.shape[0], columns.shape[0]
-    best = torch.full((batch * height * width,), _EMPTY, dtype=torch.int64, device=vertices.device)
-    if len(faces):
-        triangles, wide, high = _boxes(vertices, faces, columns, rows)
-        for group, across, down in _groups(triangles, wide, high):
-            _draw(best, group, columns, rows, across, down)
-    return torch.where(best == _EMPTY, -1, best & 0xFFFFFFFF).view(batch, height, width)
-
-
-def _boxes(vertices: Tensor, faces: Tensor, columns: Tensor, rows: Tensor) -> tuple[_Triangles, Tensor, Tensor]:
-    """Triangles that may cover a pixel centre, with the number of columns and rows (N,) of their boxes."""
-    (batch, count, _), number = vertices.shape, len(faces)
+    (batch, count, _), number, height, width = vertices.shape, len(faces), len(rows), len(columns)
     planar = vertices.permute(2, 0, 1).reshape(3 * batch, count)
     corners = [planar.index_select(1, faces[:, corner]).view(3, -1) for corner in range(3)]
-    ends = []
-    for axis, centres in ((0, columns), (1, rows)):
-        a, b, c = (corner[axis] for corner in corners)
-        low, high = _extremes(a, b, c)
-        size = len(centres)
-        step = (centres[-1] - centres[0]) / max(size - 1, 1) if size > 1 else centres.new_tensor(2.0)
-        # Rounded outwards by a hundredth of a pixel; the exact test against the box follows in _draw.
-        first = ((low - centres[0]) / step - 0.01).ceil().clamp(0, size)
-        last = ((high - centres[0]) / step + 0.01).floor().clamp(-1, size - 1)
-        ends.append((first, last - first + 1))
-    (left, across), (top, down) = ends
+    left, across = _extent(columns, *(corner[0] for corner in corners))
+    top, down = _extent(rows, *(corner[1] for corner in corners))
     used = ((across > 0) & (down > 0)).nonzero().squeeze(1)  # a NaN is used nowhere
-    image = used.div(number, rounding_mode="floor")
+    if not len(used):
+        return faces.new_full((batch, height, width), -1)
+
     left, top, across, down = (field.index_select(0, used).long() for field in (left, top, across, down))
-    base = (image * len(rows) + top) * len(columns) + left
-    fields = [corner[axis].index_select(0, used) for corner in corners for axis in range(3)]
-    return _Triangles(*fields, left, top, base, used - image * number), across, down
+    sizes = _box_sizes(int(torch.maximum(across, down).max()))
+    steps = torch.tensor(sizes, device=used.device)
+    kind, order = torch.sort((torch.bucketize(down, steps) * len(sizes) + torch.bucketize(across, steps)).short())
+    used, left, top = (field.index_select(0, order) for field in (used, left, top))
+    image = used.div(number, rounding_mode="floor")
+    integers = torch.stack([left, top, (image * height + top) * width + left, used - image * number])
+    floats = _prepare(*(corner.index_select(1, used) for corner in corners))
 
-
-def _groups(triangles: _Triangles, across: Tensor, down: Tensor) -> list[tuple[_Triangles, int, int]]:
-    """Split by box size, rounded up to 1, 2, 3, 4, 6, 8, 12, 16, ...; and so that no block is too large."""
-    if not len(across):
-        return []
-    sizes = [1]
-    while sizes[-1] < int(torch.maximum(across.max(), down.max())):
-        sizes.append(sizes[-1] + (sizes[-1] + 1) // 2 if sizes[-1] & (sizes[-1] - 1) == 0 else sizes[-1] // 3 * 4)
-    bounds = torch.tensor(sizes, device=across.device)
-    kind = torch.bucketize(down, bounds) * len(sizes) + torch.bucketize(across, bounds)
-    kind = kind.to(torch.int16)
-    groups = []
-    for index in torch.bincount(kind.int()).nonzero().squeeze(1).tolist():
+    # Boxes rounded up may stick out of the last image; nothing is ever seen there.
+    best = torch.full(((batch * height + sizes[-1]) * width + sizes[-1],), _BEYOND << 32, device=used.device)
+    start = 0
+    for index, members in enumerate(torch.bincount(kind.int()).tolist()):
         high, wide = sizes[index // len(sizes)], sizes[index % len(sizes)]
-        members = (kind == index).nonzero().squeeze(1)
-        for part in members.split(max(_BLOCK // (high * wide), 1)):
-            groups.append((triangles.take(part), wide, high))
-    return groups
+        end, step = start + members, max(_BLOCK // (high * wide), 1)
+        for first in range(start, end, step):
+            part = slice(first, min(first + step, end))
+            _draw(best, floats[:, part], integers[:, part], columns, rows, wide, high)
+        start = end
+    best = best[:batch * height * width]
+    return torch.where(best >> 32 == _BEYOND, -1, best & 0xFFFFFFFF).view(batch, height, width)
 
 
-def _draw(best: Tensor, triangles: _Triangles, columns: Tensor, rows: Tensor, across: int, down: int) -> None:
-    """Enter triangles whose boxes hold at most ``across`` x ``down`` pixel centres into ``best``, in place."""
-    ax, ay, az, bx, by, bz, cx, cy, cz, left, top, base, face = triangles
-    area = (ax - bx) * (cy - by) - (ay - by) * (cx - bx)
-    nearest = torch.minimum(torch.minimum(az, bz), cz)
-    denominator = barycentric_denominator((cx - ax) * (by - ay) - (cy - ay) * (bx - ax))
-    # NaN fails every comparison: faces that are skipped and centres outside the box never show.
-    denominator = denominator.where((area.abs() > EPSILON) & (nearest > EPSILON), torch.nan)
-    x = _centres(columns, left, across, ax, bx, cx)
-    y = _centres(rows, top, down, ay, by, cy)[:, None]
-
-    def weight(ux: Tensor, uy: Tensor, vx: Tensor, vy: Tensor) -> Tensor:
-        return ((x - ux) * (vy - uy) - (y - uy) * (vx - ux)).div_(denominator)
-
-    first, second, third = weight(bx, by, cx, cy), weight(cx, cy, ax, ay), weight(ax, ay, bx, by)
-    inside = torch.minimum(torch.minimum(first, second), third) > 0
-    depth = first.mul_(az).add_(second.mul_(bz)).add_(third.mul_(cz))
-    key = (depth.view(torch.int32).long() << 32) | face
-    pixel = base + (torch.arange(down, device=best.device)[:, None, None] * len(columns)
-                    + torch.arange(across, device=best.device)[:, None])
-    hit = inside.view(-1).nonzero().squeeze(1)
-    best.scatter_reduce_(0, pixel.view(-1).index_select(0, hit), key.view(-1).index_select(0, hit), "amin")
-
-
-def _centres(table: Tensor, start: Tensor, count: int, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
-    """(count, N): pixel centres from index ``start`` (N,) on, NaN where they are not between ``a``, ``b`` and ``c``."""
-    index = start + torch.arange(count, device=start.device)[:, None]
-    centres = torch.nn.functional.pad(table, (0, count), value=torch.nan).index_select(0, index.view(-1)).view(count, -1)
+def _extent(centres: Tensor, a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """First pixel and number of pixels, as floats, whose centres may lie between the corners ``a``, ``b`` and ``c``."""
     low, high = _extremes(a, b, c)
-    return centres.where((centres >= low) & (centres <= high), torch.nan)
+    size = len(centres)
+    step = (centres[-1] - centres[0]) / (size - 1) if size > 1 else 2.0
+    # Rounded outwards by a hundredth of a pixel; _draw compares with the exact box.
+    first = ((low - centres[0]) / step - 0.01).ceil().clamp(0, size)
+    last = ((high - centres[0]) / step + 0.01).floor().clamp(-1, size - 1)
+    return first, last - first + 1
 
 
 def _extremes(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     return torch.minimum(torch.minimum(a, b), c), torch.maximum(torch.maximum(a, b), c)
+
+
+def _box_sizes(largest: int) -> list[int]:
+    """1, 2, 3, 4, 6, 8, 12, 16, ... up to ``largest`` or just above: what sides of boxes are rounded up to."""
+    sizes = [1]
+    while sizes[-1] < largest:
+        power = 1 << (sizes[-1].bit_length() - 1)
+        sizes.append(sizes[-1] + max(power // 2, 1))
+    return sizes
+
+
+def _prepare(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """Corners (3, N) each -> all that ``_draw`` needs of a triangle, (20, N)."""
+    (ax, ay, az), (bx, by, bz), (cx, cy, cz) = a, b, c
+    area = (ax - bx) * (cy - by) - (ay - by) * (cx - bx)
+    nearest, _ = _extremes(az, bz, cz)
+    denominator = barycentric_denominator((cx - ax) * (by - ay) - (cy - ay) * (bx - ax))
+    # NaN fails every comparison: a face that is to be skipped never shows.
+    denominator = denominator.where((area.abs() > EPSILON) & (nearest > EPSILON), torch.nan)
+    return torch.stack([*_extremes(ax, bx, cx), *_extremes(ay, by, cy), denominator,
+                        bx, cy - by, by, cx - bx, az,
+                        cx, ay - cy, cy, ax - cx, bz,
+                        ax, by - ay, ay, bx - ax, cz])
+
+
+def _draw(best: Tensor, floats: Tensor, integers: Tensor, columns: Tensor, rows: Tensor, across: int, down: int) -> None:
+    """Enter triangles whose boxes hold at most ``across`` x ``down`` pixel centres into ``best``, in place."""
+    low_x, high_x, low_y, high_y, denominator, *edges = floats
+    left, top, base, face = integers
+    right = torch.arange(across, device=best.device)[:, None]
+    below = torch.arange(down, device=best.device)[:, None, None]
+    x = _centres(columns, left + right, low_x, high_x)
+    y = _centres(rows, top + below, low_y, high_y)
+
+    weights = [((x - ux) * dy - (y - uy) * dx).div_(denominator) for ux, dy, uy, dx, _ in (edges[:5], edges[5:10], edges[10:])]
+    inside = torch.minimum(torch.minimum(weights[0], weights[1]), weights[2]) > 0
+    depth = weights[0].mul_(edges[4]).add_(weights[1].mul_(edges[9])).add_(weights[2].mul_(edges[14]))
+    key = (depth.view(torch.int32).where(inside, _BEYOND).long() << 32).bitwise_or_(face)
+    pixel = base + (below * len(columns) + right)
+    best.scatter_reduce_(0, pixel.view(-1), key.view(-1), "amin")
+
+
+def _centres(table: Tensor, index: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Pixel centres at ``index`` (..., N), NaN where they are not within [low, high] or there is no such pixel."""
+    extended = torch.nn.functional.pad(table, (0, index.shape[0] * index.shape[-2]), value=torch.nan)
+    centres = extended.index_select(0, index.view(-1)).view(index.shape)
+    return centres.where((centres >= low) & (centres <= high), torch.nan)
 
 
 def barycentric_denominator(area: Tensor) -> Tensor:

@@ -19,9 +19,10 @@ def interpolate(fragments: Fragments, faces: Tensor, attributes: Tensor) -> Tens
     covered, count, channels = fragments.covered, attributes.shape[-2], attributes.shape[-1]
     chosen = fragments.face.reshape(-1).index_select(0, covered)
     start = covered.div(height * width, rounding_mode="floor") * count if attributes.ndim == 3 else 0
-    weights = fragments.barycentric.reshape(-1, 3).index_select(0, covered).to(attributes.dtype).unbind(-1)
+    weights = fragments.barycentric.movedim(-1, 0).reshape(3, -1).index_select(1, covered).to(attributes.dtype)
     planar = attributes.movedim(-1, 0).reshape(channels, -1)
     a, b, c = (weight * planar.index_select(1, faces[:, corner].index_select(0, chosen) + start)
                for corner, weight in enumerate(weights))
-    image = attributes.new_zeros(channels, batch * height * width).index_copy(1, covered, a + b + c)
+    image = attributes.new_zeros(channels, batch * height * width)
+    image = image.scatter(1, covered.expand(channels, -1), a + b + c)
     return image.view(channels, batch, height, width).transpose(0, 1).contiguous()

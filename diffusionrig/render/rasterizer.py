@@ -28,7 +28,12 @@ class Fragments:
     @cached_property
     def covered(self) -> Tensor:
         """Indices (P,) of the pixels that show a face, among all pixels of all images."""
-        return (self.face.reshape(-1) >= 0).nonzero().squeeze(1)
+        return covered_pixels(self.face)
+
+
+def covered_pixels(face: Tensor) -> Tensor:
+    """Indices (P,) of the pixels of ``face`` (B, H, W) that show one."""
+    return (face.reshape(-1) >= 0).nonzero().squeeze(1)
 
 
 def rasterize(vertices: Tensor, faces: Tensor, height: int, width: int) -> Fragments:
@@ -57,12 +62,12 @@ def rasterize(vertices: Tensor, faces: Tensor, height: int, width: int) -> Fragm
         place = torch.device("cpu") if vertices.device.type == "mps" else vertices.device  # no 64-bit scatter there
         face = nearest_faces(vertices.detach().float().to(place), faces.to(place), columns.to(place), rows.to(place))
         face = face.to(vertices.device)
-    fragments = Fragments(face, vertices.new_zeros(*face.shape, 3), vertices.new_full(face.shape, -1.0))
-    covered = fragments.covered
-    barycentric, depth = _weights(vertices, faces, face, covered, columns.to(vertices.dtype), rows.to(vertices.dtype))
-    fragments.barycentric = fragments.barycentric.view(-1, 3).index_copy(0, covered, barycentric).view(*face.shape, 3)
-    fragments.depth = fragments.depth.view(-1).index_copy(0, covered, depth).view(face.shape)
-    return fragments
+    covered = covered_pixels(face)
+    *weights, depth = _weights(vertices, faces, face, covered, columns.to(vertices.dtype), rows.to(vertices.dtype))
+    # One plane of memory per corner, which is how they are made and used.
+    barycentric = torch.stack([vertices.new_zeros(face.numel()).scatter(0, covered, weight) for weight in weights])
+    depth = vertices.new_full((face.numel(),), -1.0).scatter(0, covered, depth)
+    return Fragments(face, barycentric.view(3, *face.shape).movedim(0, -1), depth.view(face.shape))
 
 
 def pixel_centres(size: int, other: int, device: torch.device | str = "cpu") -> Tensor:
@@ -91,8 +96,8 @@ def stretched(vertices: Tensor, height: int, width: int) -> Tensor:
 
 
 def _weights(vertices: Tensor, faces: Tensor, face: Tensor, covered: Tensor, columns: Tensor,
-             rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Barycentric coordinates (P, 3) and depth (P,) at the ``covered`` pixels, in the operation order of PyTorch3D."""
+             rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Three barycentric coordinates and depth, each (P,), at the ``covered`` pixels, in the operation order of PyTorch3D."""
     (batch, height, width), count = face.shape, vertices.shape[1]
     chosen = face.reshape(-1).index_select(0, covered)
     image = covered.div(height * width, rounding_mode="floor")
@@ -107,4 +112,4 @@ def _weights(vertices: Tensor, faces: Tensor, face: Tensor, covered: Tensor, col
     second = ((px - cx) * (ay - cy) - (py - cy) * (ax - cx)) / denominator
     third = ((px - ax) * (by - ay) - (py - ay) * (bx - ax)) / denominator
     depth = first * az + second * bz + third * cz
-    return torch.stack([first, second, third], -1), depth
+    return first, second, third, depth
