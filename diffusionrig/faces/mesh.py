@@ -55,18 +55,22 @@ def cut(image: np.ndarray, region: Region, size: int = SIDE) -> np.ndarray:
     """(size, size, 3) uint8 view of the region; beyond the picture its edge pixels go on."""
     matrix = region.matrix(size)
     shrink = region.side / size
+    height, width = image.shape[:2]
+    # Only the surroundings are passed on: OpenCV refuses sides above 32767 pixels, and less is faster.
+    half = region.side * 0.75 + 2
+    x0, x1 = (int(np.clip(v, 0, width)) for v in (region.x - half, region.x + half))
+    y0, y1 = (int(np.clip(v, 0, height)) for v in (region.y - half, region.y + half))
+    if x1 - x0 < 2 or y1 - y0 < 2:
+        x0, y0, x1, y1 = 0, 0, min(width, 32767), min(height, 32767)
+    image = image[y0:y1, x0:x1]
+    matrix[:, 2] -= [x0, y0]
     if shrink > 2.0:
-        # Bilinear sampling would skip pixels: average the surroundings down to about two per output pixel first.
-        half = region.side * 0.75 + 2
-        height, width = image.shape[:2]
-        x0, x1 = (int(np.clip(v, 0, width)) for v in (region.x - half, region.x + half))
-        y0, y1 = (int(np.clip(v, 0, height)) for v in (region.y - half, region.y + half))
-        if x1 - x0 >= 2 and y1 - y0 >= 2:
-            wide, high = max(1, round((x1 - x0) * 2 / shrink)), max(1, round((y1 - y0) * 2 / shrink))
-            image = cv2.resize(image[y0:y1, x0:x1], (wide, high), interpolation=cv2.INTER_AREA)
-            ratio = np.array([wide / (x1 - x0), high / (y1 - y0)])
-            matrix = matrix * ratio[:, None]
-            matrix[:, 2] += (0.5 - np.array([x0, y0])) * ratio - 0.5
+        # Bilinear sampling would skip pixels: average down to about two per output pixel first.
+        wide, high = max(1, round((x1 - x0) * 2 / shrink)), max(1, round((y1 - y0) * 2 / shrink))
+        image = cv2.resize(image, (wide, high), interpolation=cv2.INTER_AREA)
+        ratio = np.array([wide / (x1 - x0), high / (y1 - y0)])
+        matrix *= ratio[:, None]
+        matrix[:, 2] += 0.5 * ratio - 0.5
     return cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
                           borderMode=cv2.BORDER_REPLICATE)
 

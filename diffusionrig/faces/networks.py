@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import os
+import threading
 import zipfile
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -30,15 +33,44 @@ def bundle_member(name: str) -> bytes:
                        ) from error
 
 
+_first_lock = threading.Lock()
+_spoken = False
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """LiteRT announces its CPU kernels on standard error, once per process and with no setting against it; that line
+    is dropped by closing the descriptor's door while the first interpreter is made."""
+    global _spoken
+    with _first_lock:
+        if _spoken:
+            yield
+            return
+        _spoken = True
+        try:
+            kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        except OSError:  # no standard error at all: nothing to keep quiet
+            yield
+            return
+        try:
+            os.dup2(nowhere, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nowhere)
+
+
 class Network:
     """One interpreter. Not to be shared between threads: inputs and outputs live inside it."""
 
     def __init__(self, name: str, threads: int = 1) -> None:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-        from ai_edge_litert.interpreter import Interpreter
+        model = bundle_member(name)
+        with _quiet():
+            from ai_edge_litert.interpreter import Interpreter
 
-        self._interpreter = Interpreter(model_content=bundle_member(name), num_threads=threads)
-        self._interpreter.allocate_tensors()
+            self._interpreter = Interpreter(model_content=model, num_threads=threads)
+            self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._outputs = [detail["index"] for detail in self._interpreter.get_output_details()]
 

@@ -6,6 +6,7 @@ converted to sRGB, transparency laid over mid-grey, 16-bit scaled (not clipped),
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import threading
@@ -40,16 +41,24 @@ def read_image(path: str | Path, max_megapixels: float = MAX_MEGAPIXELS) -> np.n
     Raises RigError with one sentence for a file that is absent, empty, cut short, not an image, or larger than
     ``max_megapixels`` million pixels (checked before any pixel is decoded).
     """
-    file = Path(path)
+    return decode_image(_bytes_of(Path(path)), str(path), max_megapixels)
+
+
+def read_image_and_hash(path: str | Path, max_megapixels: float = MAX_MEGAPIXELS) -> tuple[np.ndarray, str]:
+    """As ``read_image``, with the SHA-256 (hex) of the file."""
+    data = _bytes_of(Path(path))
+    return decode_image(data, str(path), max_megapixels), hashlib.sha256(data).hexdigest()
+
+
+def _bytes_of(file: Path) -> bytes:
     if file.is_dir():
         raise UsageError(f"{file} is a folder, but one image file is needed there.")
     try:
-        data = file.read_bytes()
+        return file.read_bytes()
     except FileNotFoundError as error:
         raise UsageError(f"There is no image at {file}; check the path.") from error
     except OSError as error:
         raise RigError(f"Cannot read {file}: {error.strerror or error}.") from error
-    return decode_image(data, str(file), max_megapixels)
 
 
 def decode_image(data: bytes, name: str = "image", max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
