@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +125,12 @@ def sha256_of(path: str | Path) -> str:
     except OSError as error:
         raise RigError(f"Cannot read {path}: {_reason(error)}.") from error
     return digest.hexdigest()
+
+
+def remove_files(paths: Iterable[str | Path]) -> None:
+    """Delete files; those that are gone already are fine."""
+    for path in paths:
+        try:
+            Path(path).unlink(missing_ok=True)
+        except OSError as error:
+            raise RigError(f"Cannot delete {path}: {_reason(error)}.") from error

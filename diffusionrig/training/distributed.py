@@ -28,8 +28,9 @@ Value = TypeVar("Value")
 
 LOST = ("A process of this training job was lost (killed, out of memory, or its machine is gone), so the job ends here; "
         "start the same command again to continue from the last save.")
+ALONE = LOST.replace("A process of this training job was lost", "The training process was lost").replace("so the job", "so it")
 _BROKEN = re.compile(r"gloo|nccl|connection (closed|reset|refused)|broken pipe|process ?group|TCPStore|socket", re.IGNORECASE)
-_LINGER = 5.0  # seconds other ranks give rank 0 to print its sentence before a launcher kills everyone
+LINGER = 5.0  # seconds other ranks give rank 0 to print its sentence before a launcher kills everyone
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,14 @@ class World:
             dist.all_reduce(tensor)
         return tensor
 
+    def sum_with_gradient(self, tensor: Tensor) -> Tensor:
+        """The sum over all ranks; its gradient is summed over them as well."""
+        if self.size == 1:
+            return tensor
+        from torch.distributed.nn.functional import all_reduce
+
+        return all_reduce(tensor)
+
     def gather(self, tensor: Tensor) -> Tensor:
         """Tensors of all ranks, equal in shape, joined along the first axis in rank order."""
         if self.size == 1:
@@ -97,6 +106,14 @@ class World:
         if self.size > 1:
             dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
         return box[0]
+
+    def collect(self, value: Value) -> list[Value]:
+        """What every rank passes in, in rank order, on rank 0; an empty list on the others."""
+        if self.size == 1:
+            return [value]
+        parts: list[Any] | None = [None] * self.size if self.main else None
+        dist.gather_object(value, parts, dst=0)
+        return parts or []
 
     def on_main(self, work: Callable[[], Value]) -> Value:
         """Run ``work`` on rank 0 and give every rank its result. When it fails, rank 0 raises the error and the others
@@ -113,7 +130,7 @@ class World:
         if not self.main and outcome[1] is not None:
             if self._heartbeat is not None:
                 self._heartbeat.stop()
-            time.sleep(_LINGER)
+            time.sleep(LINGER)
             raise SystemExit(outcome[1])
         return outcome[0]  # type: ignore[return-value]
 
@@ -141,11 +158,10 @@ class World:
         """Leave the job; ``clean`` when this process ended well, so that it waits for the others."""
         if self._heartbeat is not None:
             self._heartbeat.stop()
-        if dist.is_initialized():
-            if clean:
-                with contextlib.suppress(RuntimeError):
-                    dist.barrier()
-                dist.destroy_process_group()
+        if clean and dist.is_initialized():
+            with contextlib.suppress(RuntimeError):
+                dist.barrier()
+            dist.destroy_process_group()
         if self._last_word is not None:
             self._last_word.withdraw()
 
@@ -161,7 +177,7 @@ def start_world(device: str = "auto") -> Iterator[World]:
     _set_threads(chosen, launch)
     world = World(launch, chosen, "none" if launch.size == 1 else ("nccl" if chosen.type == "cuda" else "gloo"))
     if world.main:
-        world._last_word = LastWord(LOST if launch.size > 1 else LOST.replace("A process of this training job", "The training process"))
+        world._last_word = LastWord(LOST if launch.size > 1 else ALONE)
     clean = False
     try:
         if launch.size > 1:
@@ -210,7 +226,7 @@ def _join(world: World, launch: Launch) -> None:
     backend = "cpu:gloo,cuda:nccl" if world.backend == "nccl" else "gloo"
     try:
         if launch.launcher == "mpi":
-            host, port, store = _mpi_rendezvous(launch, one_machine)
+            store = _mpi_rendezvous(launch, one_machine)
             dist.init_process_group(backend, store=store, rank=launch.rank, world_size=launch.size)
         else:
             dist.init_process_group(backend, init_method="env://", rank=launch.rank, world_size=launch.size)
@@ -221,7 +237,7 @@ def _join(world: World, launch: Launch) -> None:
                        "started and that no firewall is between them.") from error
 
 
-def _mpi_rendezvous(launch: Launch, one_machine: bool) -> tuple[str, int, dist.Store]:
+def _mpi_rendezvous(launch: Launch, one_machine: bool) -> dist.Store:
     """Rank 0 opens a store on a free port and MPI tells the others where."""
     try:
         # RuntimeError: mpi4py is installed but finds no MPI library.
@@ -243,7 +259,7 @@ def _mpi_rendezvous(launch: Launch, one_machine: bool) -> tuple[str, int, dist.S
     MPI.Finalize()
     if store is None:
         store = dist.TCPStore(host, port, launch.size, is_master=False, timeout=patience)
-    return host, port, store
+    return store
 
 
 def _address(one_machine: bool) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from diffusionrig.diffusion.timesteps import SCHEDULE_SAMPLERS
 from diffusionrig.errors import UsageError
 from diffusionrig.settings import setting
-from diffusionrig.training.timesteps import NAMES as STEP_SAMPLERS
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 OPTIMIZERS = ("adam", "adamw")
@@ -53,7 +53,7 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         for name, allowed in (("precision", PRECISIONS), ("optimizer", OPTIMIZERS), ("resume", RESUMES),
-                              ("schedule_sampler", STEP_SAMPLERS)):
+                              ("schedule_sampler", SCHEDULE_SAMPLERS)):
             _require(getattr(self, name) in allowed,
                      f"--{name} {getattr(self, name)} does not exist; choose from {', '.join(allowed)}.")
         _require(self.stage in (1, 2), f"--stage {self.stage} does not exist; 1 trains on everyone, 2 on one person.")

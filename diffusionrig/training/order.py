@@ -1,34 +1,25 @@
-"""Which photograph, which noise and which time step belong to the n-th sample of a run: functions of (seed, n) alone.
+"""Which time step, noise and dropout belong to the n-th sample of a run: functions of (seed, n) alone, as the order of the
+photographs is (``data.sampling``).
 
-Sample n of a run is the same whatever the number of processes, the batch size, or how often the run was interrupted, so N
-processes with batch B see exactly what one process with batch N B sees, and a resume needs no saved loader state.
+Sample n is the same whatever the number of processes, the batch size, or how often the run was interrupted, so N processes
+with batch B see exactly what one process with batch N B sees, and a resume needs no saved generator.
 """
 
 from __future__ import annotations
 
-import functools
-
-import numpy as np
 import torch
 from torch import Tensor
 
-from diffusionrig.randomness import numpy_stream, stream_seed, torch_stream
+from diffusionrig.diffusion.timesteps import LossSecondMomentSampler, UniformSampler
+from diffusionrig.randomness import stream_seed, torch_stream
+
+TimestepSampler = UniformSampler | LossSecondMomentSampler
 
 
-@functools.lru_cache(maxsize=4)
-def _permutation(seed: int, epoch: int, length: int) -> np.ndarray:
-    return numpy_stream(seed, "order", epoch).permutation(length)
-
-
-def record_of(seed: int, sample: int, length: int) -> int:
-    """Index of the record shown as sample ``sample``: a new permutation of all ``length`` records every epoch."""
-    epoch, position = divmod(sample, length)
-    return int(_permutation(seed, epoch, length)[position])
-
-
-def uniform_of(seed: int, sample: int) -> float:
-    """The number in [0, 1) that picks the time step of a sample."""
-    return float(numpy_stream(seed, "t", sample).random())
+def timestep_of(sampler: TimestepSampler, seed: int, sample: int) -> tuple[int, float]:
+    """The time step (index of a kept step) a sample is trained at, and the weight of its loss."""
+    index, weight = sampler.sample(1, torch_stream(seed, "t", sample))
+    return int(index), float(weight)
 
 
 def noise_of(seed: int, sample: int, size: int) -> Tensor:

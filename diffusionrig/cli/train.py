@@ -1,0 +1,93 @@
+"""``diffusionrig train``: stage 1 on everyone, stage 2 on one person."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import Any
+
+from diffusionrig.cli.config_arguments import add_dataclass_arguments, from_arguments, given_arguments
+from diffusionrig.diffusion.config import DiffusionConfig
+from diffusionrig.errors import UsageError
+from diffusionrig.model.config import ModelConfig
+from diffusionrig.training.options import TrainOptions
+
+DESCRIPTION = ("Train the network. Stage 1 learns faces from a large store; stage 2 starts from its weights and learns one person "
+               "from an album. The same command again continues a run that was stopped.")
+EXAMPLES = """  diffusionrig train --data_dir data/ffhq --log_dir log/stage1 --image_size 64 --batch_size 32 --p2_weight True \\
+                     --max_steps 50000
+  mpiexec -n 8 diffusionrig train --data_dir data/ffhq --log_dir log/stage1 --batch_size 32 --p2_weight True
+  diffusionrig train --stage 2 --resume_checkpoint log/stage1/model050000.safetensors --data_dir data/album \\
+                     --log_dir log/stage2 --batch_size 4 --lr 1e-5 --p2_weight True --max_steps 5000 \\
+                     --consent "The person in the album agreed on paper."
+"""
+
+SECTIONS: dict[str, type] = {"train": TrainOptions, "model": ModelConfig, "diffusion": DiffusionConfig}
+# Changing these changes neither names nor shapes nor meaning of the weights.
+_FREE = {"dropout", "use_checkpoint"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", default="", metavar="FILE.yaml",
+                        help="settings in sections train, model, diffusion (a run's config.yaml); flags typed here win")
+    for name, cls in SECTIONS.items():
+        add_dataclass_arguments(parser, cls, name)
+
+
+def run(args: argparse.Namespace) -> int:
+    from diffusionrig.training.distributed import LINGER, read_launch, start_world
+    from diffusionrig.training.loop import train
+    from diffusionrig.training.start import find_start
+
+    try:
+        tree = _settings(args.config)
+        options = from_arguments(TrainOptions, args, tree["train"])
+        with start_world(options.device) as world:
+            start = find_start(options)
+            model, diffusion = _configs(args, tree, start.meta, start.source)
+            report = train(options, model, diffusion, world, start, _consent(options, start.meta, world.size))
+    except UsageError as error:
+        # Every process finds the same fault in the same request; rank 0 says it, before the launcher ends everyone.
+        if read_launch().rank == 0:
+            raise
+        time.sleep(LINGER)
+        return error.exit_code
+    return 130 if report["signal"] == 2 else 0
+
+
+def _settings(path: str) -> dict[str, dict[str, Any]]:
+    if not path:
+        return {name: {} for name in SECTIONS}
+    from diffusionrig.io.settings_files import read_settings
+
+    tree = read_settings(path)
+    for name in tree:
+        if name not in SECTIONS:
+            raise UsageError(f"{path} has a section {name!r}; choose from {', '.join(SECTIONS)}.")
+    return {name: tree.get(name, {}) for name in SECTIONS}
+
+
+def _configs(args: argparse.Namespace, tree: dict[str, dict[str, Any]], meta: dict[str, Any],
+             source: str) -> tuple[ModelConfig, DiffusionConfig]:
+    """Defaults, then what the checkpoint says of itself, then the configuration file, then the flags that were typed."""
+    trained = meta.get("model", {})
+    asked = {**tree["model"], **given_arguments(ModelConfig, args)}
+    model = from_arguments(ModelConfig, args, {**trained, **tree["model"]})
+    for name in asked:
+        if trained and name not in _FREE and getattr(model, name) != trained.get(name, getattr(model, name)):
+            raise UsageError(f"{source} was trained with --{name} {trained[name]}, not {getattr(model, name)}; leave the flag out, "
+                             "or start from other weights.")
+    return model, from_arguments(DiffusionConfig, args, {**meta.get("diffusion", {}), **tree["diffusion"]})
+
+
+def _consent(options: TrainOptions, meta: dict[str, Any], processes: int) -> str:
+    """What is recorded about consent: the flag, else what the run said before, else the answer on a terminal."""
+    before = meta.get("consent") if meta.get("stage") == 2 else None
+    if options.stage == 1 or options.consent or before:
+        return options.consent or before or ""
+    if processes == 1 and sys.stdin.isatty() and sys.stderr.isatty():
+        print("A personal model records that the person in the photographs consented. In what words did they? (Enter alone: "
+              "not stated)", file=sys.stderr)
+        return sys.stdin.readline().strip()
+    return ""

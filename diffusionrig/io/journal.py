@@ -1,0 +1,61 @@
+"""Files that grow by lines: never truncated, and a line cut off by a kill is closed before the next one."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from diffusionrig.errors import RigError
+from diffusionrig.io.files import write_text
+
+
+def append_text(path: str | Path, text: str) -> None:
+    """Append ``text``; RigError when the disk is full or the file cannot be written."""
+    file = Path(path)
+    try:
+        with open(file, "ab+") as stream:
+            if stream.tell() > 0:
+                stream.seek(-1, os.SEEK_END)
+                if stream.read(1) != b"\n":
+                    text = "\n" + text
+            stream.write(text.encode())
+    except OSError as error:
+        raise RigError(f"Cannot write {file}: {error.strerror or error}; free some space or choose another folder.") from error
+
+
+class CsvTable:
+    """A CSV file with a header; new columns are added to it by writing the file anew (atomically)."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        rows = self._rows()
+        self.columns = rows[0] if rows else []
+
+    def _rows(self) -> list[list[str]]:
+        if not self.path.exists():
+            return []
+        try:
+            with open(self.path, encoding="utf-8", newline="") as stream:
+                return list(csv.reader(stream))
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise RigError(f"Cannot read {self.path}: {error}; move it away to start a new one.") from error
+
+    def append(self, row: Mapping[str, object]) -> None:
+        """Add one row; columns that are new join the header in alphabetical order, earlier rows stay empty there."""
+        new = sorted(set(row) - set(self.columns))
+        if new:
+            rows = self._rows()[1:]
+            self.columns += new
+            write_text(self.path, _lines([self.columns, *rows], len(self.columns)))
+        append_text(self.path, _lines([[row.get(name, "") for name in self.columns]], len(self.columns)))
+
+
+def _lines(rows: Sequence[Sequence[object]], width: int) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    for row in rows:
+        writer.writerow([*row, *[""] * (width - len(row))])
+    return text.getvalue()

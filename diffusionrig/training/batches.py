@@ -1,0 +1,120 @@
+"""What the training step is fed with: the loader's batches and the noise of each sample, made ahead in the background."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from diffusionrig.data.batches import render_codes, scale_images
+from diffusionrig.data.dataset import FaceStoreDataset
+from diffusionrig.data.loader import BatchLoader
+from diffusionrig.geometry.face_code import FaceCode
+from diffusionrig.geometry.head import HeadModel
+from diffusionrig.training.distributed import World
+from diffusionrig.training.options import TrainOptions
+from diffusionrig.training.order import noise_of
+
+BLOCK = 16  # photographs encoded together; fixed, since rounding may depend on it and a resumed run must see the same bits
+_AHEAD = 2
+
+
+@dataclass
+class Batch:
+    """B samples of a run.
+
+    samples  (B,) their numbers within the whole run
+    records  (B,) int64, which records of the store they are
+    images   (B, 3, S, S) in [-1, 1]
+    buffers  (B, 9, S, S)
+    noise    (B, 3, S, S) standard normal
+    """
+
+    samples: list[int]
+    records: Tensor
+    images: Tensor
+    buffers: Tensor
+    noise: Tensor
+
+
+class Faces:
+    """The store a run trains on, with the head model to render it when its buffers are not stored."""
+
+    def __init__(self, dataset: FaceStoreDataset) -> None:
+        self.dataset = dataset
+        self.head: HeadModel | None = None
+        if not dataset.has_buffers:
+            from diffusionrig.geometry.heads import load_head
+
+            self.head = load_head(dataset.header["head"])
+            # Asking again with the head compares its hash with the one the codes were made with.
+            self.dataset = FaceStoreDataset(dataset.path, dataset.image_size, self.head)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    @property
+    def megabytes(self) -> float:
+        """Size of all photographs and buffers once decoded."""
+        return len(self) * self.dataset.image_size ** 2 * 12 * 4 / 1e6
+
+    def images(self, indices: Sequence[int]) -> Tensor:
+        """(B, 3, S, S) photographs in [-1, 1], on the CPU."""
+        return scale_images(torch.stack([self.dataset.item(index).image for index in indices]))
+
+    def buffers(self, indices: Sequence[int]) -> Tensor:
+        """(B, 9, S, S) buffers, on the CPU."""
+        if self.head is None:
+            held = [self.dataset.item(index).buffers for index in indices]
+            return torch.stack([buffers for buffers in held if buffers is not None])
+        codes = FaceCode.concatenate([self.dataset.code(index) for index in indices])
+        return render_codes(codes, self.head, self.dataset.image_size)
+
+
+def latents_of(encode: Callable[[Tensor], Tensor], faces: Faces, device: torch.device) -> Tensor:
+    """(N, latent_dim) latents of all N records under a frozen encoder."""
+    with torch.no_grad():
+        return torch.cat([encode(faces.images(range(first, min(first + BLOCK, len(faces)))).to(device))
+                          for first in range(0, len(faces), BLOCK)])
+
+
+class Feeder:
+    """The batches of one rank that follow ``samples_seen`` samples of the whole run, a few made ahead by one thread."""
+
+    def __init__(self, faces: Faces, options: TrainOptions, world: World, samples_seen: int) -> None:
+        self.options, self.world, self.size = options, world, faces.dataset.image_size
+        self._format = torch.channels_last if options.channels_last else torch.contiguous_format
+        self._first = samples_seen + world.rank * options.batch_size
+        self._loader = BatchLoader(faces.dataset, options.batch_size, options.seed, faces.head, world.device, world.rank,
+                                   world.size, samples_seen, min(options.num_workers, os.cpu_count() or 1),
+                                   options.cache_megabytes * 1_000_000)
+        self._pool = ThreadPoolExecutor(1, "feeder")
+        self._queue: deque[Future[Batch]] = deque()
+
+    def next(self) -> Batch:
+        """The next batch of this rank."""
+        while len(self._queue) < _AHEAD:
+            self._queue.append(self._pool.submit(self._prepare))
+        return self._queue.popleft().result()
+
+    def _prepare(self) -> Batch:
+        samples = list(range(self._first, self._first + self.options.batch_size))
+        self._first += self.options.batch_size * self.world.size
+        loaded = self._loader.next()
+        noise = torch.stack([noise_of(self.options.seed, sample, self.size) for sample in samples])
+        return Batch(samples, loaded.index, self._place(loaded.image), self._place(loaded.buffers), self._place(noise))
+
+    def _place(self, tensor: Tensor) -> Tensor:
+        if self.world.device.type == "cuda" and tensor.device.type == "cpu":
+            tensor = tensor.pin_memory()
+        return tensor.to(self.world.device, memory_format=self._format, non_blocking=True)
+
+    def close(self) -> None:
+        """Stop making batches."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._loader.close()

@@ -1,0 +1,145 @@
+"""A training run from its first update to its report: the loop, saving, logging, stopping."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+from diffusionrig.data.dataset import FaceStoreDataset
+from diffusionrig.diffusion.config import DiffusionConfig
+from diffusionrig.diffusion.process import GaussianDiffusion
+from diffusionrig.errors import RigError
+from diffusionrig.io.files import make_folder, write_json
+from diffusionrig.io.settings_files import write_settings
+from diffusionrig.model.config import ModelConfig
+from diffusionrig.model.network import build_network
+from diffusionrig.model.released import load_strict
+from diffusionrig.progress import Progress
+from diffusionrig.training.batches import Faces
+from diffusionrig.training.distributed import World
+from diffusionrig.training.journal import Journal
+from diffusionrig.training.meters import Meters
+from diffusionrig.training.options import TrainOptions
+from diffusionrig.training.run_folder import RunFolder
+from diffusionrig.training.saving import NOT_STATED, describe_run, save_run
+from diffusionrig.training.signals import StopSignals
+from diffusionrig.training.start import Start
+from diffusionrig.training.trainer import Trainer
+
+DONE = "all steps done"
+
+
+def train(options: TrainOptions, model: ModelConfig, diffusion: DiffusionConfig, world: World, start: Start,
+          consent: str = "") -> dict[str, Any]:
+    """Train until ``max_steps`` updates or a signal; returns the report that is written to ``report.json``.
+
+    Every process of the job calls this with the same arguments. RigError or UsageError, one sentence, when it cannot be
+    done; what was saved before stays whole.
+    """
+    dataset = FaceStoreDataset(options.data_dir, model.image_size)
+    check_head(dataset, start)
+    faces = Faces(dataset)
+    folder = RunFolder(options.log_dir)
+    meta = describe_run(options, model, diffusion, dataset, consent, start)
+    world.on_main(lambda: _prepare_folder(folder, meta, start))
+    network = build_network(model, options.seed)
+    if start.tensors is not None:
+        load_strict(network, start.tensors, start.source)
+    trainer = Trainer(network, GaussianDiffusion(diffusion), faces, options, world)
+    trainer.begin_at(start)
+    total = options.max_steps * trainer.samples_per_step or None
+    with StopSignals() as signals, Progress(total, f"stage {options.stage}", initial=trainer.step * trainer.samples_per_step,
+                                            enabled=world.main) as progress:
+        journal = Journal(folder.path, world.rank, progress)
+        try:
+            return Run(trainer, folder, meta, journal, progress, signals).go()
+        finally:
+            journal.close()
+            trainer.close()
+
+
+class Run:
+    """The loop and what it writes."""
+
+    def __init__(self, trainer: Trainer, folder: RunFolder, meta: dict[str, Any], journal: Journal, progress: Progress,
+                 signals: StopSignals) -> None:
+        self.trainer, self.folder, self.meta = trainer, folder, meta
+        self.journal, self.progress, self.signals = journal, progress, signals
+        self.options, self.world = trainer.options, trainer.world
+        self.meters = Meters(trainer.samples_per_step)
+        self.first_step = trainer.step
+        self.saved = trainer.step if self.folder.state(trainer.step).exists() else -1
+
+    def go(self) -> dict[str, Any]:
+        """Update, log and save until the end; then save once more, unless that has been done, and report."""
+        self.journal.note(self._opening())
+        ended, number = self._loop()
+        if self.saved != self.trainer.step:
+            self._save()
+        report = {**self.meta, "ended": ended, "signal": number, "step": self.trainer.step,
+                  "updates": self.trainer.step - self.first_step, "samples": self.trainer.samples,
+                  "skipped": self.trainer.skipped, **self.meters.summary(), "processes": self.world.size,
+                  "device": str(self.world.device), "precision": self.trainer.precision,
+                  "model_file": self.folder.model(self.trainer.step).name}
+        self.world.on_main(lambda: write_json(self.folder.path / "report.json", report))
+        self.journal.note(f"Training ended after {self.trainer.step} updates: {ended}; the model is "
+                          f"{self.folder.model(self.trainer.step)}.")
+        return report
+
+    def _loop(self) -> tuple[str, int]:
+        trainer, options = self.trainer, self.options
+        while not options.max_steps or trainer.step < options.max_steps:
+            done = trainer.update(int(self.signals.received or 0))
+            self.meters.add(done)
+            self.progress.update(trainer.samples_per_step, f"loss {done.loss:.4f}" if done.applied else "skipped")
+            if done.applied and trainer.step % options.log_interval == 0:
+                self.journal.row(self.meters.row(trainer, options.save_interval))
+            if done.applied and trainer.step % options.save_interval == 0:
+                self._save()
+                if os.environ.get("DIFFUSION_TRAINING_TEST"):
+                    return "DIFFUSION_TRAINING_TEST is set, so the run ends after its first save", 0
+            if done.stop:
+                return f"{signal.Signals(done.stop).name} asked it to stop; the same command continues", done.stop
+        return DONE, 0
+
+    def _save(self) -> None:
+        self.trainer.settle()
+        self.world.on_main(lambda: save_run(self.trainer, self.folder, self.meta))
+        self.saved = self.trainer.step
+        self.journal.note(f"Saved {self.folder.model(self.saved)}.")
+
+    def _opening(self) -> str:
+        trainer, options, faces = self.trainer, self.options, self.trainer.faces
+        origin = f"from {self.meta['started_from']}" if self.meta["started_from"] else "from new weights"
+        until = f"to step {options.max_steps}" if options.max_steps else "without end"
+        text = (f"Stage {options.stage}, {len(faces)} photographs of {faces.dataset.image_size} pixels, {origin}, step "
+                f"{trainer.step} {until}, {trainer.samples_per_step} photographs a step, {self.world.size} process(es), "
+                f"{self.world.device}, {trainer.precision}.")
+        if self.meta["consent"] == NOT_STATED:
+            text += (" WARNING: no consent of the person in the photographs was stated; the model records this. State it by "
+                     "--consent.")
+        return text
+
+
+def check_head(dataset: FaceStoreDataset, start: Start) -> None:
+    """RigError when the weights were trained on buffers of another head model than the store's."""
+    trained, stored = start.meta.get("head") or {}, dataset.header
+    if not trained.get("name") or not stored["head"]:
+        return
+    if trained["name"] != stored["head"]:
+        raise RigError(f"{start.source} was trained on the head model {trained['name']}, but the store {dataset.path} holds codes "
+                       f"of {stored['head']}; create the store with {trained['name']}, or start from other weights.")
+    if trained.get("hash") and trained["hash"] != stored["head_hash"]:
+        raise RigError(f"{start.source} was trained on another edition of the head model {stored['head']} (hash "
+                       f"{trained['hash'][:12]}, the store's {stored['head_hash'][:12]}); create the store again.")
+
+
+def _prepare_folder(folder: RunFolder, meta: dict[str, Any], start: Start) -> None:
+    make_folder(folder.path)
+    if start.clear:
+        folder.clear()
+    if start.go_back:
+        folder.forget_after(start.step)
+    write_settings(folder.path / "config.yaml", {"train": meta["options"], "model": meta["model"],
+                                                 "diffusion": meta["diffusion"]})

@@ -1,0 +1,60 @@
+"""Figures between two log lines: means, rates, times."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from diffusionrig.training.trainer import Trainer, Update
+
+
+class Meters:
+    """Collects updates; ``row`` empties it into one line of the log with the published keys and a few more."""
+
+    def __init__(self, samples_per_step: int) -> None:
+        self.samples_per_step = samples_per_step
+        self.begun = self._row_began = time.monotonic()
+        self.updates = 0
+        self.first_loss: float | None = None
+        self.last_loss: float | None = None
+        self._held: list[Update] = []
+        self._tried = 0
+
+    def add(self, update: Update) -> None:
+        """Note one update; those that were skipped count for the time only."""
+        self.updates += 1
+        self._tried += 1
+        if update.applied:
+            self._held.append(update)
+
+    def row(self, trainer: Trainer, save_interval: int) -> dict[str, float | int | str]:
+        """Means since the last row. ``step`` is the number of updates done, ``samples`` the photographs shown."""
+        now = time.monotonic()
+        count = len(self._held)
+        seconds = (now - self._row_began) / self._tried
+        loss = sum(update.loss for update in self._held) / count
+        self.first_loss = loss if self.first_loss is None else self.first_loss
+        self.last_loss = loss
+        row: dict[str, float | int | str] = {
+            "step": trainer.step, "samples": trainer.samples, "loss": loss,
+            "mse": sum(update.mse for update in self._held) / count,
+            "grad_norm": sum(update.grad_norm for update in self._held) / count,
+            "lr": self._held[-1].lr, "skipped": trainer.skipped,
+            "images/s": self.samples_per_step / seconds,
+            "time elapsed": _clock(now - self.begun), "time est.(10k)": _clock(10_000 * seconds),
+            "time est.(next ckpt)": _clock((save_interval - trainer.step % save_interval) * seconds),
+        }
+        self._held, self._tried, self._row_began = [], 0, now
+        return row
+
+    def summary(self) -> dict[str, Any]:
+        """Figures of the whole run, for its report."""
+        seconds = time.monotonic() - self.begun
+        return {"seconds": round(seconds, 3), "images_per_second": round(self.updates * self.samples_per_step / seconds, 3),
+                "first_logged_loss": self.first_loss, "last_logged_loss": self.last_loss}
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"

@@ -1,0 +1,62 @@
+"""Saving a run: the model with its description, the full training state, the sample grid."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from typing import Any
+
+import numpy
+import torch
+
+from diffusionrig import __version__
+from diffusionrig.data.dataset import FaceStoreDataset
+from diffusionrig.diffusion.config import DiffusionConfig
+from diffusionrig.io.checkpoints import export_legacy, save_checkpoint, save_state
+from diffusionrig.io.images import write_png
+from diffusionrig.model.config import ModelConfig
+from diffusionrig.training.options import TrainOptions
+from diffusionrig.training.run_folder import RunFolder
+from diffusionrig.training.samples import sample_grid
+from diffusionrig.training.start import MEAN_SHAPE, Start
+from diffusionrig.training.trainer import Trainer
+
+NOT_STATED = "not stated"
+
+
+def describe_run(options: TrainOptions, model: ModelConfig, diffusion: DiffusionConfig, dataset: FaceStoreDataset,
+                 consent: str, start: Start) -> dict[str, Any]:
+    """What a checkpoint says about itself, but for the step. ``consent`` is recorded for stage 2 only."""
+    header = dataset.header
+    return {
+        "kind": "model", "stage": options.stage, "model": model.to_dict(), "diffusion": diffusion.to_dict(),
+        "head": {"name": header["head"], "hash": header.get("head_hash")}, "encoder": header.get("encoder"),
+        "data": {"store": str(dataset.path), "records": len(dataset)},
+        "consent": consent or NOT_STATED if options.stage == 2 else None,
+        "started_from": start.source, "seed": options.seed, "options": dataclasses.asdict(options),
+        "versions": {"diffusionrig": __version__, "torch": str(torch.__version__), "numpy": numpy.__version__,
+                     "python": platform.python_version()},
+    }
+
+
+def save_run(trainer: Trainer, folder: RunFolder, meta: dict[str, Any]) -> None:
+    """Write ``modelN.safetensors`` (averaged weights), ``samplesN.png``, and last ``stateN.pt``, then drop old states.
+
+    The state is written last: where there is one, everything of that step is complete. Each file appears under its name
+    only when it is whole, so a kill or a full disk leaves the save before it intact.
+    """
+    step, options = trainer.step, trainer.options
+    weights = trainer.weights()
+    about = {**meta, "step": step, "samples": trainer.samples, "skipped": trainer.skipped,
+             "weights": "ema" if trainer.ema is not None else "raw"}
+    mean_shape = trainer.faces.dataset.mean_shape
+    extra = {} if mean_shape is None else {MEAN_SHAPE: mean_shape}
+    save_checkpoint(folder.model(step), {**weights, **extra}, about)
+    if options.export_pt:
+        export_legacy(folder.legacy(step), weights)
+    if options.sample_count:
+        grid = sample_grid(trainer.network, weights, trainer.diffusion.config, trainer.faces, options.sample_count,
+                           options.seed)
+        write_png(folder.samples(step), grid, {"software": f"diffusionrig {__version__}", "step": str(step)})
+    save_state(folder.state(step), {**trainer.state(), "meta": about})
+    folder.prune_states(options.keep_states)
