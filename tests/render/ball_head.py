@@ -14,9 +14,9 @@ from diffusionrig.geometry.rotations import axis_angle_to_matrix
 def sphere(rings: int, sectors: int) -> tuple[Tensor, Tensor, Tensor]:
     """Unit sphere: vertices (V, 3), faces (F, 3) wound outwards, texture coordinates (V, 2). Poles are degenerate."""
     theta = torch.linspace(0, math.pi, rings + 1)[:, None].expand(-1, sectors + 1)
-    phi = torch.linspace(0, 2 * math.pi, sectors + 1)[None].expand(rings + 1, -1)
+    phi = torch.linspace(-math.pi, math.pi, sectors + 1)[None].expand(rings + 1, -1)
     points = torch.stack([theta.sin() * phi.sin(), theta.cos(), theta.sin() * phi.cos()], -1).reshape(-1, 3)
-    uv = torch.stack([phi / (2 * math.pi), 1 - theta / math.pi], -1).reshape(-1, 2)
+    uv = torch.stack([phi / (2 * math.pi) + 0.5, 1 - theta / math.pi], -1).reshape(-1, 2)
     first = (torch.arange(rings)[:, None] * (sectors + 1) + torch.arange(sectors)).reshape(-1)
     below = first + sectors + 1
     faces = torch.cat([torch.stack([first, below, first + 1], -1), torch.stack([first + 1, below, below + 1], -1)])
@@ -54,7 +54,7 @@ class BallHead(nn.Module):
 
     def vertices(self, code: FaceCode) -> Tensor:
         grown = self.rest * (1 + 0.1 * code.shape[:, None, :1])
-        grown = grown + code.expression[:, None] * self.rest.new_tensor([0.0, 0.02, 0.0]) * self.rest.sign()
+        grown = grown + code.expression[:, None] * self.rest * self.rest.new_tensor([0.0, 0.2, 0.0])
         return (axis_angle_to_matrix(code.pose[:, None, :3]) @ grown[..., None]).squeeze(-1)
 
     def landmarks(self, vertices: Tensor, code: FaceCode) -> Tensor:
