@@ -93,12 +93,6 @@ def unpack(data: bytes | memoryview, what: str, image: bool = True) -> Record:
         raise RigError(f"{what} is damaged ({error}); write the store again.") from error
 
 
-def has_buffers(data: bytes | memoryview) -> bool:
-    """Whether packed ``data`` carries rendered buffers."""
-    _, length, _ = _PREFIX.unpack_from(data)
-    return json.loads(bytes(memoryview(data)[_PREFIX.size:_PREFIX.size + length]))["buffers"] is not None
-
-
 def _dtype(name: str) -> np.dtype:
     if name not in _DTYPES:
         raise ValueError(f"an array of dtype {name}")

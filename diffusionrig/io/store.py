@@ -19,7 +19,7 @@ from diffusionrig import __version__
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.lmdb_files import DATA_FILE, ReadHandle, open_writable, pad_to_pages, speaking
 from diffusionrig.io.published_store import PublishedStore, is_published, read_length, wrong_count
-from diffusionrig.io.record import Record, has_buffers, pack, unpack
+from diffusionrig.io.record import Record, pack, unpack
 from diffusionrig.io.stored_buffers import KINDS
 
 SCHEMA = 1
@@ -99,14 +99,16 @@ class StoreWriter:
 
         return self._commit(write)
 
-    def replace(self, records: Mapping[int, Record]) -> None:
-        """Write other contents for records that exist, in one transaction (buffers added later, for instance)."""
+    def replace(self, records: Mapping[int, Record], **entries: Any) -> None:
+        """Write other contents for records that exist, and entries of the header, in one transaction."""
         packed = {index: pack(record, self.header["buffers"]) for index, record in records.items()}
+        self.header.update(entries)
 
         def write(transaction: lmdb.Transaction) -> None:
             for index, data in packed.items():
                 _value(transaction, index, self.path)
                 transaction.put(_record_key(index), data)
+            transaction.put(b"header", _json(self.header))
 
         self._commit(write)
 
@@ -120,11 +122,10 @@ class StoreWriter:
         with speaking(self.path), self._environment.begin() as transaction:
             return unpack(_value(transaction, index, self.path), f"record {index} of {self.path}", image)
 
-    def without_buffers(self) -> list[int]:
-        """Indices of the records that have no stored buffers."""
-        with speaking(self.path), self._environment.begin(buffers=True) as transaction:
-            return [i for i in range(read_length(transaction, self.path))
-                    if not has_buffers(_value(transaction, i, self.path))]
+    def refused(self) -> list[tuple[str, str]]:
+        """(source, reason) of every photograph that was left out, sorted by source."""
+        with speaking(self.path), self._environment.begin() as transaction:
+            return _refused(transaction)
 
     def _commit(self, write: Callable[[lmdb.Transaction], Result]) -> Result:
         with speaking(self.path):
@@ -180,10 +181,8 @@ class StoreReader:
 
     def refused(self) -> list[tuple[str, str]]:
         """(source, reason) of every photograph that was left out, sorted by source."""
-        with self._handle.transaction() as transaction, transaction.cursor() as cursor:
-            found = cursor.set_range(b"x")
-            entries = [json.loads(bytes(value)) for key, value in cursor if bytes(key[:1]) == b"x"] if found else []
-        return sorted((entry["source"], entry["reason"]) for entry in entries)
+        with self._handle.transaction() as transaction:
+            return _refused(transaction)
 
     def _value(self, transaction: lmdb.Transaction, index: int) -> bytes | memoryview:
         if not 0 <= index < self._length:
@@ -215,6 +214,13 @@ def _value(transaction: lmdb.Transaction, index: int, path: Path) -> bytes | mem
         raise RigError(f"The store {path} is damaged: record {index} is missing; delete the folder and run create-data "
                        "again.")
     return data
+
+
+def _refused(transaction: lmdb.Transaction) -> list[tuple[str, str]]:
+    with transaction.cursor() as cursor:
+        # "x" is the last prefix in use, so everything from there on is a refusal.
+        entries = [json.loads(bytes(value)) for _, value in cursor] if cursor.set_range(b"x") else []
+    return sorted((entry["source"], entry["reason"]) for entry in entries)
 
 
 def _json(value: Any) -> bytes:
