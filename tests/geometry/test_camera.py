@@ -23,8 +23,8 @@ def test_projection_scales_after_the_shift_and_flips_y_and_z():
 def test_crop_example_takes_the_centre_of_the_crop_to_its_place_in_the_image():
     frame = torch.tensor([[256.0, 256.0]], dtype=torch.float64)
     centre = to_frame(torch.zeros(1, 1, 3, dtype=torch.float64), crop_example(), frame)
-    assert centre[0, 0, 0].item() == pytest.approx(0.0035562, abs=2e-7)
-    assert pixels(centre, 256, 256)[0, 0, 0].item() == pytest.approx(128.4552, abs=5e-5)
+    assert centre[0, 0, 0].item() == pytest.approx(2 * 128.45516 / 256 - 1, abs=1e-7)
+    assert pixels(centre, 256, 256)[0, 0, 0].item() == pytest.approx(112 * 203 / 223 + 26.5, abs=1e-9)
 
 
 def test_depth_passes_through_and_width_and_height_keep_apart():
