@@ -5,13 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from diffusionrig.cli.config_arguments import add_dataclass_arguments, from_arguments, given_arguments
+from diffusionrig.cli.config_arguments import add_dataclass_arguments, from_arguments
 from diffusionrig.diffusion.config import DiffusionConfig
 from diffusionrig.errors import UsageError
 from diffusionrig.model.config import ModelConfig
 from diffusionrig.training.options import TrainOptions
+
+if TYPE_CHECKING:
+    from diffusionrig.training.start import Start
+
+Config = TypeVar("Config")
 
 DESCRIPTION = ("Train the network. Stage 1 learns faces from a large store; stage 2 starts from its weights and learns one person "
                "from an album. The same command again continues a run that was stopped.")
@@ -24,8 +29,9 @@ EXAMPLES = """  diffusionrig train --data_dir data/ffhq --log_dir log/stage1 --i
 """
 
 SECTIONS: dict[str, type] = {"train": TrainOptions, "model": ModelConfig, "diffusion": DiffusionConfig}
-# Changing these changes neither names nor shapes nor meaning of the weights.
-_FREE = {"dropout", "use_checkpoint"}
+# Settings that change neither the names, the shapes nor the meaning of weights: free to differ from the checkpoint's, and
+# not inherited from it either.
+_FREE = {"dropout", "use_checkpoint", "timestep_respacing", "use_kl", "rescale_learned_sigmas", "p2_weight", "p2_gamma", "p2_k"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,10 +48,11 @@ def run(args: argparse.Namespace) -> int:
 
     try:
         tree = _settings(args.config)
-        options = from_arguments(TrainOptions, args, tree["train"])
+        options = from_arguments(TrainOptions, args, tree["train"], args.config)
         with start_world(options.device) as world:
             start = find_start(options)
-            model, diffusion = _configs(args, tree, start.meta, start.source)
+            model = _config(ModelConfig, "model", args, tree["model"], start)
+            diffusion = _config(DiffusionConfig, "diffusion", args, tree["diffusion"], start)
             report = train(options, model, diffusion, world, start, _consent(options, start.meta, world.size))
     except UsageError as error:
         # Every process finds the same fault in the same request; rank 0 says it, before the launcher ends everyone.
@@ -68,17 +75,18 @@ def _settings(path: str) -> dict[str, dict[str, Any]]:
     return {name: tree.get(name, {}) for name in SECTIONS}
 
 
-def _configs(args: argparse.Namespace, tree: dict[str, dict[str, Any]], meta: dict[str, Any],
-             source: str) -> tuple[ModelConfig, DiffusionConfig]:
-    """Defaults, then what the checkpoint says of itself, then the configuration file, then the flags that were typed."""
-    trained = meta.get("model", {})
-    asked = {**tree["model"], **given_arguments(ModelConfig, args)}
-    model = from_arguments(ModelConfig, args, {**trained, **tree["model"]})
-    for name in asked:
-        if trained and name not in _FREE and getattr(model, name) != trained.get(name, getattr(model, name)):
-            raise UsageError(f"{source} was trained with --{name} {trained[name]}, not {getattr(model, name)}; leave the flag out, "
-                             "or start from other weights.")
-    return model, from_arguments(DiffusionConfig, args, {**meta.get("diffusion", {}), **tree["diffusion"]})
+def _config(cls: type[Config], name: str, args: argparse.Namespace, tree: dict[str, Any], start: Start) -> Config:
+    """Defaults, then what the checkpoint was trained with, then the configuration file, then the flags that were typed.
+
+    UsageError when the last two contradict the checkpoint.
+    """
+    trained = {key: value for key, value in start.meta.get(name, {}).items() if key not in _FREE}
+    config = from_arguments(cls, args, {**trained, **tree}, args.config or start.source)
+    for key, value in trained.items():
+        if getattr(config, key) != value:
+            raise UsageError(f"{start.source} was trained with --{key} {value}, not {getattr(config, key)}; leave the flag out, or "
+                             "start from other weights.")
+    return config
 
 
 def _consent(options: TrainOptions, meta: dict[str, Any], processes: int) -> str:

@@ -11,6 +11,7 @@ import os
 import re
 import socket
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -86,11 +87,7 @@ class World:
 
     def sum_with_gradient(self, tensor: Tensor) -> Tensor:
         """The sum over all ranks; its gradient is summed over them as well."""
-        if self.size == 1:
-            return tensor
-        from torch.distributed.nn.functional import all_reduce
-
-        return all_reduce(tensor)
+        return tensor if self.size == 1 else _SumOverRanks.apply(tensor)
 
     def gather(self, tensor: Tensor) -> Tensor:
         """Tensors of all ranks, equal in shape, joined along the first axis in rank order."""
@@ -141,8 +138,11 @@ class World:
         from torch.nn.parallel import DistributedDataParallel
 
         ids = [self.device.index] if self.device.type == "cuda" else None
-        return DistributedDataParallel(module, device_ids=ids, broadcast_buffers=False, bucket_cap_mb=128,
-                                       gradient_as_bucket_view=True)
+        with warnings.catch_warnings():
+            # Newer torch renames broadcast_buffers, older torch knows no other name.
+            warnings.simplefilter("ignore", FutureWarning)
+            return DistributedDataParallel(module, device_ids=ids, broadcast_buffers=False, bucket_cap_mb=128,
+                                           gradient_as_bucket_view=True)
 
     @contextlib.contextmanager
     def peers(self) -> Iterator[None]:
@@ -164,6 +164,20 @@ class World:
             dist.destroy_process_group()
         if self._last_word is not None:
             self._last_word.withdraw()
+
+
+class _SumOverRanks(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, tensor: Tensor) -> Tensor:
+        total = tensor.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        total = gradient.contiguous().clone()
+        dist.all_reduce(total)
+        return total
 
 
 @contextlib.contextmanager

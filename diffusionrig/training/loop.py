@@ -82,7 +82,8 @@ class Run:
                   "skipped": self.trainer.skipped, **self.meters.summary(), "processes": self.world.size,
                   "device": str(self.world.device), "precision": self.trainer.precision,
                   "model_file": self.folder.model(self.trainer.step).name}
-        self.world.on_main(lambda: write_json(self.folder.path / "report.json", report))
+        if report["updates"] or not self.folder.report.exists():
+            self.world.on_main(lambda: write_json(self.folder.report, report))
         self.journal.note(f"Training ended after {self.trainer.step} updates: {ended}; the model is "
                           f"{self.folder.model(self.trainer.step)}.")
         return report

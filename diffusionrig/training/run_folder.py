@@ -35,6 +35,10 @@ class RunFolder:
     def samples(self, step: int) -> Path:
         return self.path / f"samples{step:06d}.png"
 
+    @property
+    def report(self) -> Path:
+        return self.path / "report.json"
+
     def found(self, kind: str) -> dict[int, Path]:
         """Files of a kind (model, state, samples) by step, in order."""
         if not self.path.is_dir():
