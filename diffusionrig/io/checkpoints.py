@@ -71,7 +71,7 @@ def load_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     file = existing_file(path, "checkpoint")
     with open(file, "rb") as stream:
         head = stream.read(9)
-    if head[8:] == b"{":
+    if head[8:] == b"{" or file.suffix == ".safetensors":
         return load_checkpoint(file)
     return load_released(file), {}
 
@@ -149,7 +149,9 @@ def _alive(process: int) -> bool:
 
 def _torch_load(file: Path) -> Any:
     try:
-        return load_weights_only(file)
+        # A stream: given a path, torch would choose the format by its ending.
+        with open(file, "rb") as stream:
+            return load_weights_only(stream)
     except RefusedPickle as error:
         raise refusal(str(file), error) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:

@@ -102,7 +102,7 @@ def _storage_from_bytes(data: bytes) -> Any:
     return load_weights_only(io.BytesIO(data))
 
 
-def load_weights_only(file: BinaryIO | Path) -> Any:
+def load_weights_only(file: BinaryIO) -> Any:
     """``torch.load`` on the CPU that builds tensors and plain containers only.
 
     UnpicklingError with the offending name when the file names anything else; torch's own errors when it is damaged.

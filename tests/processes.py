@@ -1,0 +1,40 @@
+"""Killing writers and filling disks, for tests."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+
+def run_and_kill(seconds: float, work: Callable[..., None], *args: object) -> None:
+    """Run ``work(*args, announce)`` in a forked process and kill it, with SIGKILL, ``seconds`` after it announced."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            work(*args, lambda: os.write(write, b"."))
+        finally:
+            os._exit(0)
+    os.close(write)
+    os.read(read, 1)
+    time.sleep(seconds)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    os.close(read)
+
+
+@contextlib.contextmanager
+def small_files_only(size: int) -> Iterator[None]:
+    """A limit on the size of files, which stands in for a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
