@@ -1,0 +1,23 @@
+"""Reading arrays from npz archives without ever unpickling."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+
+import numpy as np
+
+from diffusionrig.errors import RigError
+
+
+def read_arrays(data: bytes, name: str) -> dict[str, np.ndarray]:
+    """The arrays of an npz given as bytes; ``name`` is what an error calls it.
+
+    RigError when the bytes are no npz, are damaged, or hold Python objects (which only unpickling could read).
+    """
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files}
+    except (ValueError, EOFError, OSError, KeyError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        raise RigError(f"{name} is damaged or is no npz archive of plain arrays; fetch or install it again.") from error
