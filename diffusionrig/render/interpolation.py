@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from diffusionrig.render.rasterizer import Fragments
@@ -16,13 +17,15 @@ def interpolate(fragments: Fragments, faces: Tensor, attributes: Tensor) -> Tens
     attributes and, through the barycentric coordinates, to the rasterised vertices.
     """
     batch, height, width = fragments.face.shape
-    covered, count, channels = fragments.covered, attributes.shape[-2], attributes.shape[-1]
+    covered, count, channels, area = fragments.covered, attributes.shape[-2], attributes.shape[-1], height * width
     chosen = fragments.face.reshape(-1).index_select(0, covered)
-    start = covered.div(height * width, rounding_mode="floor") * count if attributes.ndim == 3 else 0
+    image = covered.div(area, rounding_mode="floor")
+    start = image * count if attributes.ndim == 3 else 0
     weights = fragments.barycentric.movedim(-1, 0).reshape(3, -1).index_select(1, covered).to(attributes.dtype)
     planar = attributes.movedim(-1, 0).reshape(channels, -1)
     a, b, c = (weight * planar.index_select(1, faces[:, corner].index_select(0, chosen) + start)
                for corner, weight in enumerate(weights))
-    image = attributes.new_zeros(channels, batch * height * width)
-    image = image.scatter(1, covered.expand(channels, -1), a + b + c)
-    return image.view(channels, batch, height, width).transpose(0, 1).contiguous()
+    plane = torch.arange(channels, device=covered.device)[:, None] * area
+    index = covered + image * ((channels - 1) * area) + plane
+    values = attributes.new_zeros(batch * channels * area).scatter(0, index.view(-1), (a + b + c).view(-1))
+    return values.view(batch, channels, height, width)

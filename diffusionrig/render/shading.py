@@ -30,9 +30,14 @@ def sh_basis(normals: Tensor) -> Tensor:
 
 def shade(normals: Tensor, light: Tensor) -> Tensor:
     """Shading (B, 3, H, W) of normals (B, 3, H, W) under ``light`` (B, 9, 3), bands x RGB; not clamped."""
-    x, y, z = normals[:, :, None].unbind(1)  # each (B, 1, H, W)
-    band = (light * light.new_tensor(BAND_CONSTANTS)[:, None])[..., None, None].unbind(1)  # nine of (B, 3, 1, 1)
-    # Factored by coordinate: the nine products of ``sh_basis`` with the light, in fewer passes over the image.
-    constant = band[0] - band[8]
-    return (constant + x * (band[1] + x * band[7] + y * band[4] + z * band[5])
+    bands = light * light.new_tensor(BAND_CONSTANTS)[:, None]
+    # One image at a time: its intermediate results stay in the cache.
+    return torch.stack([_shade_image(*image) for image in zip(normals, bands)])
+
+
+def _shade_image(normals: Tensor, bands: Tensor) -> Tensor:
+    """The nine products of ``sh_basis`` with the bands (9, 3), factored by coordinate: fewer passes over the image."""
+    x, y, z = normals[:, None].unbind(0)  # each (1, H, W)
+    band = bands[..., None, None].unbind(0)  # nine of (3, 1, 1)
+    return (band[0] - band[8] + x * (band[1] + x * band[7] + y * band[4] + z * band[5])
             + y * (band[2] - y * band[7] + z * band[6]) + z * (band[3] + 3 * z * band[8]))
