@@ -90,18 +90,22 @@ def _study(key: str) -> Anatomy:
     eyeballs = tuple(_eyeball(part, skin, vertices, points[lid].mean(0)) for lid in (slice(36, 42), slice(42, 48)))
     eye = np.zeros(len(vertices), np.float32)
     eye[np.concatenate(eyeballs)] = 1.0
-    # Behind the lips: pieces of their own near the mouth (teeth, tongue) and skin well behind the inner lip line.
-    mouth = points[60:68].mean(0)
-    near = (np.abs(vertices[:, 0] - mouth[0]) < 0.045) & (np.abs(vertices[:, 1] - mouth[1]) < 0.06)
-    inner = ((~skin & (eye == 0)) | (head.regions["mouth"].numpy() > 0.5 if "mouth" in head.regions else False)) & near
-    ears = head.regions["ears"].numpy() > 0.5 if "ears" in head.regions else np.zeros(len(vertices), bool)
+    inner = np.maximum.reduce([_region(head, name) for name in ("inner_mouth", "teeth", "tongue")])
+    ears = _region(head, "ears") > 0.5
     outside = skin[faces].all(1) & ~ears[faces].any(1)
     position, texels = _position_map(head, rest, skin)
     front = _front_map(head, rest, skin)
     return Anatomy(faces, head.uv.numpy(), head.uv_faces.numpy(), skin,
                    cast_rays(vertices, faces[outside], points),
                    skin & (vertices[:, 1] > points[17:27, 1].max() + 0.06), eyeballs, eye,  # type: ignore[arg-type]
-                   inner.astype(np.float32), neck_ring(faces[skin[faces].all(1)], vertices), position, texels, points, front)
+                   inner, neck_ring(faces[skin[faces].all(1)], vertices), position, texels, points, front)
+
+
+def _region(head: HeadModel, name: str) -> np.ndarray:
+    """(V,) float32 mask of a region, 0 everywhere when the head has none of that name."""
+    if name in head.regions:
+        return head.regions[name].numpy().astype(np.float32)
+    return np.zeros(len(head.regions["face"]), np.float32)
 
 
 def _components(faces: np.ndarray, count: int) -> np.ndarray:

@@ -20,7 +20,7 @@ def ambient_occlusion(height: Array, covered: Array, per_metre: float) -> Array:
     weight = covered.astype(np.float32)
     filled = np.where(covered, height, 0.0).astype(np.float32)
     open_sky = np.ones_like(weight)
-    for radius, strength in ((0.005, 0.55), (0.013, 0.6), (0.030, 0.55)):
+    for radius, strength in ((0.005, 0.50), (0.013, 0.50), (0.030, 0.35)):
         side = 2 * max(1, round(radius * per_metre)) + 1
         share = cv2.blur(weight, (side, side))
         mean = cv2.blur(filled, (side, side)) / np.maximum(share, 1e-6)

@@ -56,8 +56,8 @@ _FRONT = _front_normals()
 def sample_light(rng: np.random.Generator) -> np.ndarray:
     """Light coefficients (9, 3) float32: ambient, sky and ground, and one to three soft directional lights.
 
-    Exposure is chosen so that the shading of the visible part of a face has a mean of 0.62 to 1.0, stays mostly below
-    1.3 and is nowhere darker than 0.12 in its darkest hundredth.
+    Exposure is chosen so that the shading of the visible part of a face has a mean of 0.80 to 1.12, stays mostly below
+    1.4 and is nowhere darker than 0.2 in its darkest hundredth.
     """
     ambient = np.zeros(9)
     ambient[0] = rng.uniform(0.25, 0.8) / BAND_CONSTANTS[0]
@@ -70,7 +70,7 @@ def sample_light(rng: np.random.Generator) -> np.ndarray:
         direction = np.array([np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)])
         scale = strength if order == 0 else 0.6 * strength
         light += scale * directional(direction, rng.uniform(0.05, 0.6))[:, None] * _tint(rng, 0.12)
-    return _expose(light, rng.uniform(0.66, 0.96)).astype(np.float32)
+    return _expose(light, rng.uniform(0.80, 1.12)).astype(np.float32)
 
 
 def _expose(light: np.ndarray, mean: float) -> np.ndarray:
@@ -78,9 +78,9 @@ def _expose(light: np.ndarray, mean: float) -> np.ndarray:
     light = light * (mean / shading.mean())
     grey = (basis(_FRONT) @ light).mean(1)
     darkest, brightest = np.quantile(grey, [0.01, 0.98])
-    if darkest < 0.16 or brightest > 1.25:
+    if darkest < 0.2 or brightest > 1.4:
         # Fill light: pull the shading towards its mean until both ends fit.
-        keep = min((mean - 0.16) / max(mean - darkest, 1e-6), (1.25 - mean) / max(brightest - mean, 1e-6), 1.0)
+        keep = min((mean - 0.2) / max(mean - darkest, 1e-6), (1.4 - mean) / max(brightest - mean, 1e-6), 1.0)
         flat = np.zeros_like(light)
         flat[0] = mean / BAND_CONSTANTS[0]
         light = keep * light + (1 - keep) * flat

@@ -66,8 +66,8 @@ def _photograph(person: Person, scene: Scene, head: HeadModel, size: int) -> Arr
     image = sample_backdrop(np.random.default_rng(scene.backdrop_seed), canvas)
     image = np.where(front.covered[..., None], _solid(front, kit, person, scene, lit), image)
     if back is not None:
-        coat, alpha = paint_hair(back.values, back.normal, back.shading, person.hair, lit.ambient * lit.direct,
-                                 lit.direction, per_metre)
+        coat, alpha = paint_hair(back.values, back.normal, back.shading, back.covered, person.hair, lit.ambient * lit.direct,
+                                 front.covered, lit.direction, per_metre)
         alpha = alpha * back.covered * (back.height > front.height - 0.0005)
         image += alpha[..., None] * (coat - image)
     small = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
@@ -122,6 +122,8 @@ def _solid(front: Picture, kit: Wardrobe, person: Person, scene: Scene, light: L
     body = np.rint(material) == BODY
     cloth = np.clip(front.values[..., 3] / 0.0012 + 0.5, 0, 1) * body
     colour = albedo * detail[..., :3]
+    # An eyeball is set back between the lids, and never quite as bright as its paint.
+    colour *= 1 - 0.22 * (eye * (material < 0.5))[..., None]
     colour = np.where(body[..., None], kit.neck.astype(np.float32), colour)
     colour += cloth[..., None] * (_cloth(front, person, scene) - colour)
     glossy = detail[..., 3] * (1 - cloth) * (material < 0.5)
@@ -163,6 +165,6 @@ def _eyes(front: Picture, eye: Array, light: Light) -> Array:
     normal = normal / np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-6)
     towards = 0.55 * light.direction + np.array([0.0, 0.25, 0.75], np.float32)
     towards = towards / np.linalg.norm(towards)
-    spot = np.clip((shine(normal, towards, 1.0) - 0.985) / 0.006, 0, 1)
+    spot = np.clip((shine(normal, towards, 1.0) - 0.9945) / 0.003, 0, 1)
     broad = 0.06 * shine(normal, light.direction, 20)
-    return (0.75 * spot * np.clip(light.ambient * 1.6 - 0.4, 0, 1) + broad)[..., None] * (0.5 + 0.5 * light.colour)
+    return (0.6 * spot * np.clip(light.ambient * 1.6 - 0.4, 0, 1) + broad)[..., None] * (0.5 + 0.5 * light.colour)

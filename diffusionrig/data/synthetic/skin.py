@@ -230,7 +230,7 @@ def beard_zone(position: Array, points: Array) -> Array:
     front = 1 / (1 + np.exp(-np.clip((z - (points[36:48, 2].mean() - 0.078)) / 0.005, -30, 30)))
     middle = (y - mouth) / 0.009
     lips = np.exp(-((x / 0.027) ** 4 + middle ** 4))
-    return below * above * front * (1 - lips)
+    return below * above * front * (1 - lips) * np.interp(np.abs(x), [0.058, 0.072], [1.0, 0.45])
 
 
 def paint_skin(anatomy: Anatomy, person: Person, size: int) -> Array:

@@ -47,7 +47,7 @@ def hairline(azimuth: np.ndarray, face: tuple[float, float, float], shift: float
     """
     brow, eye, nose = face
     third = brow - nose
-    front = brow + 0.98 * third + shift
+    front = brow + 0.84 * third + shift
     at = [0, 22, 40, 55, 68, 78, 88, 97, 108, 122, 136, 155, 180]
     height = [front, front + 0.001, front - 0.004 + receding, brow + 0.45 * third, eye + 0.012, eye - 0.018, eye - 0.022,
               eye + 0.024, eye + 0.026, eye + 0.004, eye - 0.040, eye - 0.062, eye - 0.066]

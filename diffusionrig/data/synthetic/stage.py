@@ -94,17 +94,11 @@ def _wardrobe(key: tuple[int, int, str, int]) -> Wardrobe:
     growth = beard_zone(rest, points) if person.beard > 0 else np.zeros(len(rest))
     growth = growth * anatomy.skin * (anatomy.inner == 0)
     beard_faces = anatomy.faces[(growth[anatomy.faces] > 0.05).all(1)]
-    columns, rows = _texels(anatomy, anatomy.ring, texture.shape[-1])
-    neck = np.median((texture[0].numpy()[:, rows, columns]), axis=1)
+    low = anatomy.skin_texels & (anatomy.position[..., 1] < anatomy.position[anatomy.skin_texels][:, 1].min() + 0.03)
+    step = low.shape[0] // texture.shape[-1]
+    neck = np.median(texture[0].numpy()[:, low[::step, ::step]], axis=1)
     return Wardrobe(anatomy, texture, detail, rest, build_hair(person.hair, skull), glasses, beard_faces,
                     growth.astype(np.float32), neck)
-
-
-def _texels(anatomy: Anatomy, vertices: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Column and row in a texture of ``size`` of some vertices, one texel inside their island."""
-    corner = np.isin(anatomy.faces, vertices)
-    uv = anatomy.uv[anatomy.uv_faces[corner.any(1)]].mean(1)
-    return (np.clip((uv[:, 0] * size).astype(int), 0, size - 1), np.clip(((1 - uv[:, 1]) * size).astype(int), 0, size - 1))
 
 
 def set_stage(person: Person, scene: Scene, head: HeadModel, kit: Wardrobe) -> tuple[Layer, Layer | None]:
@@ -162,7 +156,7 @@ def _hair_layer(person: Person, kit: Wardrobe, skin: np.ndarray, rotation: np.nd
 
         normal = vertex_normals(torch.from_numpy(skin)[None], torch.from_numpy(kit.anatomy.faces))[0].numpy()
         growth = kit.beard_growth
-        vertices.append(skin + normal * (growth * (0.0015 + 0.0105 * person.beard))[:, None])
+        vertices.append(skin + normal * (growth ** 1.5 * (0.0015 + 0.0085 * person.beard))[:, None])
         faces.append(kit.beard_faces + count)
         wanted = (growth[kit.anatomy.faces] > 0.05).all(1)
         uv_faces.append(kit.anatomy.uv_faces[wanted])
