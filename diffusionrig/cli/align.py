@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+import warnings
 from collections import Counter
 from pathlib import Path
 
@@ -73,6 +74,8 @@ def run(args: argparse.Namespace) -> int:
     make_folder(target)
     options = AlignOptions(args.output_size, args.min_face, args.max_outside, args.faces, args.thorough,
                            args.max_megapixels)
+    # Pillow warns of odd tags in files that it reads all the same; what it cannot read is reported per file.
+    warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
     # Threads work on whole photographs; OpenCV's own would only get in their way.
     cv2.setNumThreads(1)
     reports = []
