@@ -24,8 +24,7 @@ from diffusionrig.geometry.rotations import euler_degrees_to_axis_angle
 from diffusionrig.io.assets import read_asset
 from diffusionrig.io.npz import read_arrays
 from diffusionrig.randomness import numpy_stream
-from diffusionrig.render.physical import render_buffers
-from diffusionrig.render.rasterizer import rasterize
+from diffusionrig.render.physical import rasterize_points, render_buffers
 
 VIEWS = 60
 VIEW_SIZE = 512
@@ -84,7 +83,7 @@ def look(head: HeadModel, code: FaceCode, landmarker: FaceLandmarker) -> tuple[T
         buffers = render_buffers(head, part, VIEW_SIZE)
         picture = buffers.rendered + 0.45 * (1 - buffers.alpha)
         images = (picture.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-        fragments = rasterize(image_points(head.vertices(part), part), head.faces, VIEW_SIZE // 2, VIEW_SIZE // 2)
+        fragments = rasterize_points(image_points(head.vertices(part), part), head.faces, VIEW_SIZE // 2)
         shown = fragments.face[fragments.face >= 0].unique()
         seen[head.faces[shown].reshape(-1).cpu()] = True
         for i, image in enumerate(images, start):

@@ -1,0 +1,89 @@
+"""``diffusionrig capture`` end to end, with good and bad files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from diffusionrig.capture.batch import result_names
+from diffusionrig.capture.saved_codes import load_codes
+from diffusionrig.cli import main
+from diffusionrig.errors import RigError
+from diffusionrig.geometry.heads import load_head
+from diffusionrig.io.assets import asset_path
+from diffusionrig.io.images import read_image, write_png
+
+
+def test_good_and_bad_files_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, target = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    portrait = read_image(asset_path("portrait.jpg"))
+    write_png(source / "portrait.png", portrait)
+    write_png(source / "wall.png", np.full((120, 120, 3), 90, np.uint8))
+    (source / "text.png").write_text("not an image")
+    (source / "empty.jpg").write_bytes(b"")
+    assert main(["capture", str(source), "-o", str(target), "--image_size", "96", "--device", "cpu"]) == 0
+    report = json.loads((target / "report.json").read_text())
+    assert report["counts"] == {"images": 4, "captured": 1, "flagged": 0, "without_face": 1, "unreadable": 2}
+    status = {row["name"]: row["status"] for row in report["images"]}
+    assert status == {"empty": "unreadable", "portrait": "captured", "text": "unreadable", "wall": "no face"}
+    printed = capsys.readouterr().out
+    assert "empty (0 bytes)" in printed
+    assert "1 of 4 photographs captured" in printed
+    code, files = load_codes(target / "codes.npz")
+    assert files == [str(source / "portrait.png")]
+    assert len(code) == 1
+    assert float(code.frame[0, 0]) == portrait.shape[1]
+    for ending in ("overlay.png", "shape.png", "rendered.png", "albedo.png"):
+        assert (target / f"portrait_{ending}").is_file(), ending
+    assert read_image(target / "portrait_overlay.png").shape == (96, 96, 3)
+    check_mesh(target / "portrait.obj")
+
+
+def check_mesh(path: Path) -> None:
+    head = load_head()
+    lines = path.read_text().splitlines()
+    assert sum(line.startswith("v ") for line in lines) == int(head.faces.max()) + 1
+    corners = [line.split()[1:] for line in lines if line.startswith("f ")]
+    assert len(corners) == len(head.faces)
+    assert corners[0] == [f"{v + 1}/{t + 1}" for v, t in zip(head.faces[0].tolist(), head.uv_faces[0].tolist())]
+    assert f"map_Kd {path.stem}_albedo.png" in path.with_suffix(".mtl").read_text()
+
+
+def test_nothing_captured_is_status_one(tmp_path: Path) -> None:
+    write_png(tmp_path / "wall.png", np.full((64, 64, 3), 90, np.uint8))
+    assert main(["capture", str(tmp_path / "wall.png"), "-o", str(tmp_path / "out"), "--device", "cpu"]) == 1
+    assert not (tmp_path / "out" / "codes.npz").exists()
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["nowhere.png"], "no file or folder nowhere.png"),
+    (["."], "No image files"),
+    ([".", "--use_model", "DECA"], "deca_model.tar"),
+    ([".", "--use_model", "XYZ"], "choose one of DECA, EMOCA, FIT"),
+])
+def test_wrong_requests_are_one_sentence(arguments: list[str], words: str, tmp_path: Path,
+                                         monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    if "--use_model" in arguments:
+        write_png(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8))
+    assert main(["capture", *arguments, "-o", "out"]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+
+
+def test_results_of_one_stem_do_not_overwrite_each_other() -> None:
+    assert result_names([Path("a/x.png"), Path("b/x.jpg"), Path("c/X.png"), Path("x_1.png")]) == ["x", "x_1", "X_2", "x_1_1"]
+
+
+def test_codes_that_hold_something_else_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "other.npz", a=np.zeros(3))
+    with pytest.raises(RigError, match="does not hold face codes"):
+        load_codes(tmp_path / "other.npz")
+    np.savez(tmp_path / "pickled.npz", a=np.array([{}], dtype=object))
+    with pytest.raises(RigError, match="plain arrays"):
+        load_codes(tmp_path / "pickled.npz")
