@@ -35,6 +35,7 @@ class Anatomy:
     position      (T, T, 3) place of each texel of the texture, row 0 at v = 1
     skin_texels   (T, T) bool: texels of the skin
     points        (68, 3) landmarks
+    tone          (n_albedo + 1, 3) mean colour of the skin: what each albedo coefficient adds, and that of the mean last
     front         (G, G, 2) texture coordinates of the front of the face, seen straight on, FRONT_REACH metres to each side
     """
 
@@ -51,6 +52,7 @@ class Anatomy:
     position: np.ndarray
     skin_texels: np.ndarray
     points: np.ndarray
+    tone: np.ndarray
     front: np.ndarray
 
     def texels(self, places: np.ndarray, size: int) -> np.ndarray:
@@ -98,7 +100,7 @@ def _study(key: str) -> Anatomy:
     return Anatomy(faces, head.uv.numpy(), head.uv_faces.numpy(), skin,
                    cast_rays(vertices, faces[outside], points),
                    skin & (vertices[:, 1] > points[17:27, 1].max() + 0.06), eyeballs, eye,  # type: ignore[arg-type]
-                   inner, neck_ring(faces[skin[faces].all(1)], vertices), position, texels, points, front)
+                   inner, neck_ring(faces[skin[faces].all(1)], vertices), position, texels, points, _tone(head, texels), front)
 
 
 def _region(head: HeadModel, name: str) -> np.ndarray:
@@ -143,3 +145,12 @@ def _front_map(head: HeadModel, rest: torch.Tensor, skin: np.ndarray) -> np.ndar
     flat = torch.stack([rest[0, :, 0] / FRONT_REACH, -rest[0, :, 1] / FRONT_REACH, 1 - rest[0, :, 2]], 1)[None]
     fragments = rasterize(flat, head.faces[keep], 256, 256)
     return interpolate(fragments, head.uv_faces[keep], head.uv)[0].permute(1, 2, 0).contiguous().numpy()
+
+
+def _tone(head: HeadModel, texels: np.ndarray) -> np.ndarray:
+    plain = head.texture(torch.zeros(1, head.n_albedo))
+    step = texels.shape[0] // plain.shape[-1]
+    skin = torch.from_numpy(texels[::step, ::step])
+    mean = plain[0, :, skin].mean(1)
+    rows = [head.texture(row[None])[0, :, skin].mean(1) - mean for row in torch.eye(head.n_albedo)]
+    return torch.stack([*rows, mean]).numpy()

@@ -35,7 +35,7 @@ EXPRESSIONS: dict[str, dict[str, float]] = {
     "skeptic right": {"browOuterUpRight": 0.8, "browInnerUp": 0.3, "browDownLeft": 0.6, "mouthLeft": 0.2},
 }
 
-_WHOLE_CHANCES: dict[str, float] = {"neutral": 2.0, "smile": 3.0, "open smile": 3.0, "blink": 0.6, "laugh": 1.5,
+_WHOLE_CHANCES: dict[str, float] = {"neutral": 3.0, "smile": 4.0, "open smile": 4.0, "blink": 0.5, "laugh": 2.0,
                                     "wink left": 0.3, "wink right": 0.3, "surprise": 1.5}
 """How often an expression is the main one of a photograph, relative to 1 for those not listed."""
 

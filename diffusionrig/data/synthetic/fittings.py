@@ -16,7 +16,9 @@ def build_lashes(landmarks: np.ndarray, eyeballs: np.ndarray, length: float) -> 
     ``landmarks`` (68, 3) posed, ``eyeballs`` (2, 3) centres of the subject's right and left eye, ``length`` in metres.
     Each lash is a thin triangle that leaves the lid away from the eyeball.
     """
-    vertices, faces = [], []
+    vertices: list[np.ndarray] = []
+    faces: list[np.ndarray] = []
+    count = 0
     for lid, centre in zip(_UPPER_LIDS, eyeballs, strict=True):
         knots = landmarks[list(lid)]
         at = np.linspace(0.0, 1.0, LASHES)
@@ -34,9 +36,14 @@ def build_lashes(landmarks: np.ndarray, eyeballs: np.ndarray, length: float) -> 
         root = margin + 0.0008 * out
         tip = root + reach[:, None] * (0.75 * out + 0.45 * up + fan)
         half = 0.00045 * along
-        start = len(vertices) * 3 * LASHES
-        vertices.append(np.stack([root - half, root + half, tip], 1).reshape(-1, 3))
-        faces.append(start + np.arange(3 * LASHES).reshape(-1, 3))
+        hairs = np.stack([root - half, root + half, tip], 1).reshape(-1, 3)
+        # Their roots make one dark line.
+        line = np.concatenate([root - 0.0003 * up, root + 0.0009 * up + 0.0006 * out])
+        first, second = np.arange(LASHES - 1), np.arange(LASHES - 1) + LASHES
+        strip = np.concatenate([np.stack([first, second, second + 1], 1), np.stack([first, second + 1, first + 1], 1)])
+        faces += [np.arange(len(hairs)).reshape(-1, 3) + count, strip + count + len(hairs)]
+        vertices += [hairs, line]
+        count += len(hairs) + len(line)
     return np.concatenate(vertices), np.concatenate(faces)
 
 
@@ -63,7 +70,7 @@ def build_glasses(glasses: Glasses, eyes: np.ndarray, front: float, ears: np.nda
         bend = -0.5 * side * 0.12 * (x + side * glasses.width)  # rims follow the face round
         rim = centre + np.stack([x, y, bend], 1)
         parts.append(_tube(rim, glasses.rim))
-        hinge = centre + [side * glasses.width, 0.006, -0.12 * glasses.width]
+        hinge = centre + np.array([side * glasses.width, 0.006, -0.12 * glasses.width])
         ear = ears[0 if side < 0 else 1]
         parts.append(_tube(np.linspace(hinge, ear, 8), glasses.rim))
     inner = [np.array([eye[0] + side * 0.002 - side * glasses.width, eye[1] + 0.002, front])

@@ -53,24 +53,25 @@ def _front_normals() -> np.ndarray:
 _FRONT = _front_normals()
 
 
-def sample_light(rng: np.random.Generator) -> np.ndarray:
+def sample_light(rng: np.random.Generator, tone: float = 0.55) -> np.ndarray:
     """Light coefficients (9, 3) float32: ambient, sky and ground, and one to three soft directional lights.
 
-    Exposure is chosen so that the shading of the visible part of a face has a mean of 0.80 to 1.12, stays mostly below
-    1.4 and is nowhere darker than 0.2 in its darkest hundredth.
+    ``tone`` is the mean albedo of the skin: photographers expose a dark face longer, but not fully so. Exposure is chosen
+    so that, for a mean tone, the shading of the visible part of a face has a mean of 0.85 to 1.12, stays mostly below
+    1.4, and in its darkest hundredth is no darker than a fifth of the mean.
     """
     ambient = np.zeros(9)
     ambient[0] = rng.uniform(0.25, 0.8) / BAND_CONSTANTS[0]
     ambient[2] = rng.uniform(-0.05, 0.25) / BAND_CONSTANTS[2]
-    light = ambient[:, None] * _tint(rng, 0.08)
+    light = ambient[:, None] * _tint(rng, 0.05)
     strengths = rng.uniform(0.25, 1.0, size=rng.choice([1, 2, 3], p=[0.4, 0.4, 0.2]))
     for order, strength in enumerate(strengths):
         azimuth = np.deg2rad(rng.normal(0.0, 55.0) if order == 0 else rng.uniform(-110.0, 110.0))
         elevation = np.deg2rad(np.clip(rng.normal(28.0, 22.0), -25.0, 75.0))
         direction = np.array([np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)])
         scale = strength if order == 0 else 0.6 * strength
-        light += scale * directional(direction, rng.uniform(0.05, 0.6))[:, None] * _tint(rng, 0.12)
-    return _expose(light, rng.uniform(0.80, 1.12)).astype(np.float32)
+        light += scale * directional(direction, rng.uniform(0.05, 0.6))[:, None] * _tint(rng, 0.09)
+    return _expose(light, rng.uniform(0.85, 1.12) * float(np.clip((0.55 / tone) ** 0.4, 0.85, 1.35))).astype(np.float32)
 
 
 def _expose(light: np.ndarray, mean: float) -> np.ndarray:
@@ -78,9 +79,10 @@ def _expose(light: np.ndarray, mean: float) -> np.ndarray:
     light = light * (mean / shading.mean())
     grey = (basis(_FRONT) @ light).mean(1)
     darkest, brightest = np.quantile(grey, [0.01, 0.98])
-    if darkest < 0.2 or brightest > 1.4:
+    low, high = 0.22 * mean, max(1.4, 1.3 * mean)
+    if darkest < low or brightest > high:
         # Fill light: pull the shading towards its mean until both ends fit.
-        keep = min((mean - 0.2) / max(mean - darkest, 1e-6), (1.4 - mean) / max(brightest - mean, 1e-6), 1.0)
+        keep = min((mean - low) / max(mean - darkest, 1e-6), (high - mean) / max(brightest - mean, 1e-6), 1.0)
         flat = np.zeros_like(light)
         flat[0] = mean / BAND_CONSTANTS[0]
         light = keep * light + (1 - keep) * flat

@@ -132,7 +132,7 @@ def _sample_hair(rng: np.random.Generator, masculine: bool, age: float, seed: in
     kind = str(rng.choice(HAIR_KINDS, p=chances))
     colours = list(_HAIR_COLOURS)
     base, _ = _HAIR_COLOURS[colours[rng.choice(len(colours), p=[weight for _, weight in _HAIR_COLOURS.values()])]]
-    colour = np.array(base) * np.exp(rng.normal(0.0, 0.15)) * np.exp(rng.normal(0.0, 0.05, 3))
+    colour = np.array(base) * np.exp(rng.normal(0.0, 0.15)) * np.exp(rng.normal(0.0, 0.03, 3))
     grey = max(0.0, age - 0.55) * 2 * rng.random()
     colour = np.clip((1 - grey) * colour + grey * np.array([0.55, 0.54, 0.52]), 0.03, 0.8)
     top = {"bald": 0.0, "buzz": 0.004, "short": rng.uniform(0.012, 0.028), "swept": rng.uniform(0.018, 0.034),
@@ -160,5 +160,5 @@ def _sample_glasses(rng: np.random.Generator) -> Glasses:
     dark = rng.random() < 0.7
     colour = rng.uniform(0.02, 0.12, 3) if dark else rng.uniform(0.2, 0.6, 3)
     return Glasses(width=float(rng.uniform(0.024, 0.028)), height=float(rng.uniform(0.016, 0.023)),
-                   rim=float(rng.uniform(0.0010, 0.0024)), roundness=float(rng.uniform(2.0, 4.5)),
+                   rim=float(rng.uniform(0.0012, 0.0024)), roundness=float(rng.uniform(2.0, 4.5)),
                    colour=tuple(map(float, colour)))

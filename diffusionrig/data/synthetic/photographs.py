@@ -129,7 +129,7 @@ def _solid(front: Picture, kit: Wardrobe, person: Person, scene: Scene, light: L
     glossy = detail[..., 3] * (1 - cloth) * (material < 0.5)
     # Occlusion in skin is reddish: light that entered beside the shadow comes out in it.
     shadow = light.ambient * light.direct
-    tinted = np.stack([shadow ** 0.8, shadow ** 1.05, shadow ** 1.15], -1)
+    tinted = np.stack([shadow ** 0.88, shadow ** 1.03, shadow ** 1.08], -1)
     dark = np.clip(1 - 0.55 * inner * np.clip(1.4 - light.ambient, 0, 1), 0.1, 1)
     image = colour * front.shading * tinted * dark[..., None]
     power = front.shading.mean(-1)

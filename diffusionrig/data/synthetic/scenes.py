@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from diffusionrig.data.synthetic.anatomy import study
 from diffusionrig.data.synthetic.expressions import sample_expression
 from diffusionrig.data.synthetic.framing import framing_camera, upright_rotation
 from diffusionrig.data.synthetic.lens import Lens, sample_lens
@@ -72,8 +73,10 @@ def sample_scene(person: Person, seed: int, index: int, head: HeadModel, *, yaw_
     roll = float(np.clip(place.normal(0.0, 2.5), -12.0, 12.0))
     pose = torch.zeros(1, 6)
     pose[0, :3] = euler_degrees_to_axis_angle(pitch, yaw, 0.0)
+    tones = study(head).tone
+    tone = float((person.albedo[0].numpy() @ tones[:-1] + tones[-1]).mean().clip(0.1, 0.9))
     code = FaceCode(shape=person.shape, albedo=person.albedo, expression=torch.from_numpy(weights)[None], pose=pose,
-                    camera=torch.tensor([[7.0, 0.0, 0.0]]), light=torch.from_numpy(sample_light(light))[None],
+                    camera=torch.tensor([[7.0, 0.0, 0.0]]), light=torch.from_numpy(sample_light(light, tone))[None],
                     head=head.name, eyes=torch.from_numpy(eyes)[None])
     landmarks = head.landmarks(head.vertices(code), code)
     pose = torch.cat([upright_rotation(pose[:, :3], landmarks, torch.tensor([np.deg2rad(roll)])), pose[:, 3:]], 1).float()

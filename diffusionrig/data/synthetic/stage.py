@@ -90,7 +90,12 @@ def _wardrobe(key: tuple[int, int, str, int]) -> Wardrobe:
         side = np.abs(rest[(np.abs(rest[:, 1] - eyes[0, 1]) < 0.02) & (rest[:, 2] < eyes[0, 2] - 0.06), 0])
         wide = float(np.quantile(side, 0.6)) if len(side) else 0.075
         ears = np.array([[sign * wide, eyes[0, 1] + 0.008, eyes[0, 2] - 0.085] for sign in (-1, 1)])
-        glasses = build_glasses(person.glasses, eyes, float(points[27, 2]) + 0.004, ears)
+        frame = person.glasses
+        # The rims clear everything they stand before: brows, cheeks and the bridge of the nose.
+        behind = anatomy.skin & (np.abs(np.abs(rest[:, 0]) - eyes[1, 0]) < frame.width) & (
+            np.abs(rest[:, 1] - eyes[0, 1]) < frame.height + 0.004)
+        front = float(max(points[27, 2], np.quantile(rest[behind, 2], 0.97))) + 0.005
+        glasses = build_glasses(frame, eyes, front, ears)
     growth = beard_zone(rest, points) if person.beard > 0 else np.zeros(len(rest))
     growth = growth * anatomy.skin * (anatomy.inner == 0)
     beard_faces = anatomy.faces[(growth[anatomy.faces] > 0.05).all(1)]

@@ -44,7 +44,7 @@ def paint_hair(values: Array, normal: Array, shading: Array, covered: Array, hai
     fine = _noise(across / 0.0011, along / length, offset + 17)
     broad = _noise(across / 0.0045, along / (2 * length), offset + 53)
     tone = 0.55 + 0.45 * fine + 0.5 * (broad - 0.5)
-    base = np.asarray(hair.colour, np.float32) * (1.15 + 0.5 * tone[..., None]) * tone[..., None] ** 0.6
+    base = np.asarray(hair.colour, np.float32) * (0.95 + 0.55 * tone[..., None]) * tone[..., None] ** 0.6
     # Kajiya and Kay 1989: a cylinder shines where its tangent is at right angles to the half vector.
     half = direction + np.array([0.0, 0.0, 1.0])
     half = (half / np.linalg.norm(half)).astype(np.float32)
@@ -56,7 +56,8 @@ def paint_hair(values: Array, normal: Array, shading: Array, covered: Array, hai
     colour = base * shading * visible[..., None] + (gleam * visible)[..., None] * sheen
     # Ends: every strand stops at its own length.
     pixel = 1.0 / per_metre
-    end = remaining - fray * fine ** 1.5
+    tips = _noise(across / 0.0005, along / length, offset + 91)
+    end = remaining - fray * (0.35 * fine + 0.65 * tips) ** 1.3
     cover = np.clip(end / (0.25 * fray + pixel) + 0.15, 0, 1)
     reach = max(1, round(0.004 * per_metre))
     # The outline is not a knife's edge: seen at a grazing angle, single strands leave gaps. Near the hairline there are
