@@ -1,4 +1,4 @@
-"""Killing writers and filling disks, for tests."""
+"""Killing writers, filling disks and reading from other processes, for tests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import os
 import resource
 import signal
 import time
+import zlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 
 def run_and_kill(seconds: float, work: Callable[..., None], *args: object) -> None:
@@ -38,3 +40,11 @@ def small_files_only(size: int) -> Iterator[None]:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, before)
+
+
+def checksum_of_store(store: Any) -> int:
+    """One number over all pictures; importable, so that spawned processes find it."""
+    checksum = 0
+    for i in range(len(store)):
+        checksum = zlib.crc32(store.record(i).image, checksum)
+    return checksum

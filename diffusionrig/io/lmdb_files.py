@@ -18,10 +18,24 @@ from diffusionrig.io.files import make_folder, short_reason
 DATA_FILE = "data.mdb"
 _FIRST_MAP = 1 << 24
 
-# LMDB forbids opening a folder twice in one process, and using a handle in a process forked after it was opened.
-_handles: weakref.WeakValueDictionary[tuple[int, int, int], lmdb.Environment] = weakref.WeakValueDictionary()
-_inherited: list[lmdb.Environment] = []
+# LMDB forbids opening a folder twice in one process, so readers share a handle.
+_shared: weakref.WeakValueDictionary[tuple[int, int], lmdb.Environment] = weakref.WeakValueDictionary()
+_all: weakref.WeakSet[lmdb.Environment] = weakref.WeakSet()
 _lock = threading.Lock()
+
+
+def _leave_to_parent() -> None:
+    """In a forked child: give up the handles it inherited, which only the parent may use. Readers open new ones."""
+    global _lock
+    _lock = threading.Lock()
+    for handle in list(_all):
+        handle.close()
+    _shared.clear()
+    _all.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 class ReadHandle:
@@ -53,17 +67,18 @@ def _open_readonly(path: Path) -> lmdb.Environment:
         raise UsageError(f"There is no store at {path}: the file {DATA_FILE} is missing; give the folder that create-data "
                          "wrote.")
     with _lock, speaking(path):
-        # A handle of the parent process: closing it here would disturb the parent's locks, so it is only kept alive.
-        _inherited.extend(handle for key, handle in _handles.items() if key[0] != os.getpid())
         status = file.stat()
-        key = (os.getpid(), status.st_dev, status.st_ino)
-        handle = _handles.get(key)
+        if not status.st_size:
+            raise RigError(f"The store {path} is cut off: its {DATA_FILE} is empty; copy it again, or delete the folder and "
+                           "run create-data again.")
+        handle = _shared.get((status.st_dev, status.st_ino))
         if handle is None:
             # Without write access there is no writer to guard against either, and no lock file can be made.
             handle = lmdb.open(str(path), readonly=True, lock=os.access(path, os.W_OK), readahead=False,
                                max_readers=1024)
             check_complete(handle, file)
-            _handles[key] = handle
+            _shared[status.st_dev, status.st_ino] = handle
+            _all.add(handle)
         return handle
 
 
@@ -77,6 +92,7 @@ def open_writable(path: Path) -> lmdb.Environment:
         if present:
             check_complete(handle, file)
         handle.reader_check()
+        _all.add(handle)
         return handle
 
 
