@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import socket
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -150,9 +151,12 @@ class World:
         try:
             yield
         except RuntimeError as error:
-            if self.size > 1 and _BROKEN.search(str(error)):
-                raise RigError(LOST) from error
-            raise
+            if self.size == 1 or not _BROKEN.search(str(error)):
+                raise
+            if self.rank > 1:
+                # Ranks 0 and 1 say it; that is enough for a job of any size.
+                raise SystemExit(1) from error
+            raise RigError(LOST) from error
 
     def close(self, clean: bool) -> None:
         """Leave the job; ``clean`` when this process ended well, so that it waits for the others."""
@@ -305,4 +309,6 @@ def _give_up(world: World) -> None:
     # Runs in the heartbeat's thread while the main thread waits in a collective that will never return.
     if world._last_word is not None:
         world._last_word.speak()
+    elif world.rank == 1:
+        print(LOST, file=sys.stderr, flush=True)
     os._exit(1)

@@ -38,20 +38,32 @@ class Heartbeat(threading.Thread):
         count = 0
         while not self._ended.wait(self.beat):
             count += 1
-            try:
-                self._beat(count)
-                beats = self.store.multi_get([f"beat/{other}" for other in self.watched])
-            except (RuntimeError, ValueError):
-                beats = []
-            if self._ended.is_set():
-                return
+            beats = self._exchange(count)
             now = time.monotonic()
             for other, value in zip(self.watched, beats):
                 if other not in seen or seen[other][0] != value:
                     seen[other] = (value, now)
             if not beats or any(now - since > self.patience for _, since in seen.values()):
-                self.on_loss()
+                self._lose()
                 return
+
+    def _exchange(self, count: int) -> list[bytes]:
+        """Write our sign of life, read the others'; empty when the store is gone."""
+        # A store whose process is frozen answers neither with a value nor with an error.
+        alarm = threading.Timer(self.patience, self._lose)
+        alarm.daemon = True
+        alarm.start()
+        try:
+            self._beat(count)
+            return self.store.multi_get([f"beat/{other}" for other in self.watched])
+        except (RuntimeError, ValueError):
+            return []
+        finally:
+            alarm.cancel()
+
+    def _lose(self) -> None:
+        if not self._ended.is_set():
+            self.on_loss()
 
     def stop(self) -> None:
         """No more watching; called before the processes part."""

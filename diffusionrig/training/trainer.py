@@ -223,7 +223,7 @@ class Trainer:
     def begin_at(self, start: Start) -> None:
         """Take over what ``start`` knows besides the weights: a full state, or a published step and optimiser."""
         if start.state is not None:
-            self._restore(start.state)
+            self.restore(start.state)
             return
         self.step = start.step
         self.samples = start.step * self.samples_per_step
@@ -234,7 +234,8 @@ class Trainer:
                                "without it.")
             restore_optimizer(self.optimizer, self.names, dict(zip(self.names, start.optimizer)))
 
-    def _restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: dict[str, Any]) -> None:
+        """The inverse of ``state``, for a network that holds the state's weights already."""
         self.step, self.samples, self.skipped = state["step"], state["samples"], state["skipped"]
         if self.ema is not None:
             self.ema.load(state["ema"] or state["model"], state["ema_updates"])

@@ -1,0 +1,61 @@
+import pytest
+import torch
+from torch import nn
+
+from diffusionrig.training.optimizer import (
+    clip_gradients,
+    learning_rate,
+    make_optimizer,
+    optimizer_state,
+    restore_optimizer,
+)
+
+
+def test_clipping_is_by_the_global_norm():
+    first, second = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(1))
+    first.grad, second.grad = torch.tensor([3.0, 0.0]), torch.tensor([4.0])
+    assert clip_gradients([first, second], 1.0).item() == pytest.approx(5)
+    assert first.grad.tolist() == pytest.approx([0.6, 0], abs=1e-6)
+    assert second.grad.tolist() == pytest.approx([0.8], abs=1e-6)
+
+
+@pytest.mark.parametrize("limit", [0.0, 10.0])
+def test_small_or_unlimited_gradients_stay(limit):
+    parameter = nn.Parameter(torch.zeros(2))
+    parameter.grad = torch.tensor([3.0, 4.0])
+    clip_gradients([parameter], limit)
+    assert parameter.grad.tolist() == [3.0, 4.0]
+
+
+def test_warm_up_of_the_rate():
+    assert [learning_rate(0.1, n, 4) for n in (1, 2, 4, 5)] == pytest.approx([0.025, 0.05, 0.1, 0.1])
+    assert learning_rate(0.1, 1, 0) == 0.1
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_first_step_of_adam(name):
+    parameter = nn.Parameter(torch.tensor([1.0]))
+    optimizer = make_optimizer(name, [parameter], 0.1, 0.5)
+    parameter.grad = torch.tensor([-2.0])
+    optimizer.step()
+    # Adam's first step has length lr whatever the gradient: L2 decay changes its sign at most, AdamW's shrinks the weight.
+    expected = 1 + 0.1 if name == "adam" else 1 * (1 - 0.1 * 0.5) + 0.1
+    assert parameter.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_state_returns_by_name_and_the_asked_rate_wins():
+    def fresh(lr: float) -> tuple[nn.Linear, torch.optim.Optimizer]:
+        module = nn.Linear(3, 2)
+        return module, make_optimizer("adam", module.parameters(), lr, 0.0)
+
+    names = ["weight", "bias"]
+    module, optimizer = fresh(0.1)
+    module(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    state = optimizer_state(optimizer, names)
+    other, continued = fresh(0.01)
+    restore_optimizer(continued, names, state)
+    assert continued.param_groups[0]["lr"] == 0.01
+    for name in names:
+        for slot, tensor in state[name].items():
+            assert torch.equal(continued.state[getattr(other, name)][slot], tensor)
