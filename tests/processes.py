@@ -1,4 +1,4 @@
-"""Killing writers, filling disks and reading from other processes, for tests."""
+"""Killing writers, filling disks, reading from other processes, and pickles that run code, for tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,18 @@ import signal
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
+
+
+class Touch:
+    """Creates a file when it is unpickled without care."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch '{self.path}'",)
 
 
 def run_and_kill(seconds: float, work: Callable[..., None], *args: object) -> None:

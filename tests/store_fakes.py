@@ -1,16 +1,21 @@
-"""A small head and a quick encoder, so that stores can be tested without the real ones."""
+"""A small head, a quick encoder and published stores, to test stores with."""
 
 from __future__ import annotations
 
 import hashlib
+import pickle
 import time
 
+import lmdb
 import numpy as np
 import torch
 from torch import nn
 
 from diffusionrig.capture.encoder import Capture
 from diffusionrig.geometry.face_code import FaceCode, whole_frame_crop
+from diffusionrig.io.images import png_bytes
+
+SIZE = 16
 
 
 class FakeHead(nn.Module):
@@ -69,3 +74,28 @@ def make_code(batch: int, seed: int = 0) -> FaceCode:
     return FaceCode(shape=torch.randn(batch, 4, generator=generator), albedo=torch.randn(batch, 1, generator=generator),
                     expression=torch.rand(batch, 2, generator=generator), pose=torch.zeros(batch, 6),
                     camera=torch.tensor([[7.0, 0, 0]]).repeat(batch, 1), light=light, head="fake-head")
+
+
+def picture(seed: int, size: int = SIZE) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (size, size, 3), dtype=np.uint8)
+
+
+def make_buffers(seed: int = 0, size: int = SIZE) -> np.ndarray:
+    buffers = np.random.default_rng(seed).uniform(-1.0, 1.4, (9, size, size)).astype(np.float32)
+    buffers[:, : size // 3] = 0.0
+    return buffers
+
+
+def publish(folder, count=3, change=None):
+    """A store as the published create_data.py writes it."""
+    with lmdb.open(str(folder), map_size=1 << 26) as environment:
+        for i in range(count):
+            with environment.begin(write=True) as transaction:
+                transaction.put(b"image_%06d" % i, png_bytes(picture(i)))
+                for part, planes in zip(("rendered", "normal", "albedo"), torch.from_numpy(make_buffers(i)).split(3)):
+                    transaction.put(f"{part}_{i:06d}".encode(), pickle.dumps(planes))
+        with environment.begin(write=True) as transaction:
+            transaction.put(b"length", str(count).encode())
+            if change:
+                change(transaction)
+    return folder

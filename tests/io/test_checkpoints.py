@@ -6,7 +6,7 @@ import os
 
 import pytest
 import torch
-from processes import run_and_kill, small_files_only
+from processes import Touch, run_and_kill, small_files_only
 
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.checkpoints import (
@@ -21,14 +21,6 @@ from diffusionrig.io.checkpoints import (
 )
 
 TENSORS = {"a.weight": torch.randn(4, 3), "a.bias": torch.randn(4), "steps": torch.tensor(7)}
-
-
-class Touch:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.system, (f"touch '{self.path}'",)
 
 
 def test_round_trip_is_exact(tmp_path):
@@ -78,7 +70,7 @@ def test_cut_off_safetensors(tmp_path, size, load):
     path = tmp_path / "m.safetensors"
     save_checkpoint(path, TENSORS, {"a": 1})
     os.truncate(path, size if size >= 0 else path.stat().st_size + size)
-    with pytest.raises(RigError, match="damaged|cut off") as error:
+    with pytest.raises(RigError, match=r"damaged|cut off") as error:
         load(path)
     assert "\n" not in str(error.value)
 
@@ -141,7 +133,7 @@ def test_read_only_folder_and_full_disk_get_a_sentence(tmp_path):
         save_checkpoint(tmp_path / "file" / "m.safetensors", TENSORS, {})
     with small_files_only(20_000):
         for save in (lambda path, tensors: save_checkpoint(path, tensors, {}), save_state, export_legacy):
-            with pytest.raises(RigError, match="Cannot write .*big.*free some space"):
+            with pytest.raises(RigError, match=r"Cannot write .*big.*free some space"):
                 save(tmp_path / "big", {"w": torch.zeros(100_000)})
     assert os.listdir(tmp_path) == ["file"]
 

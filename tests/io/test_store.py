@@ -11,7 +11,8 @@ import lmdb
 import numpy as np
 import pytest
 import torch
-from processes import checksum_of_store, run_and_kill, small_files_only
+from processes import Touch, checksum_of_store, run_and_kill, small_files_only
+from store_fakes import SIZE, make_buffers, picture, publish
 
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.images import png_bytes
@@ -20,24 +21,13 @@ from diffusionrig.io.png import decode_png
 from diffusionrig.io.record import Record, pack, unpack
 from diffusionrig.io.store import StoreReader, StoreWriter, open_store
 
-SIZE = 16
 HEADER = {"image_size": SIZE, "head": "fake-head", "head_hash": "12", "encoder": "FAKE"}
-
-
-def picture(seed: int, size: int = SIZE) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (size, size, 3), dtype=np.uint8)
 
 
 def record(seed: int, buffers: np.ndarray | None = None) -> Record:
     random = np.random.default_rng(seed)
     arrays = {"shape": random.normal(size=5).astype(np.float32), "light": random.normal(size=(9, 3)).astype(np.float32)}
     return Record(f"album/{seed}.png", png_bytes(picture(seed)), arrays, {"number": seed, "name": "Zoë"}, buffers)
-
-
-def make_buffers(seed: int = 0, size: int = SIZE) -> np.ndarray:
-    buffers = np.random.default_rng(seed).uniform(-1.0, 1.4, (9, size, size)).astype(np.float32)
-    buffers[:, : size // 3] = 0.0
-    return buffers
 
 
 def test_records_come_back_exactly(tmp_path):
@@ -189,29 +179,6 @@ def test_read_only_stores_can_be_read(tmp_path):
 # --- published stores
 
 
-class Touch:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.system, (f"touch '{self.path}'",)
-
-
-def publish(folder, count=3, change=None):
-    """A store as the published create_data.py writes it."""
-    with lmdb.open(str(folder), map_size=1 << 26) as environment:
-        for i in range(count):
-            with environment.begin(write=True) as transaction:
-                transaction.put(b"image_%06d" % i, png_bytes(picture(i)))
-                for part, planes in zip(("rendered", "normal", "albedo"), torch.from_numpy(make_buffers(i)).split(3)):
-                    transaction.put(f"{part}_{i:06d}".encode(), pickle.dumps(planes))
-        with environment.begin(write=True) as transaction:
-            transaction.put(b"length", str(count).encode())
-            if change:
-                change(transaction)
-    return folder
-
-
 def test_published_stores_are_read_through_the_same_interface(tmp_path):
     store = open_store(publish(tmp_path / "p"))
     assert len(store) == 3
@@ -297,7 +264,7 @@ def test_damaged_records_are_named(small_store, value):
     tamper(small_store, b"r%08d" % 7, value)
     store = open_store(small_store)
     store.record(6)
-    with pytest.raises(RigError, match="record 7 of .* is damaged") as error:
+    with pytest.raises(RigError, match=r"record 7 of .* is damaged") as error:
         store.record(7)
     assert "\n" not in str(error.value)
 
@@ -320,7 +287,7 @@ def test_a_missing_record_is_noticed(small_store):
 def test_cut_off_stores_do_not_crash(small_store, share):
     file = small_store / "data.mdb"
     os.truncate(file, int(file.stat().st_size * share))
-    with pytest.raises(RigError, match="cut off|damaged"):
+    with pytest.raises(RigError, match=r"cut off|damaged"):
         open_store(small_store)
 
 
@@ -349,10 +316,11 @@ def test_a_full_disk_gets_a_sentence_and_loses_nothing(small_store):
             try:
                 writer.append([record(k) for k in range(i, i + 5)])
             except RigError as error:
-                assert "free some space" in str(error)
+                sentence = str(error)
                 break
         else:
             pytest.fail("the disk was never full")
+    assert "free some space" in sentence
     count = len(open_store(small_store))
     assert count == i
     with StoreWriter(small_store, HEADER) as writer:

@@ -5,23 +5,13 @@ from __future__ import annotations
 import io
 import os
 import pickle
-from pathlib import Path
 
 import pytest
 import torch
+from processes import Touch
 
 from diffusionrig.errors import RigError
 from diffusionrig.io.unpickle import read_pickled_tensor, restricted_loads, tensor_from_pickle
-
-
-class Touch:
-    """Creates a file when it is unpickled without care."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self):
-        return os.system, (f"touch '{self.path}'",)
 
 
 class InStorage(Touch):
