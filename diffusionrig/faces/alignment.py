@@ -73,15 +73,15 @@ def align_face(image: np.ndarray, points68: np.ndarray, size: int = 256, exact: 
 def align(image: np.ndarray, points68: np.ndarray, size: int = 256, exact: bool = False) -> AlignedFace:
     """Cut the FFHQ-aligned face out of a photo, with mirrored and blurred surroundings where the photo ends.
 
-    ``exact`` samples at 4096 pixels and shrinks, as published (seconds); the default samples as densely as ``size``
-    needs, which differs by less than the rounding of a JPEG.
+    ``exact`` samples at 4096 pixels and shrinks, as published (a second); the default samples as densely as ``size``
+    needs: over 49 dB from the published pixels within the photo, over 45 dB with mirrored surroundings.
     """
     height, width = image.shape[:2]
     original = ffhq_quad(points68)
     side = float(np.hypot(*(original[3] - original[0])))
     picture, quad = _shrunk(image, original.copy(), size)
     picture, quad = _cropped(picture, quad)
-    picture, quad = _padded(picture, quad)
+    picture, quad = _padded(picture, quad, exact)
     return AlignedFace(_sampled(picture, quad, size, exact), quad_matrix(original, size),
                        share_outside(original, width, height), side)
 
@@ -127,7 +127,7 @@ def _cropped(image: np.ndarray, quad: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return image[low[1]:high[1], low[0]:high[0]], quad - low
 
 
-def _padded(image: np.ndarray, quad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _padded(image: np.ndarray, quad: np.ndarray, exact: bool) -> tuple[np.ndarray, np.ndarray]:
     """Where the photo ends inside the square or near it: mirror it outwards, blur, and fade to the median colour."""
     height, width = image.shape[:2]
     border = _border(quad)
@@ -137,22 +137,49 @@ def _padded(image: np.ndarray, quad: np.ndarray) -> tuple[np.ndarray, np.ndarray
         return image, quad
     least = int(np.rint(_side(quad) * 0.3))
     before, after = np.maximum(before, least), np.maximum(after, least)
-    wide = np.pad(image.astype(np.float32), ((before[1], after[1]), (before[0], after[0]), (0, 0)), mode="reflect")
-    high, broad = wide.shape[:2]
-    y, x = np.arange(high, dtype=np.float32)[:, None], np.arange(broad, dtype=np.float32)[None]
-    # 1 at the rim, 0 at the edge of the photo, below 0 inside it.
-    rim = np.maximum(1 - np.minimum(x / before[0], (broad - 1 - x) / after[0]),
-                     1 - np.minimum(y / before[1], (high - 1 - y) / after[1]))[..., None]
-    blurred = _gaussian(wide, _side(quad) * 0.02)
-    wide += (blurred - wide) * np.clip(rim * 3 + 1, 0, 1)
-    wide += (np.median(wide, axis=(0, 1)) - wide) * np.clip(rim, 0, 1)
-    return np.clip(np.rint(wide), 0, 255).astype(np.uint8), quad + before
+    padded = cv2.copyMakeBorder(image, before[1], after[1], before[0], after[0], cv2.BORDER_REFLECT_101)
+    high, broad = padded.shape[:2]
+    sigma = _side(quad) * 0.02
+    quad = quad + before
+    # Beyond what the square and its blur see, nothing needs to be computed.
+    reach = float(broad + high) if exact else 4 * sigma + 4
+    low = np.maximum(np.floor(quad.min(axis=0) - reach).astype(int), 0)
+    end = np.minimum(np.ceil(quad.max(axis=0) + reach).astype(int), [broad, high])
+    part = padded[low[1]:end[1], low[0]:end[0]].astype(np.float32)
+    y = np.arange(low[1], end[1], dtype=np.float32)[:, None]
+    x = np.arange(low[0], end[0], dtype=np.float32)[None]
+    # 1 at the rim, 0 at the edge of the photo, below 0 inside it. Plain floats keep the arrays in single precision.
+    left, top, right, bottom = map(float, (*before, *after))
+    rim = np.maximum(1 - np.minimum(x / left, (broad - 1 - x) / right),
+                     1 - np.minimum(y / top, (high - 1 - y) / bottom))[..., None]
+    blend = _gaussian(part, sigma, exact)
+    blend -= part
+    blend *= np.clip(rim * 3 + 1, 0, 1)
+    part += blend
+    # The published median is of all pixels after the blur; that of a sample before it is within a few levels.
+    step = max(1, int(np.sqrt(high * broad / 50_000)))
+    sample = part if exact else padded[::step, ::step]
+    middle = np.median(sample.reshape(-1, 3), axis=0).astype(np.float32)
+    np.subtract(middle, part, out=blend)
+    blend *= np.clip(rim, 0, 1)
+    part += blend
+    return np.clip(np.rint(part, out=part), 0, 255, out=part).astype(np.uint8), quad - low
 
 
-def _gaussian(image: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian blur with the kernel cut at four sigmas and the edge pixels mirrored, as the published code has it."""
+def _gaussian(image: np.ndarray, sigma: float, exact: bool) -> np.ndarray:
+    """Gaussian blur with the kernel cut at four sigmas and the edge pixels mirrored, as the published code has it.
+
+    Unless ``exact``, a wide blur is computed on a reduced picture: what it leaves fits there."""
+    height, width = image.shape[:2]
+    reduce = 1 if exact else max(1, int(sigma / 3))
+    small = image
+    if reduce > 1:
+        small = cv2.resize(image, (-(-width // reduce), -(-height // reduce)), interpolation=cv2.INTER_AREA)
+        # Averaging over ``reduce`` pixels and stretching back linearly blur as well, by these variances.
+        sigma = float(np.sqrt(max(sigma**2 - (reduce**2 - 1) / 12 - reduce**2 / 6, 0.25))) / reduce
     taps = 2 * int(4.0 * sigma + 0.5) + 1
-    return cv2.GaussianBlur(image, (taps, taps), sigma, borderType=cv2.BORDER_REFLECT)
+    blurred = cv2.GaussianBlur(small, (taps, taps), sigma, borderType=cv2.BORDER_REFLECT)
+    return blurred if reduce == 1 else cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def _sampled(image: np.ndarray, quad: np.ndarray, size: int, exact: bool) -> np.ndarray:

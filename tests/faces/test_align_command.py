@@ -204,7 +204,7 @@ def test_fan_never_downloads(monkeypatch, tmp_path):
     from diffusionrig.faces.fan_backend import FanFinder
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    with pytest.raises(RigError, match="2DFAN4-11f355bf06.pth.tar and s3fd-619a316812.pth"):
+    with pytest.raises(RigError, match=r"2DFAN4-11f355bf06\.pth\.tar and s3fd-619a316812\.pth"):
         FanFinder()
     assert list(tmp_path.iterdir()) == []
 

@@ -94,7 +94,7 @@ def test_share_outside():
     square = np.array([[0, 0], [0, 10], [10, 10], [10, 0]]) - 0.5
     assert share_outside(square, 10, 10) == pytest.approx(0, abs=1e-6)
     assert share_outside(square, 5, 10) == pytest.approx(0.5, abs=1e-6)
-    assert share_outside(square + [5, 5], 10, 10) == pytest.approx(0.75, abs=1e-6)
+    assert share_outside(square + 5.0, 10, 10) == pytest.approx(0.75, abs=1e-6)
     assert share_outside(square + 100, 10, 10) == 1.0
     with pytest.raises(ValueError, match="wholly outside"):
         align(np.zeros((20, 20, 3), np.uint8), landmarks((500, 500), (560, 500), (510, 550), (550, 550)), 32)
