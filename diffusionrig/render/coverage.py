@@ -9,6 +9,8 @@ depth, the first one.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -16,6 +18,7 @@ EPSILON = 1e-8
 """Smallest doubled area and depth of a face that is drawn, and what is added to the barycentric denominator."""
 
 _BLOCK = 1 << 17  # candidates (triangle, pixel) looked at together: bounds the memory, and stays in the cache
+_BLOCK_COST = 16000  # candidates that take as long as starting a block
 _BEYOND = torch.iinfo(torch.int32).max  # more than the bits of any depth, infinity included
 
 
@@ -46,14 +49,13 @@ def nearest_faces(vertices: Tensor, faces: Tensor, columns: Tensor, rows: Tensor
 
     # Boxes rounded up may stick out of the last image; nothing is ever seen there.
     best = torch.full(((batch * height + sizes[-1]) * width + sizes[-1],), _BEYOND << 32, device=used.device)
+    columns, rows = (torch.nn.functional.pad(centres, (0, sizes[-1]), value=torch.nan) for centres in (columns, rows))
     start = 0
-    for index, members in enumerate(torch.bincount(kind.int()).tolist()):
-        high, wide = sizes[index // len(sizes)], sizes[index % len(sizes)]
-        end, step = start + members, max(_BLOCK // (high * wide), 1)
-        for first in range(start, end, step):
-            part = slice(first, min(first + step, end))
-            _draw(best, floats[:, part], integers[:, part], columns, rows, wide, high)
-        start = end
+    for members, wide, high in _blocks(torch.bincount(kind.int()).tolist(), sizes):
+        for part, numbers in zip(floats[:, start:start + members].split(max(_BLOCK // (high * wide), 1), 1),
+                                 integers[:, start:start + members].split(max(_BLOCK // (high * wide), 1), 1)):
+            _draw(best, part, numbers, columns, rows, wide, high, width)
+        start += members
     best = best[:batch * height * width]
     return torch.where(best >> 32 == _BEYOND, -1, best & 0xFFFFFFFF).view(batch, height, width)
 
@@ -82,6 +84,26 @@ def _box_sizes(largest: int) -> list[int]:
     return sizes
 
 
+def _blocks(counts: list[int], sizes: list[int]) -> list[tuple[int, int, int]]:
+    """Numbers of triangles by kind of box -> (triangles, columns, rows) of the blocks to draw, in the same order.
+
+    Neighbouring kinds share a block where looking at larger boxes than needed costs less than another block.
+    """
+    blocks: list[tuple[int, int, int]] = []
+    for kind, members in enumerate(counts):
+        if not members:
+            continue
+        wide, high = sizes[kind % len(sizes)], sizes[kind // len(sizes)]
+        if blocks:
+            before, wider, higher = blocks[-1]
+            joined = before + members, max(wide, wider), max(high, higher)
+            if math.prod(joined) - math.prod(blocks[-1]) - members * wide * high < _BLOCK_COST:
+                blocks[-1] = joined
+                continue
+        blocks.append((members, wide, high))
+    return blocks
+
+
 def _prepare(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
     """Corners (3, N) each -> all that ``_draw`` needs of a triangle, (20, N)."""
     (ax, ay, az), (bx, by, bz), (cx, cy, cz) = a, b, c
@@ -96,8 +118,12 @@ def _prepare(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
                         ax, by - ay, ay, bx - ax, cz])
 
 
-def _draw(best: Tensor, floats: Tensor, integers: Tensor, columns: Tensor, rows: Tensor, across: int, down: int) -> None:
-    """Enter triangles whose boxes hold at most ``across`` x ``down`` pixel centres into ``best``, in place."""
+def _draw(best: Tensor, floats: Tensor, integers: Tensor, columns: Tensor, rows: Tensor, across: int, down: int,
+          width: int) -> None:
+    """Enter triangles whose boxes hold at most ``across`` x ``down`` pixel centres into ``best``, in place.
+
+    ``columns`` and ``rows`` go on beyond the ``width`` and height of the image, with NaN.
+    """
     low_x, high_x, low_y, high_y, denominator, *edges = floats
     left, top, base, face = integers
     right = torch.arange(across, device=best.device)[:, None]
@@ -109,14 +135,13 @@ def _draw(best: Tensor, floats: Tensor, integers: Tensor, columns: Tensor, rows:
     inside = torch.minimum(torch.minimum(weights[0], weights[1]), weights[2]) > 0
     depth = weights[0].mul_(edges[4]).add_(weights[1].mul_(edges[9])).add_(weights[2].mul_(edges[14]))
     key = (depth.view(torch.int32).where(inside, _BEYOND).long() << 32).bitwise_or_(face)
-    pixel = base + (below * len(columns) + right)
+    pixel = base + (below * width + right)
     best.scatter_reduce_(0, pixel.view(-1), key.view(-1), "amin")
 
 
 def _centres(table: Tensor, index: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """Pixel centres at ``index`` (..., N), NaN where they are not within [low, high] or there is no such pixel."""
-    extended = torch.nn.functional.pad(table, (0, index.shape[0] * index.shape[-2]), value=torch.nan)
-    centres = extended.index_select(0, index.view(-1)).view(index.shape)
+    """Pixel centres at ``index`` (..., N), NaN where they are not within [low, high]."""
+    centres = table.index_select(0, index.view(-1)).view(index.shape)
     return centres.where((centres >= low) & (centres <= high), torch.nan)
 
 
