@@ -59,5 +59,5 @@ def sample_backdrop(rng: np.random.Generator, size: int) -> np.ndarray:
         picture[:] = np.where((rows < edge)[..., None], sky, ground * np.array([0.95, 1.1, 0.8]))
         picture *= 1 + 0.15 * smooth_noise(rng, 10, _CANVAS)
         blur = rng.uniform(1.0, 2.5)
-    picture = cv2.GaussianBlur(np.clip(picture, 0.01, 1.1), (0, 0), blur)
-    return np.clip(cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC), 0.0, 1.0)
+    soft = cv2.GaussianBlur(np.clip(picture, 0.01, 1.1), (0, 0), blur)
+    return np.clip(cv2.resize(soft, (size, size), interpolation=cv2.INTER_CUBIC), 0.0, 1.0)

@@ -56,10 +56,9 @@ def build_body(clothes: Clothes, ring: np.ndarray, turn: float) -> Body:
     rotation = np.array([[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]])
     rings = [_resample(ring, centre, around)]
     # The first ring of the body lies a little inside the neck's cut, so that no gap opens when the head tilts.
-    for depth, width, thick, back in _RINGS:
-        wide = width * (1 + (clothes.shoulder / _STANDARD_SHOULDER - 1) * min(1.0, depth / 0.09))
-        flat = np.stack([wide * np.sin(around), np.full_like(around, -depth), thick * np.cos(around) - back], 1)
-        # Shoulders slope: a ring is higher at the neck than at its sides.
+    for below, width, thick, back in _RINGS:
+        wide = width * (1 + (clothes.shoulder / _STANDARD_SHOULDER - 1) * min(1.0, below / 0.09))
+        flat = np.stack([wide * np.sin(around), np.full_like(around, -below), thick * np.cos(around) - back], 1)
         rings.append(centre + flat @ rotation.T)
     rings[1] = 0.5 * (rings[1] + rings[0] - [0.0, 0.02, 0.0])
     grid = np.stack(rings)

@@ -23,8 +23,7 @@ def ambient_occlusion(height: Array, covered: Array, per_metre: float) -> Array:
     for radius, strength in ((0.005, 0.50), (0.013, 0.50), (0.030, 0.35)):
         side = 2 * max(1, round(radius * per_metre)) + 1
         share = cv2.blur(weight, (side, side))
-        mean = cv2.blur(filled, (side, side)) / np.maximum(share, 1e-6)
-        mean = cv2.blur(mean, (side, side))
+        mean = cv2.blur(cv2.blur(filled, (side, side)) / np.maximum(share, 1e-6), (side, side))
         depth = np.clip((mean - height) / radius, 0.0, 1.2)
         open_sky *= 1 - strength * np.clip(depth - 0.05, 0.0, 1.0) * np.minimum(share * 1.5, 1.0)
     return np.where(covered, open_sky, 1.0).astype(np.float32)

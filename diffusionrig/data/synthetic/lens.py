@@ -15,7 +15,7 @@ class Lens:
     blur: float
     vignette: float
     gamma: float
-    balance: tuple[float, float, float]
+    balance: tuple[float, ...]
     shot_noise: float
     read_noise: float
     jpeg_quality: int
@@ -52,4 +52,6 @@ def expose(image: np.ndarray, lens: Lens, rng: np.random.Generator) -> np.ndarra
     photograph = np.rint(np.clip(image, 0.0, 1.0) * 255).astype(np.uint8)
     _, packed = cv2.imencode(".jpg", photograph[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, lens.jpeg_quality,
                                                              cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111])
-    return np.ascontiguousarray(cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1])
+    decoded = cv2.imdecode(packed, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return np.ascontiguousarray(decoded[..., ::-1])

@@ -13,7 +13,8 @@ from diffusionrig.geometry.arkit import ARKIT_NAMES
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.randomness import numpy_stream, stream_seed
 
-Colour = tuple[float, float, float]
+Colour = tuple[float, ...]
+"""Red, green, blue in 0..1."""
 
 HAIR_KINDS = ("bald", "buzz", "short", "swept", "fringe", "bob", "long", "tied", "curly")
 
@@ -149,7 +150,8 @@ def _sample_hair(rng: np.random.Generator, masculine: bool, age: float, seed: in
     else:
         tilt = float(rng.uniform(-30.0, -5.0))
     return Hair(kind=kind, colour=tuple(map(float, colour)), shine=float(rng.uniform(0.2, 1.0)), top=float(top),
-                side=float(side), hairline=float(rng.normal(0.0, 0.005)), receding=float(0.03 * age * rng.random() if masculine else 0.0),
+                side=float(side), hairline=float(rng.normal(0.0, 0.005)),
+                receding=float(0.03 * age * rng.random() if masculine else 0.0),
                 fringe=float(rng.uniform(0.024, 0.042)) if fringed else 0.0,
                 length=float({"bob": rng.uniform(0.06, 0.12), "long": rng.uniform(0.15, 0.28)}.get(kind, 0.0)),
                 parting=parting, pole_tilt=tilt, wave=float(rng.random() ** 2), curl=1.0 if kind == "curly" else 0.0,

@@ -14,7 +14,7 @@ from diffusionrig.data.synthetic.lens import expose
 from diffusionrig.data.synthetic.lighting import key_light
 from diffusionrig.data.synthetic.people import Person
 from diffusionrig.data.synthetic.scenes import Scene
-from diffusionrig.data.synthetic.stage import BODY, GLASSES, LASH, SKIN, Layer, Wardrobe, set_stage, wardrobe
+from diffusionrig.data.synthetic.stage import BODY, GLASSES, LASH, Layer, Wardrobe, set_stage, wardrobe
 from diffusionrig.data.synthetic.strands import paint_hair
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.geometry.camera import image_points

@@ -196,9 +196,9 @@ def _write_store(series: Series, head: HeadModel, folder: Path, workers: int) ->
                     batch = []
                 progress.update()
         writer.append(batch)
-        shapes = [sample_person(series.seed, number, head).shape[0].numpy()
+        shapes = [sample_person(series.seed, number, head).shape[0].double().numpy()
                   for number in (series.who(index)[0] for index in range(series.count))]
-        writer.update_header(complete=True, mean_shape=[float(value) for value in np.mean(shapes, 0, dtype=np.float64)])
+        writer.update_header(complete=True, mean_shape=(np.sum(shapes, 0) / series.count).tolist())
     reader = StoreReader(folder)
     write_png(folder / SHEET, _sheet([decode_png(reader.record(index).image, series.image_size, f"record {index}")
                                       for index in _shown(len(reader))]))

@@ -13,7 +13,7 @@ import numpy as np
 
 from diffusionrig.data.synthetic.anatomy import Anatomy
 from diffusionrig.data.synthetic.backdrop import smooth_noise
-from diffusionrig.data.synthetic.people import Person
+from diffusionrig.data.synthetic.people import Colour, Person
 from diffusionrig.data.synthetic.skull import hairline
 
 Array = np.ndarray
@@ -23,6 +23,11 @@ def _near(position: Array, centre: Array, width: tuple[float, float]) -> Array:
     """Gaussian bump over the front of the face, ``width`` in metres across and up."""
     x, y = (position[..., 0] - centre[0]) / width[0], (position[..., 1] - centre[1]) / width[1]
     return np.exp(-0.5 * (x * x + y * y)) * (position[..., 2] > centre[2] - 0.07)
+
+
+def _beside(points: Array, across: float, up: float) -> Array:
+    """``points`` (..., 3) moved towards the subject's left and up, metres."""
+    return points + np.array([across, up, 0.0])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -57,14 +62,14 @@ def find_zones(anatomy: Anatomy, size: int) -> Zones:
     ruddy, under, lids = _near(position, points[30], (0.012, 0.012)), np.zeros((size, size)), np.zeros((size, size))
     for lid, side in ((slice(36, 42), -1), (slice(42, 48), 1)):
         eye = points[lid].mean(0)
-        ruddy += _near(position, eye + [side * 0.010, -0.036, 0.0], (0.018, 0.015))
-        under += _near(position, eye + [0.0, -0.013, 0.0], (0.014, 0.005))
-        gloss += 0.35 * _near(position, eye + [side * 0.016, -0.024, 0.0], (0.015, 0.010))
-        lids += _near(position, eye + [0.0, 0.009, 0.0], (0.013, 0.004))
-    gloss += 0.45 * _near(position, points[27] + [0.0, 0.045, 0.0], (0.03, 0.018))
-    gloss += 0.55 * _near(position, points[30] + [0.0, 0.006, 0.0], (0.009, 0.014))
+        ruddy += _near(position, _beside(eye, side * 0.010, -0.036), (0.018, 0.015))
+        under += _near(position, _beside(eye, 0.0, -0.013), (0.014, 0.005))
+        gloss += 0.35 * _near(position, _beside(eye, side * 0.016, -0.024), (0.015, 0.010))
+        lids += _near(position, _beside(eye, 0.0, 0.009), (0.013, 0.004))
+    gloss += 0.45 * _near(position, _beside(points[27], 0.0, 0.045), (0.03, 0.018))
+    gloss += 0.55 * _near(position, _beside(points[30], 0.0, 0.006), (0.009, 0.014))
     gloss += 0.30 * _near(position, points[8], (0.012, 0.010))
-    lips = np.zeros((size, size), np.float32)
+    lips: Array = np.zeros((size, size), np.float32)
     cv2.fillPoly(lips, [np.rint(anatomy.texels(points[48:60], size)).astype(np.int32)], 1.0)
     cv2.fillPoly(lips, [np.rint(anatomy.texels(points[60:68], size)).astype(np.int32)], 0.0)
     lips = cv2.GaussianBlur(lips, (0, 0), 1.5 * size / 512 + 0.3)
@@ -78,9 +83,10 @@ def find_zones(anatomy: Anatomy, size: int) -> Zones:
     rows, columns = np.nonzero(texels & (position[..., 2] > points[36:48, 2].mean() - 0.05))
     there = position[rows, columns]
     freckled = np.exp(-0.5 * ((there[:, 1] - points[29, 1]) / 0.016) ** 2 - 0.5 * (there[:, 0] / 0.034) ** 2)
-    maps = [layer.astype(np.float32) for layer in (gloss, ruddy, under, lids, lips, beard_zone(position, points))]
+    maps: list[Array] = [layer.astype(np.float32) for layer in (gloss, ruddy, under, lids, beard_zone(position, points))]
     inside = cv2.erode(texels.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    return Zones(position, inside, *maps, tuple(layer.astype(np.float32) for layer in scalp),  # type: ignore[arg-type]
+    rise, front, temples = (layer.astype(np.float32) for layer in scalp)
+    return Zones(position, inside, maps[0], maps[1], maps[2], maps[3], lips, maps[4], (rise, front, temples),
                  np.stack([rows, columns], 1), freckled / freckled.sum())
 
 
@@ -97,7 +103,7 @@ class SkinMap:
         """Column and row (N, 2) float32 of the texels in front of ``points`` (N, 3)."""
         return self.anatomy.texels(points, self.size).astype(np.float32)
 
-    def tint(self, amount: Array, colour: tuple[float, float, float]) -> None:
+    def tint(self, amount: Array, colour: Colour) -> None:
         """Multiply by ``colour`` where ``amount`` (size, size) is 1."""
         for channel, value in enumerate(colour):
             self.factor[..., channel] *= 1 + amount * np.float32(value - 1)
@@ -165,8 +171,8 @@ class SkinMap:
         layer = np.zeros((self.size, self.size), np.float32)
         for rows in (range(17, 22), range(26, 21, -1)):
             brow = self.anatomy.points[list(rows)]  # outer end first
-            brow = brow - [0.0, 0.0015, 0.0]
-            texels = self.texel(np.concatenate([brow, brow + [0, 0.004, 0.0]]))
+            brow = _beside(brow, 0.0, -0.0015)
+            texels = self.texel(np.concatenate([brow, _beside(brow, 0.0, 0.004)]))
             line, up = texels[:5], (texels[5:] - texels[:5]) / 0.004  # texels per metre upwards
             t = np.linspace(0.0, 3.98, 150) + self.rng.uniform(-0.02, 0.02, 150).clip(0)
             k = np.minimum(t.astype(int), 3)

@@ -30,8 +30,9 @@ def paint_hair(values: Array, normal: Array, shading: Array, covered: Array, hai
                over_skin: Array, direction: Array, per_metre: float) -> tuple[Array, Array]:
     """Colour (S, S, 3) and cover (S, S) of a hair layer.
 
-    ``values`` as in ``stage.HAIR_VALUES``; ``normal`` (S, S, 3) turned to the viewer, ``shading`` (S, S, 3), ``covered`` (S, S)
-    bool where the layer is, ``visible``     (S, S) the share of light that arrives, ``over_skin`` (S, S) bool where something solid lies behind, ``direction`` (3,) the key light, ``per_metre`` pixels in a metre.
+    ``values`` as in ``stage.HAIR_VALUES``; ``normal`` (S, S, 3) turned to the viewer, ``shading`` (S, S, 3), ``covered``
+    (S, S) bool where the layer is, ``visible`` (S, S) the share of light that arrives, ``over_skin`` (S, S) bool where
+    something solid lies behind, ``direction`` (3,) of the key light, ``per_metre`` pixels in a metre.
     """
     tangent = values[..., :3] / np.maximum(np.linalg.norm(values[..., :3], axis=-1, keepdims=True), 1e-6)
     strand, along, remaining, fray, beard = (values[..., channel] for channel in range(3, 8))
