@@ -127,8 +127,11 @@ def speaking(folder: Path) -> Iterator[None]:
                        "the folder and run create-data again.") from error
     except lmdb.Error as error:
         reason = short_reason(error)
-        advice = "free some space or choose another folder" if "space" in reason or "too large" in reason else \
-            "see that no other program uses it and that its files may be read and written"
+        if "already open" in reason:
+            raise RigError(f"The store {folder} is still read or written elsewhere in this process; let go of those readers "
+                           "and writers first.") from error
+        full = "space" in reason or "too large" in reason
+        advice = "free some space or choose another folder" if full else "see that its files may be read and written"
         raise RigError(f"Cannot use the store {folder}: {reason}; {advice}.") from error
     except OSError as error:
         raise RigError(f"Cannot use the store {folder}: {error.strerror or error}.") from error
