@@ -37,7 +37,7 @@ def main() -> None:
         **landmarks.landmarks(head.crop, head.template, mask(data, "lips"), sample),
         "region_names": np.array(list(region)),
         "region_masks": np.stack([np.rint(values * 255).astype(np.uint8) for values in region.values()]),
-        **albedo.paint(data, under), "meta": np.array(metadata(head.explained)),
+        **albedo.paint(data, under, head.joints_template), "meta": np.array(metadata(head.explained)),
     }
     size = write_npz(args.output, arrays)
     print(f"{args.output}: {size / 1e6:.2f} MB, {len(head.template)} vertices, {len(head.crop.triangles)} triangles")

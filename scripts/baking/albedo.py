@@ -1,36 +1,100 @@
-"""The albedo model: a mean texture and linear components, each a mask times a colour direction."""
+"""The albedo model: a mean texture and linear components, each a few masks times colour directions.
+
+Colours are display-referred RGB, 0..1: the renderer multiplies them by the shading and shows the product as it is.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 
-from . import regions, source
+from . import complexion, eyes, regions, source
+from .noise import smooth_field, spots
 from .texels import Texels, reduce
 
+SKIN, LIPS, BROW = np.array([0.590, 0.4625, 0.395]), np.array([0.565, 0.345, 0.310]), np.array([0.190, 0.140, 0.115])
+MELANIN, LIP_MELANIN = (-0.136, -0.123, -0.114), (-0.100, -0.075, -0.065)
+"""Change of skin and lips per standard deviation: at -2.5 very light, at +2.5 very dark skin."""
 
-def paint(data: Path, under: Texels) -> dict[str, np.ndarray]:
+BROW_DENSITY = 0.75
+
+
+@dataclasses.dataclass
+class Component:
+    """One coefficient: terms of (mask over the oversampled atlas in -1..1, RGB change at mask 1 per standard deviation)."""
+
+    name: str
+    terms: list[tuple[np.ndarray, tuple[float, float, float]]]
+
+
+def blend(image: np.ndarray, colour: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Move ``image`` (..., 3) towards ``colour`` by ``weight`` (...)."""
+    return image + weight[..., None] * (colour - image)
+
+
+def paint(data: Path, under: Texels, joints: np.ndarray) -> dict[str, np.ndarray]:
     """albedo_mean uint8 (S, S, 3), albedo_names, and the terms owner (M,), masks int8 (M, S, S), directions (M, 3)."""
-    shape = under.part.shape
-    position = under.position.reshape(-1, 3)
     skin = under.is_part("head")
-    eyes = under.is_part(*regions.EYE_PARTS)
-    mouth = under.is_part("mouth_cavity", "eye_cavity.L", "eye_cavity.R", "tongue")
-    teeth = under.is_part("teeth_upper", "teeth_lower")
-    lips = source.sample(source.mask(data, "lips"), under.old_uv) * skin
-    brow = regions.brows(position).reshape(shape) * skin
-    mean = (skin[..., None] * [0.59, 0.4625, 0.395] + eyes[..., None] * [0.85, 0.83, 0.81]
-            + mouth[..., None] * [0.35, 0.13, 0.12] + teeth[..., None] * [0.85, 0.82, 0.74])
-    mean = mean + lips[..., None] * [0.02, -0.13, -0.10] + brow[..., None] * 0.75 * (np.array([0.16, 0.11, 0.09]) - mean)
-    for centre in ([0.0311174, 0, 0], [-0.0311174, 0, 0]):
-        towards = under.position - centre
-        angle = np.arccos(np.clip(towards[..., 2] / np.maximum(np.linalg.norm(towards, axis=-1), 1e-9), -1, 1))
-        iris = under.is_part("eye_front.L" if centre[0] > 0 else "eye_front.R") * regions.smooth(angle, 0.46, 0.42)
-        mean = mean + iris[..., None] * (np.array([0.33, 0.22, 0.14]) - mean)
-        pupil = iris * regions.smooth(angle, 0.20, 0.16)
-        mean = mean + pupil[..., None] * (np.array([0.03, 0.03, 0.03]) - mean)
-    masks = np.rint(reduce(skin) * 127).astype(np.int8)[None]
+    lips = source.sample(source.mask(data, "lips", blur=4), under.old_uv) * skin
+    brow = regions.brows(under.position) * skin * BROW_DENSITY
+    marks = complexion.marks(under, joints, source.sample(source.mask(data, "ears", blur=6), under.old_uv) * skin)
+    globe = eyes.globe(under, joints)
+    shade = 0.42 + 0.58 * np.clip(under.openness / 0.75, 0, 1) ** 0.8
+    plain = skin * shade
+
+    mean = skin[..., None] * SKIN + complexion.offsets(marks)
+    mean = blend(mean, LIPS, lips * 0.9)
+    mean = blend(mean, BROW, brow)
+    mean = blend(mean, np.array([0.13, 0.09, 0.08]), marks["lashes"])
+    mean = mean * shade[..., None]
+    mean = complexion.mouth(mean, under)
+    mean = eyes.paint(mean, globe)
+
+    beard, scalp = marks["beard"] * (1 - lips), marks["scalp"]
+    bare = plain * (1 - brow) * (1 - lips) * (1 - 0.85 * marks["lashes"])
+    thicker = np.clip(regions.brows(under.position, 1.7) * BROW_DENSITY * skin - brow, 0, 1) + 0.2 * brow
+    fine = smooth_field(under.position, 0.006, "blemish fine") / 2.5
+    broad = smooth_field(under.position, 0.022, "blemish broad") / 2.5
+    freckles = spots(under.position[::2, ::2], (marks["freckled"] * bare)[::2, ::2], 240, (0.0008, 0.0015), "freckles")
+    freckles = np.kron(freckles, np.ones((2, 2)))
+    components = [
+        Component("melanin", [(bare, MELANIN), (lips * shade, LIP_MELANIN)]),
+        Component("haemoglobin", [(bare, (0.012, -0.016, -0.014)), (lips * shade, (0.012, -0.014, -0.010))]),
+        Component("undertone", [(bare, (0.004, 0.007, -0.015))]),
+        Component("lips_red", [(lips, (0.030, -0.014, -0.008))]),
+        Component("lips_dark", [(lips, (-0.035, -0.030, -0.025))]),
+        Component("brow_dark", [(brow, (-0.060, -0.047, -0.038))]),
+        Component("brow_thick", [(thicker * (1 - lips), (-0.085, -0.066, -0.055))]),
+        Component("beard_shadow", [(beard * plain, complexion.BEARD)]),
+        Component("scalp_shadow", [(scalp * plain, complexion.SCALP)]),
+        Component("cheek_red", [(marks["cheeks"] * bare, (0.020, -0.026, -0.022))]),
+        Component("nose_ear_red", [(marks["nose_ears"] * bare, (0.018, -0.026, -0.022))]),
+        Component("under_eye", [(marks["under_eye"] * bare, complexion.UNDER_EYE)]),
+        Component("centre_light", [(marks["centre"] * bare, (0.016, 0.015, 0.013))]),
+        Component("freckles", [(freckles * bare, (-0.060, -0.062, -0.055))]),
+        Component("blemish_fine", [(fine * bare, (0.020, -0.022, -0.020))]),
+        Component("blemish_broad", [(broad * bare, (-0.026, -0.027, -0.026))]),
+        Component("iris_blue", [(globe.iris, (0.040, 0.085, 0.107))]),
+        Component("iris_green", [(globe.iris, (0.000, 0.034, -0.040))]),
+        Component("iris_light", [(globe.iris, (0.046, 0.040, 0.034))]),
+        Component("sclera_tint", [(globe.white, (0.004, -0.020, -0.030))]),
+    ]
+    return packed(mean, components)
+
+
+def packed(mean: np.ndarray, components: list[Component]) -> dict[str, np.ndarray]:
+    """Reduce to the atlas size and to integers; each mask is scaled to use all of int8."""
+    owner, masks, directions = [], [], []
+    for number, component in enumerate(components):
+        for mask, direction in component.terms:
+            small = reduce(mask)
+            peak = float(np.abs(small).max())
+            owner.append(number)
+            masks.append(np.rint(small / peak * 127).astype(np.int8))
+            directions.append(np.array(direction) * peak)
     return {"albedo_mean": np.rint(np.clip(reduce(mean), 0, 1) * 255).astype(np.uint8),
-            "albedo_names": np.array(["melanin"]), "albedo_owner": np.zeros(1, np.uint8), "albedo_masks": masks,
-            "albedo_directions": np.array([[-0.136, -0.123, -0.114]], np.float32)}
+            "albedo_names": np.array([component.name for component in components]),
+            "albedo_owner": np.array(owner, np.uint8), "albedo_masks": np.stack(masks),
+            "albedo_directions": np.stack(directions).astype(np.float32)}

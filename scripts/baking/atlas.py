@@ -22,7 +22,9 @@ BOXES = {"eye_front.R": (3, 212, 40, 40), "eye_front.L": (47, 212, 40, 40), "eye
          "eye_cavity.L": (236, 212, 17, 20), "neck": (172, 245, 80, 8)}
 """Left, top, width, height of the other islands in texels; each is scaled to fit."""
 
-ROUNDS, OUTLINE_POWER, HOLE_SHRINK = 30, 3.2, 0.35
+ROUNDS, OUTLINE_POWER, HOLE_SHRINK = 8, 3.2, 0.35
+SWELL = (2.2, 1.7)
+"""How much the middle is stretched at last across, and the chin's end upwards."""
 
 
 @dataclasses.dataclass
@@ -132,7 +134,15 @@ def spread_skin(position: np.ndarray, triangles: np.ndarray, mirror: np.ndarray)
         ratio = np.linalg.norm((flat[pairs[:, 0]] - flat[pairs[:, 1]]) * aspect, axis=1) / wanted
         stiffness = stiffness * np.clip(ratio / np.median(ratio), 0.6, 1.6)
     flat = flat[:len(position)]
-    return (flat + flat[mirror] * [-1, 1]) / 2
+    return swell((flat + flat[mirror] * [-1, 1]) / 2)
+
+
+def swell(flat: np.ndarray) -> np.ndarray:
+    """A monotone stretch of the square [-1, 1]^2 onto itself: the middle columns and the lower rows gain texels."""
+    across, rise = np.abs(flat[:, 0]), (flat[:, 1] + 1) / 2
+    across = SWELL[0] * across / (1 + (SWELL[0] - 1) * across)
+    rise = SWELL[1] * rise / (1 + (SWELL[1] - 1) * rise)
+    return np.stack([np.sign(flat[:, 0]) * across, 2 * rise - 1], 1)
 
 
 def repack(crop: Crop, vertices: np.ndarray) -> Atlas:

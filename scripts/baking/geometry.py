@@ -45,7 +45,7 @@ def build(data: Path, seed: int = 0) -> Geometry:
     crop = crop_head(data, mesh, mirror)
     helpers = skeleton.joint_helpers(mesh, data)
     # Work on the crop followed by the helper vertices that carry joints.
-    extra = np.setdiff1d(np.unique(np.concatenate([rows for rows in helpers.values()])), crop.base)
+    extra = np.setdiff1d(np.unique(np.concatenate(list(helpers.values()))), crop.base)
     extra = np.union1d(extra, np.setdiff1d(mirror[extra], crop.base))
     rows = np.concatenate([crop.base, extra])
     number = np.full(count, -1)

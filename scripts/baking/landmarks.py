@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .crop import Crop
-from .surface import Samples, along, border_loop, sample_skin
+from .surface import Samples, along, border_loop, half_loop, sample_skin
 
 CONTOUR_NORMAL = 0.33
 """z of the normal where the jaw line is seen from the front."""
@@ -19,17 +19,6 @@ FACE_CENTRE = np.array([0.0, -0.028])
 BROW_X = (0.0130, 0.0215, 0.0310, 0.0405, 0.0500)
 BROW_RISE = (0.0130, 0.0170, 0.0190, 0.0182, 0.0138)
 """Brow points of one side, inner to outer: distance from the midline, height above the eye joint (metres)."""
-
-
-def _half(loop: np.ndarray, upper: bool, vertices: np.ndarray) -> np.ndarray:
-    """One half of a lid or lip loop from its smallest to its largest x."""
-    points = vertices[loop]
-    start, end = points[:, 0].argmin(), points[:, 0].argmax()
-    turned = np.roll(loop, -start)
-    split = (end - start) % len(loop)
-    halves = [turned[:split + 1], np.concatenate([turned[split:], turned[:1]])[::-1]]
-    high = int(vertices[halves[1]][:, 1].mean() > vertices[halves[0]][:, 1].mean())
-    return vertices[halves[high if upper else 1 - high]]
 
 
 def _lips(samples: Samples, inner_corners: np.ndarray, lip: np.ndarray) -> np.ndarray:
@@ -128,12 +117,12 @@ def landmarks(crop: Crop, vertices: np.ndarray, lip_mask: np.ndarray, sample_mas
     samples = sample_skin(crop, vertices)
     lip = sample_mask(lip_mask, samples.uv)
     mouth = border_loop(crop, "head", "mouth_cavity")
-    upper, lower = (_half(mouth, side, vertices) for side in (True, False))
+    upper, lower = (half_loop(mouth, side, vertices) for side in (True, False))
     inner = np.concatenate([along(upper, [0, 0.25, 0.5, 0.75, 1]), along(lower, [0.75, 0.5, 0.25])])
     eyes = []
     for side in ("R", "L"):
         loop = border_loop(crop, "head", f"eye_cavity.{side}")
-        top, bottom = (_half(loop, high, vertices) for high in (True, False))
+        top, bottom = (half_loop(loop, high, vertices) for high in (True, False))
         eyes.append(np.concatenate([along(top, [0, 1 / 3, 2 / 3, 1]), along(bottom, [2 / 3, 1 / 3])]))
     bands = _contour_bands(samples)
     contour = samples.position[_contour(samples, bands)]

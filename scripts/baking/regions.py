@@ -25,24 +25,24 @@ def smooth(value: np.ndarray, low: float, high: float) -> np.ndarray:
 
 def scalp(position: np.ndarray) -> np.ndarray:
     """Where hair grows: above a hairline that falls from forehead to temple, runs over the ear and down to the nape."""
-    height = np.interp(position[:, 2], [-0.175, -0.140, -0.112, -0.100, -0.080, -0.062, -0.048, -0.030, -0.005, 0.02],
+    height = np.interp(position[..., 2], [-0.175, -0.140, -0.112, -0.100, -0.080, -0.062, -0.048, -0.030, -0.005, 0.02],
                        [-0.070, -0.070, -0.060, -0.005, 0.004, 0.010, 0.030, 0.047, 0.058, 0.064])
-    return smooth(position[:, 1] - height, -0.006, 0.006)
+    return smooth(position[..., 1] - height, -0.006, 0.006)
 
 
-def brows(position: np.ndarray) -> np.ndarray:
+def brows(position: np.ndarray, thickness: float = 1.0) -> np.ndarray:
     """The eyebrows: a band round the brow points, full near the nose, thin at the tail."""
-    across = np.abs(position[:, 0])
+    across = np.abs(position[..., 0])
     middle = np.interp(across, BROW_X, BROW_RISE)
     half = np.interp(across, [BROW_X[0] - 0.003, BROW_X[0], BROW_X[2], BROW_X[4], BROW_X[4] + 0.003],
-                     [0.002, 0.0038, 0.0036, 0.0014, 0.0006])
+                     [0.002, 0.0038, 0.0036, 0.0014, 0.0006]) * thickness
     ends = smooth(across, BROW_X[0] - 0.005, BROW_X[0] + 0.001) * smooth(across, BROW_X[4] + 0.004, BROW_X[4] - 0.002)
-    return ends * smooth(np.abs(position[:, 1] - middle), half * 1.5, half * 0.6) * (position[:, 2] > -0.03)
+    return ends * smooth(np.abs(position[..., 1] - middle), half * 1.5, half * 0.6) * (position[..., 2] > -0.03)
 
 
 def beard(position: np.ndarray) -> np.ndarray:
     """Where a beard grows: jaw, chin, moustache; without the lips."""
-    across, height, depth = np.abs(position[:, 0]), position[:, 1], position[:, 2]
+    across, height, depth = np.abs(position[..., 0]), position[..., 1], position[..., 2]
     # The upper edge rises from the corner of the mouth to the ear; the moustache lies between nose and lip.
     edge = np.interp(across, [0.0, 0.028, 0.045, 0.062, 0.075], [-0.078, -0.072, -0.060, -0.030, 0.000])
     jaw = smooth(height - edge, 0.006, -0.010) * smooth(depth, -0.085, -0.065) * smooth(height, -0.135, -0.118)

@@ -6,11 +6,11 @@ import dataclasses
 import gzip
 import importlib.util
 import json
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 DECIMETRE = 0.1
 """MakeHuman files are in decimetres, y up, z out of the face, +x the subject's left: the frame we want, but for scale."""
@@ -68,7 +68,7 @@ def load_base_mesh(data: Path) -> BaseMesh:
     return BaseMesh(np.asarray(vertices) * DECIMETRE, np.asarray(uv), np.asarray(quads), np.asarray(uv_quads), groups)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _target_lines(path: Path) -> tuple[np.ndarray, np.ndarray]:
     text = gzip.decompress(path.read_bytes()).decode() if path.suffix == ".gz" else path.read_text()
     rows = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
@@ -99,9 +99,11 @@ def load_json(path: Path) -> dict:
     return json.loads(path.read_text())
 
 
-def mask(data: Path, name: str) -> np.ndarray:
-    """A MakeHuman texture mask (H, W) in 0..1, in the atlas of base.obj, row 0 at v = 1."""
+def mask(data: Path, name: str, blur: float = 0) -> np.ndarray:
+    """A MakeHuman texture mask (H, W) in 0..1, in the atlas of base.obj, row 0 at v = 1; ``blur`` in its pixels."""
     image = Image.open(data / f"mpfb2/textures/mpfb_{name}.jpg").convert("L")
+    if blur:
+        image = image.filter(ImageFilter.GaussianBlur(blur))
     return np.asarray(image, np.float64) / 255.0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -62,7 +63,18 @@ def border_loop(crop: Crop, first: str, second: str) -> np.ndarray:
     return np.array(loop)
 
 
-def along(path: np.ndarray, fractions: list[float]) -> np.ndarray:
+def half_loop(loop: np.ndarray, upper: bool, vertices: np.ndarray) -> np.ndarray:
+    """One half of a lid or lip loop from its smallest to its largest x."""
+    points = vertices[loop]
+    start, end = points[:, 0].argmin(), points[:, 0].argmax()
+    turned = np.roll(loop, -start)
+    split = (end - start) % len(loop)
+    halves = [turned[:split + 1], np.concatenate([turned[split:], turned[:1]])[::-1]]
+    high = int(vertices[halves[1]][:, 1].mean() > vertices[halves[0]][:, 1].mean())
+    return vertices[halves[high if upper else 1 - high]]
+
+
+def along(path: np.ndarray, fractions: Sequence[float] | np.ndarray) -> np.ndarray:
     """Points (K, 3) at ``fractions`` of the arc length of a polyline (N, 3)."""
     length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
-    return np.stack([np.interp(np.array(fractions) * length[-1], length, path[:, k]) for k in range(3)], 1)
+    return np.stack([np.interp(np.asarray(fractions) * length[-1], length, path[:, k]) for k in range(3)], 1)

@@ -12,7 +12,8 @@ from diffusionrig.render.rasterizer import rasterize
 
 from .atlas import SIZE, Atlas
 from .crop import Crop
-from .surface import vertex_normals
+from .occlusion import openness
+from .surface import along, border_loop, half_loop
 
 OVERSAMPLING = 4
 
@@ -23,8 +24,10 @@ class Texels:
 
     part: np.ndarray
     position: np.ndarray
-    normal: np.ndarray
     old_uv: np.ndarray
+    openness: np.ndarray
+    lid_distance: np.ndarray
+    lid_upper: np.ndarray
     covered: np.ndarray
 
     def is_part(self, *names: str) -> np.ndarray:
@@ -51,9 +54,26 @@ def survey(crop: Crop, vertices: np.ndarray, atlas: Atlas) -> Texels:
     def spread(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
         return (values[rows] * bary[..., None]).sum(-2)
 
-    normals = vertex_normals(vertices, crop.triangles)
-    return Texels(crop.triangle_part[face], spread(vertices, corners), spread(normals, corners),
-                  spread(crop.uv, crop.uv_triangles[face]), covered)
+    position = spread(vertices, corners)
+    distance, upper = _lids(crop, vertices, position)
+    return Texels(crop.triangle_part[face], position, spread(crop.uv, crop.uv_triangles[face]),
+                  spread(openness(vertices, crop.triangles)[:, None], corners)[..., 0], distance, upper, covered)
+
+
+def _lids(crop: Crop, vertices: np.ndarray, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distance to the nearest lid margin (at most 1 cm), and whether that is an upper lid's."""
+    distance, upper = np.full(position.shape[:2], 0.01), np.zeros(position.shape[:2], bool)
+    for side in "LR":
+        margin = border_loop(crop, "head", f"eye_cavity.{side}")
+        near = np.nonzero(np.linalg.norm(position - vertices[margin].mean(0), axis=-1) < 0.03)
+        best = distance[near]
+        for is_upper in (True, False):
+            line = along(half_loop(margin, is_upper, vertices), np.linspace(0.04, 0.96, 120))
+            found = np.sqrt(((position[near][:, None] - line) ** 2).sum(-1).min(1))
+            upper[near] = np.where(found < best, is_upper, upper[near])
+            best = np.minimum(best, found)
+        distance[near] = best
+    return distance, upper
 
 
 def reduce(image: np.ndarray) -> np.ndarray:
