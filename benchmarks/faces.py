@@ -88,17 +88,20 @@ def main() -> None:
             wall, cpu = milliseconds(work)
             print(f"{title:<36}{wall:>9.2f}{cpu:>9.2f}")
         rates: dict[int, list[float]] = {1: [], args.workers: []}
+        used: list[float] = []
         for turn in range(3):
             for workers, seen in rates.items():
                 target = Path(name) / f"out{workers}-{turn}"
-                start = time.perf_counter()
+                start, before = time.perf_counter(), time.process_time()
                 reports = list(align_photos(photos, folder, target, finder, AlignOptions(), workers))
                 seen.append(len(photos) / (time.perf_counter() - start))
+                used.append(1e3 * (time.process_time() - before) / len(photos))
                 assert all(report.status == ALIGNED for report in reports)
         base = max(rates[1])
         for workers, seen in rates.items():
             print(f"photographs/s with {workers} worker(s): best {max(seen):.1f}, median {np.median(seen):.1f} "
                   f"({max(seen) / base:.2f} x one thread)")
+        print(f"processor time per photograph: {min(used):.1f} ms, so at most {1e3 / min(used):.0f} photographs/s a core")
 
 
 if __name__ == "__main__":

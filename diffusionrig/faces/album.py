@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from diffusionrig import __version__
@@ -64,7 +65,11 @@ def align_photos(photos: list[Path], root: Path, folder: Path, finder: FaceFinde
     names = OutputNames(root, folder, photos)
 
     def work(photo: Path) -> PhotoReport:
-        return _align_photo(photo, root, folder, finder, options, names.of)
+        try:
+            return _align_photo(photo, root, folder, finder, options, names.of)
+        except (cv2.error, MemoryError, ValueError) as error:  # one odd photograph must not end the run
+            words = " ".join(str(error).split())[:120] or type(error).__name__
+            return PhotoReport(photo.relative_to(root).as_posix(), UNREADABLE, f"could not be processed ({words})")
 
     if workers <= 1:
         yield from map(work, photos)

@@ -150,6 +150,24 @@ def test_output_inside_the_input_is_not_read_again(head, tmp_path):
     assert report_of(tmp_path / "imgs" / "aligned")["photos"] == 1
 
 
+def test_a_photograph_that_breaks_a_tool_does_not_end_the_run(head, tmp_path, monkeypatch, capsys):
+    from diffusionrig.faces.landmarker import FaceLandmarker
+
+    save(tmp_path / "imgs" / "a.png", head)
+    save(tmp_path / "imgs" / "b.png", head[:150].copy())
+    detect = FaceLandmarker.detect
+
+    def breaking(self, image, *rest):
+        if image.shape[0] == 150:
+            raise MemoryError
+        return detect(self, image, *rest)
+
+    monkeypatch.setattr(FaceLandmarker, "detect", breaking)
+    assert align(tmp_path / "imgs", tmp_path / "out", "-s", 64) == 0
+    assert report_of(tmp_path / "out")["counts"]["unreadable"] == 1
+    assert "could not be processed (MemoryError)" in capsys.readouterr().err
+
+
 def test_requests_that_cannot_be_met(album, head, scene, tmp_path, capsys):
     def sentence(status, *arguments):
         assert align(*arguments) == status
