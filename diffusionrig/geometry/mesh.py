@@ -18,12 +18,16 @@ def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
     batch, count, _ = vertices.shape
     # One row of memory per coordinate: gathering and scattering single numbers along it is several times faster.
     planar = vertices.transpose(1, 2).reshape(batch * 3, count)
-    first, second, third = (planar.index_select(1, faces[:, corner]).view(batch, 3, -1) for corner in range(3))
+    corners = faces.t().contiguous()
+    first, second, third = (planar.index_select(1, corner).view(batch, 3, -1) for corner in corners)
     a, b = second - first, third - first
     normals = torch.stack([a[:, 1] * b[:, 2] - a[:, 2] * b[:, 1],
                            a[:, 2] * b[:, 0] - a[:, 0] * b[:, 2],
                            a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]], 1).view(batch * 3, -1)
     total = torch.zeros_like(planar)
-    for corner in range(3):
-        total = total.scatter_add(1, faces[:, corner].expand(batch * 3, -1), normals)
-    return torch.nn.functional.normalize(total.view(batch, 3, count), dim=1, eps=NORMAL_FLOOR).transpose(1, 2)
+    for corner in corners:
+        total = total.scatter_add(1, corner.expand(batch * 3, -1), normals)
+    total = total.view(batch, 3, count)
+    # The floor goes under the square: a root of zero would have no gradient.
+    length = (total * total).sum(1, keepdim=True).clamp_min(NORMAL_FLOOR ** 2).sqrt()
+    return (total / length).transpose(1, 2)

@@ -46,3 +46,6 @@ def test_batches_and_gradients():
     together = vertex_normals(batch, faces)
     assert torch.equal(together, torch.cat([vertex_normals(batch[i:i + 1], faces) for i in range(3)]))
     assert torch.autograd.gradcheck(lambda p: vertex_normals(p, faces), batch.requires_grad_())
+    collapsed = torch.zeros(1, 4, 3, requires_grad=True)
+    vertex_normals(collapsed, faces).sum().backward()
+    assert collapsed.grad.isfinite().all()
