@@ -69,11 +69,15 @@ class Run:
         self.options, self.world = trainer.options, trainer.world
         self.meters = Meters(trainer.samples_per_step)
         self.first_step = trainer.step
-        self.saved = trainer.step if self.folder.state(trainer.step).exists() else -1
+        # The last save of this folder, complete or cut off between its state and its model.
+        self.saved = trainer.step if folder.model(trainer.step).exists() else -1
+        self.cut_off = self.saved < 0 and folder.state(trainer.step).exists()
 
     def go(self) -> dict[str, Any]:
         """Update, log and save until the end; then save once more, unless that has been done, and report."""
         self.journal.note(self._opening())
+        if self.cut_off:
+            self._save()
         ended, number = self._loop()
         if self.saved != self.trainer.step:
             self._save()

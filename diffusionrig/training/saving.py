@@ -40,10 +40,10 @@ def describe_run(options: TrainOptions, model: ModelConfig, diffusion: Diffusion
 
 
 def save_run(trainer: Trainer, folder: RunFolder, meta: dict[str, Any]) -> None:
-    """Write ``modelN.safetensors`` (averaged weights), ``samplesN.png``, and last ``stateN.pt``, then drop old states.
+    """Write ``stateN.pt``, ``samplesN.png`` and last ``modelN.safetensors`` (averaged weights), then drop old states.
 
-    The state is written last: where there is one, everything of that step is complete. Each file appears under its name
-    only when it is whole, so a kill or a full disk leaves the save before it intact.
+    Each file appears under its name only when it is whole, so a kill or a full disk leaves the save before it intact. A
+    state without its model is a save that was cut off: the run that continues from it finishes it.
     """
     step, options = trainer.step, trainer.options
     weights = trainer.weights()
@@ -51,12 +51,12 @@ def save_run(trainer: Trainer, folder: RunFolder, meta: dict[str, Any]) -> None:
              "weights": "ema" if trainer.ema is not None else "raw"}
     mean_shape = trainer.faces.dataset.mean_shape
     extra = {} if mean_shape is None else {MEAN_SHAPE: mean_shape}
-    save_checkpoint(folder.model(step), {**weights, **extra}, about)
+    save_state(folder.state(step), {**trainer.state(), "meta": about})
     if options.export_pt:
         export_legacy(folder.legacy(step), weights)
     if options.sample_count:
         grid = sample_grid(trainer.network, weights, trainer.diffusion.config, trainer.faces, options.sample_count,
                            options.seed)
         write_png(folder.samples(step), grid, {"software": f"diffusionrig {__version__}", "step": str(step)})
-    save_state(folder.state(step), {**trainer.state(), "meta": about})
+    save_checkpoint(folder.model(step), {**weights, **extra}, about)
     folder.prune_states(options.keep_states)

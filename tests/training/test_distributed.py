@@ -40,7 +40,7 @@ def test_devices_that_do_not_fit_the_job(monkeypatch):
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(UsageError, match="4 processes were started on this machine, but it has 2 CUDA devices"), start_world("cuda"):
+    with pytest.raises(UsageError, match=r"4 processes were started .* but it has 2 CUDA devices"), start_world("cuda"):
         pass
     with pytest.raises(UsageError, match="names one GPU"), start_world("cuda:1"):
         pass
@@ -50,7 +50,7 @@ def test_mpi_that_cannot_be_loaded_gives_a_sentence(monkeypatch):
     monkeypatch.setenv("PMI_RANK", "0")
     monkeypatch.setenv("PMI_SIZE", "2")
     monkeypatch.setitem(sys.modules, "mpi4py", None)
-    with pytest.raises(RigError, match="mpi4py cannot be used .* start with torchrun"), start_world("cpu"):
+    with pytest.raises(RigError, match=r"mpi4py cannot be used .* start with torchrun"), start_world("cpu"):
         pass
 
 

@@ -22,8 +22,9 @@ def leave(folder, step, stage=1, state=True, tag=0.0):
     return str(RunFolder(folder).model(step))
 
 
-@pytest.mark.parametrize(("path", "step"), [("log/model000500.pt", 500), ("model_dir/model12.safetensors", 12), ("ema_0.9999.pt", 0),
-                                            ("model/best.pt", 0), ("model1234567.pt", 1234567)])
+@pytest.mark.parametrize(("path", "step"), [
+    ("log/model000500.pt", 500), ("model_dir/model12.safetensors", 12), ("ema_0.9999.pt", 0), ("model/best.pt", 0),
+    ("model1234567.pt", 1234567)])
 def test_the_step_is_read_from_the_name(path, step):
     assert step_in_name(path) == step
 
