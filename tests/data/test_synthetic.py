@@ -45,7 +45,8 @@ def test_same_seed_gives_same_bytes_whatever_the_batch(head: HeadModel, crowd: l
     for person, expected in zip(reversed(people), reversed(together)):
         again = sample_person(person.seed, person.index, head)
         alone = render_photographs([again], [sample_scene(again, 5, 0, head)], head, SIZE)[0]
-        assert alone.dtype == np.uint8 and alone.shape == (SIZE, SIZE, 3)
+        assert alone.dtype == np.uint8
+        assert alone.shape == (SIZE, SIZE, 3)
         assert np.array_equal(alone, expected)
     assert not np.array_equal(together[0], together[1])
 
@@ -111,7 +112,7 @@ def test_expressions_are_plausible() -> None:
     draws = [sample_expression(rng, ARKIT_NAMES) for _ in range(400)]
     table = dict(zip(ARKIT_NAMES, np.array([weights for weights, _ in draws]).T))
     eyes = np.array([turn for _, turn in draws])
-    assert all(0 <= column.min() and column.max() <= 1 for column in table.values())
+    assert all(column.min() >= 0 and column.max() <= 1 for column in table.values())
     assert (table["mouthClose"] <= table["jawOpen"]).all()
     assert np.corrcoef(table["mouthSmileLeft"], table["mouthSmileRight"])[0, 1] > 0.8
     assert (table["mouthSmileLeft"] != table["mouthSmileRight"]).any()

@@ -57,8 +57,8 @@ def sample_light(rng: np.random.Generator, tone: float = 0.55) -> np.ndarray:
     """Light coefficients (9, 3) float32: ambient, sky and ground, and one to three soft directional lights.
 
     ``tone`` is the mean albedo of the skin: photographers expose a dark face longer, but not fully so. Exposure is chosen
-    so that, for a mean tone, the shading of the visible part of a face has a mean of 0.85 to 1.12, stays mostly below
-    1.4, and in its darkest hundredth is no darker than a fifth of the mean.
+    so that, for a mean tone, the shading of the visible part of a face has a mean of 0.92 to 1.20, stays mostly below
+    1.45, and in its darkest hundredth is no darker than a fifth of the mean.
     """
     ambient = np.zeros(9)
     ambient[0] = rng.uniform(0.25, 0.8) / BAND_CONSTANTS[0]
@@ -71,7 +71,7 @@ def sample_light(rng: np.random.Generator, tone: float = 0.55) -> np.ndarray:
         direction = np.array([np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)])
         scale = strength if order == 0 else 0.6 * strength
         light += scale * directional(direction, rng.uniform(0.05, 0.6))[:, None] * _tint(rng, 0.09)
-    return _expose(light, rng.uniform(0.85, 1.12) * float(np.clip((0.55 / tone) ** 0.4, 0.85, 1.35))).astype(np.float32)
+    return _expose(light, rng.uniform(0.92, 1.20) * float(np.clip((0.55 / tone) ** 0.4, 0.85, 1.35))).astype(np.float32)
 
 
 def _expose(light: np.ndarray, mean: float) -> np.ndarray:
@@ -79,7 +79,7 @@ def _expose(light: np.ndarray, mean: float) -> np.ndarray:
     light = light * (mean / shading.mean())
     grey = (basis(_FRONT) @ light).mean(1)
     darkest, brightest = np.quantile(grey, [0.01, 0.98])
-    low, high = 0.22 * mean, max(1.4, 1.3 * mean)
+    low, high = 0.22 * mean, max(1.45, 1.3 * mean)
     if darkest < low or brightest > high:
         # Fill light: pull the shading towards its mean until both ends fit.
         keep = min((mean - low) / max(mean - darkest, 1e-6), (high - mean) / max(brightest - mean, 1e-6), 1.0)

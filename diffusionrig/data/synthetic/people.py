@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from diffusionrig.data.synthetic.complexion import sample_albedo, sample_melanin
 from diffusionrig.errors import UsageError
 from diffusionrig.geometry.arkit import ARKIT_NAMES
 from diffusionrig.geometry.head import HeadModel
@@ -108,17 +109,21 @@ def sample_person(seed: int, index: int, head: HeadModel) -> Person:
     require_arkit(head)
     draw = numpy_stream(seed, "synthetic person", index, "coefficients")
     shape = np.clip(0.8 * draw.standard_normal(head.n_shape), -2.2, 2.2)
-    albedo = np.clip(0.9 * draw.standard_normal(head.n_albedo), -2.2, 2.2)
     looks = numpy_stream(seed, "synthetic person", index, "looks")
     age = float(looks.beta(1.3, 2.2))
     masculine = bool(looks.random() < 0.5)
-    hair = _sample_hair(looks, masculine, age, stream_seed(seed, "synthetic person", index, "hair"))
+    melanin = sample_melanin(looks)
+    hair = _sample_hair(looks, masculine, age, melanin, stream_seed(seed, "synthetic person", index, "hair"))
     bearded = masculine and looks.random() < 0.35
     skin = Skin(oiliness=float(looks.beta(2.0, 2.5)), freckles=float(looks.random() ** 2 * (looks.random() < 0.35)),
                 moles=int(looks.poisson(2.5)), blotches=float(looks.uniform(0.3, 1.0)),
                 pores=float(looks.uniform(0.3, 1.0)), age=age, stubble=float(looks.random() * masculine),
                 makeup=float(looks.random() * (not masculine) * (looks.random() < 0.6)),
                 brow_strength=float(looks.uniform(0.3, 1.0)), seed=stream_seed(seed, "synthetic person", index, "skin"))
+    # Heads that do not name their albedo components get plain random ones.
+    names = tuple(getattr(head, "albedo_names", ())) or tuple(f"component {i}" for i in range(head.n_albedo))
+    albedo = sample_albedo(draw, names, melanin, np.asarray(hair.colour), skin.stubble,
+                           0.0 if hair.kind == "bald" else 0.5, skin.freckles, skin.makeup)
     clothes = Clothes(neckline=str(looks.choice(["round", "vee", "collar", "high"], p=[0.4, 0.2, 0.25, 0.15])),
                       shoulder=float(looks.uniform(0.17, 0.21) + 0.015 * masculine),
                       pattern=str(looks.choice(["plain", "stripes", "knit"], p=[0.6, 0.2, 0.2])))
@@ -127,12 +132,15 @@ def sample_person(seed: int, index: int, head: HeadModel) -> Person:
                   hair, float(looks.uniform(0.3, 1.0)) if bearded else 0.0, skin, clothes, glasses)
 
 
-def _sample_hair(rng: np.random.Generator, masculine: bool, age: float, seed: int) -> Hair:
+def _sample_hair(rng: np.random.Generator, masculine: bool, age: float, melanin: float, seed: int) -> Hair:
     chances = ([0.09, 0.14, 0.34, 0.22, 0.09, 0.02, 0.02, 0.02, 0.06] if masculine
                else [0.0, 0.02, 0.07, 0.05, 0.08, 0.23, 0.29, 0.16, 0.10])
     kind = str(rng.choice(HAIR_KINDS, p=chances))
     colours = list(_HAIR_COLOURS)
-    base, _ = _HAIR_COLOURS[colours[rng.choice(len(colours), p=[weight for _, weight in _HAIR_COLOURS.values()])]]
+    weights = np.array([weight for _, weight in _HAIR_COLOURS.values()])
+    # Dark skin mostly comes with dark hair.
+    weights[2:6] *= np.clip(1.2 - 0.8 * melanin, 0.05, 2.0)
+    base, _ = _HAIR_COLOURS[colours[rng.choice(len(colours), p=weights / weights.sum())]]
     colour = np.array(base) * np.exp(rng.normal(0.0, 0.15)) * np.exp(rng.normal(0.0, 0.03, 3))
     grey = max(0.0, age - 0.55) * 2 * rng.random()
     colour = np.clip((1 - grey) * colour + grey * np.array([0.55, 0.54, 0.52]), 0.03, 0.8)
