@@ -4,7 +4,7 @@ Every triangle is compared with the pixel centres in its bounding box. Triangles
 that those of one size form a dense block (rows, columns, triangles): no index is looked up per candidate, and the terms
 of an edge function that belong to a column or to a row are computed once for it. All candidates then compete by one 64-bit
 key, the bits of the (non-negative) depth above the index of the face: the smallest key is the nearest face and, at equal
-depth, the first one.
+depth, the first one. The index is counted from one, so that zero is left for pixels nothing was seen at.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def nearest_faces(vertices: Tensor, faces: Tensor, columns: Tensor, rows: Tensor
     kind, order = torch.sort((torch.bucketize(down, steps) * len(sizes) + torch.bucketize(across, steps)).short())
     used, left, top = (field.index_select(0, order) for field in (used, left, top))
     image = used.div(number, rounding_mode="floor")
-    integers = torch.stack([left, top, (image * height + top) * width + left, used - image * number])
+    integers = torch.stack([left, top, (image * height + top) * width + left, used - image * number + 1])
     floats = _prepare(*(corner.index_select(1, used) for corner in corners))
 
     # Boxes rounded up may stick out of the last image; nothing is ever seen there.
@@ -56,8 +56,7 @@ def nearest_faces(vertices: Tensor, faces: Tensor, columns: Tensor, rows: Tensor
                                  integers[:, start:start + members].split(max(_BLOCK // (high * wide), 1), 1)):
             _draw(best, part, numbers, columns, rows, wide, high, width)
         start += members
-    best = best[:batch * height * width]
-    return torch.where(best >> 32 == _BEYOND, -1, best & 0xFFFFFFFF).view(batch, height, width)
+    return ((best[:batch * height * width] & 0xFFFFFFFF) - 1).view(batch, height, width)
 
 
 def _extent(centres: Tensor, a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
@@ -125,7 +124,7 @@ def _draw(best: Tensor, floats: Tensor, integers: Tensor, columns: Tensor, rows:
     ``columns`` and ``rows`` go on beyond the ``width`` and height of the image, with NaN.
     """
     low_x, high_x, low_y, high_y, denominator, *edges = floats
-    left, top, base, face = integers
+    left, top, base, label = integers
     right = torch.arange(across, device=best.device)[:, None]
     below = torch.arange(down, device=best.device)[:, None, None]
     x = _centres(columns, left + right, low_x, high_x)
@@ -134,15 +133,20 @@ def _draw(best: Tensor, floats: Tensor, integers: Tensor, columns: Tensor, rows:
     weights = [((x - ux) * dy - (y - uy) * dx).div_(denominator) for ux, dy, uy, dx, _ in (edges[:5], edges[5:10], edges[10:])]
     inside = torch.minimum(torch.minimum(weights[0], weights[1]), weights[2]) > 0
     depth = weights[0].mul_(edges[4]).add_(weights[1].mul_(edges[9])).add_(weights[2].mul_(edges[14]))
-    key = (depth.view(torch.int32).where(inside, _BEYOND).long() << 32).bitwise_or_(face)
+    # Bit operations instead of torch.where, which takes several times as long: all bits but the sign set where outside.
+    bits = (inside.int() - 1).bitwise_or_(depth.view(torch.int32)).bitwise_and_(_BEYOND)
+    key = (bits.long() << 32).bitwise_or_(label)
     pixel = base + (below * width + right)
     best.scatter_reduce_(0, pixel.view(-1), key.view(-1), "amin")
 
 
 def _centres(table: Tensor, index: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """Pixel centres at ``index`` (..., N), NaN where they are not within [low, high]."""
+    """Pixel centres at ``index`` (..., N), infinite or NaN where they are not within [low, high].
+
+    An infinite centre is outside every triangle that has an area: it lies on the wrong side of one edge at least.
+    """
     centres = table.index_select(0, index.view(-1)).view(index.shape)
-    return centres.where((centres >= low) & (centres <= high), torch.nan)
+    return centres / ((centres >= low) & (centres <= high)).to(centres.dtype)
 
 
 def barycentric_denominator(area: Tensor) -> Tensor:
