@@ -19,6 +19,7 @@ from diffusionrig.faces.search import searches
 MIN_PRESENCE = 0.5
 MIN_SCORE = 0.7
 SURE_SCORE = 0.88
+UPRIGHT = np.deg2rad(55.0)
 SAME_FACE = 0.4  # intersection over union of the boxes of two faces that are one
 
 
@@ -46,17 +47,20 @@ class FaceLandmarker:
         up are returned too. In a picture with a large face, small ones are looked for only when ``thorough``.
         """
         best: list[Face] = []
-        for candidates in searches(self._network(DETECTOR), image, min_face, thorough):
+        for turn, candidates in searches(self._network(DETECTOR), image, min_face, thorough):
             faces = []
             for box, points in zip(candidates.boxes, candidates.points):
                 face = self.landmarks(image, region_of_box(box, points[0], points[1]))
                 if face is not None and face.score >= MIN_SCORE:
                     faces.append(face)
-            # An upside-down face can pass, with its chin for a forehead: only sure faces end the turning.
-            if faces and max(face.score for face in faces) >= SURE_SCORE:
-                return _distinct(faces)
-            best = max(best, faces, key=lambda some: max((face.score for face in some), default=0.0))
-        return _distinct(best)
+            # An upside-down face can pass, with its chin for a forehead, and of people on their sides some are missed:
+            # only sure and mostly upright faces end the turning.
+            faces = _distinct(faces)
+            sure = any(face.score >= SURE_SCORE for face in faces)
+            if sure and np.median([_tilt(face, turn) for face in faces]) < UPRIGHT:
+                return faces
+            best = max(best, faces, key=lambda some: sum(face.score for face in some))
+        return best
 
     def landmarks(self, image: np.ndarray, region: Region | np.ndarray) -> Face | None:
         """The face in a known region: a Region, or a (4,) box x0, y0, x1, y1 around an upright face.
@@ -86,6 +90,12 @@ class FaceLandmarker:
         found = detect_once(self._network(DETECTOR), view, 0.05)
         middle = overlap(np.array([VIEW / 3, VIEW / 3, VIEW * 2 / 3, VIEW * 2 / 3]), found.boxes) > 0.25
         return float(found.scores[middle].max(initial=0.0))
+
+
+def _tilt(face: Face, turn: float) -> float:
+    """How far the face is from upright, radians 0..pi, in the picture turned anticlockwise by ``turn``."""
+    angle = region_of_points(face.points).angle - turn if face.points is not None else 0.0
+    return abs((angle + np.pi) % (2 * np.pi) - np.pi)
 
 
 def _distinct(faces: list[Face]) -> list[Face]:

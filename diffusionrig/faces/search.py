@@ -21,20 +21,21 @@ PORTRAIT_SHARE = 0.3
 TILE_SCORE = 0.6
 
 
-def searches(network: Network, image: np.ndarray, min_face: float, thorough: bool = False) -> Iterator[Detections]:
-    """Candidates of at least about ``min_face`` pixels in an (H, W, 3) uint8 picture, best first: as the picture
-    stands, then (if the caller goes on, having found no face among them) with it turned by quarters.
+def searches(network: Network, image: np.ndarray, min_face: float, thorough: bool = False
+             ) -> Iterator[tuple[float, Detections]]:
+    """Candidates of at least about ``min_face`` pixels in an (H, W, 3) uint8 picture, as (turn, candidates): first as
+    the picture stands, then (if the caller goes on) with it turned anticlockwise by 180, 90 and 270 degrees, in radians.
+    Coordinates are always those of the picture as it stands.
 
     A picture with a large face is looked at whole, others tile by tile too; ``thorough`` tiles portraits as well.
-    The detector finds faces up to about 90 degrees from upright, so three turns cover the circle with room to spare.
     """
-    yield _upright(network, image, min_face, thorough)
+    yield 0.0, _upright(network, image, min_face, thorough)
     height, width = image.shape[:2]
     for quarters, back in ((2, [[-1.0, 0, width - 1], [0, -1, height - 1]]),
                            (1, [[0.0, -1, width - 1], [1, 0, 0]]),
                            (3, [[0.0, 1, 0], [-1, 0, height - 1]])):
         turned = np.ascontiguousarray(np.rot90(image, quarters))
-        yield _upright(network, turned, min_face, thorough).affine(np.array(back))
+        yield quarters * np.pi / 2, _upright(network, turned, min_face, thorough).affine(np.array(back))
 
 
 def _upright(network: Network, image: np.ndarray, min_face: float, thorough: bool) -> Detections:

@@ -99,6 +99,7 @@ def test_every_face_of_a_group_is_found(head, landmarker, scene):
         distance = np.linalg.norm(centres - [x + side * 0.49, y + side * 0.57], axis=1)
         assert distance.min() < 0.15 * side
     assert found[0].size == max(face.size for face in found)
+    assert len(landmarker.detect(np.ascontiguousarray(np.rot90(group)))) == len(places)
 
 
 def test_a_small_face_in_a_large_picture(head, landmarker, scene):
