@@ -114,5 +114,8 @@ def command(*flags: object, launcher: tuple[str, ...] = (), patch: str = "", **e
 
 def finished(process: subprocess.Popen[str], timeout: float = 120) -> tuple[int, str, str]:
     """Exit status, standard output and standard error of a process once it has ended."""
-    out, err = process.communicate(timeout=timeout)
+    try:
+        out, err = process.communicate(timeout=timeout)
+    finally:
+        process.kill()
     return process.returncode, out, err
