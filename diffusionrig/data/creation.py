@@ -19,6 +19,7 @@ from diffusionrig.data.sources import Labels, Source, find_sources
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
+from diffusionrig.io.arrays import write_npy
 from diffusionrig.io.files import write_json
 from diffusionrig.io.images import MAX_MEGAPIXELS
 from diffusionrig.io.record import Record
@@ -173,7 +174,11 @@ class _Creation:
 
     def _end(self, sources: list[Source]) -> dict[str, Any]:
         writer, options = self.writer, self.options
-        writer.update_header(mean_shape=self._mean_shape(), complete=True)
+        mean = self._mean_shape()
+        writer.update_header(mean_shape=mean, complete=True)
+        if options.use_meanshape:
+            # For --meanshape of the edit command, as the published script leaves its mean_shape.pkl here.
+            write_npy(writer.path / "mean_shape.npy", np.array([mean], np.float32))
         flagged = []
         for i in range(len(writer)):
             record = writer.record(i, image=False)

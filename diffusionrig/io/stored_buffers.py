@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import zlib
 from typing import Any
 
 import numpy as np
-
-from diffusionrig.io.images import png_bytes
 
 KINDS = ("none", "uint8", "float16")
 _PARTS = 3
@@ -16,8 +15,8 @@ _PARTS = 3
 def encode_buffers(buffers: np.ndarray, kind: str) -> tuple[dict[str, Any], bytes]:
     """(9, S, S) float32 as (description, bytes).
 
-    uint8: each of the three parts on 255 even steps over its own range, as a PNG picture: the error is at most half a
-    step. float16: rounded to half precision, the two bytes of each value apart, deflated.
+    uint8: each of the three parts on 255 even steps over its own range, as a lossless WebP picture: the error is at most
+    half a step. float16: rounded to half precision, the two bytes of each value apart, deflated.
     """
     if kind == "float16":
         halves = np.ascontiguousarray(buffers, "<f2").view(np.uint8).reshape(-1, 2)
@@ -31,7 +30,7 @@ def encode_buffers(buffers: np.ndarray, kind: str) -> tuple[dict[str, Any], byte
         step = max((high - low) / 254.0, 1e-12)
         zero = int(np.ceil(-low / step - 1e-6))
         levels = np.clip(np.rint(part / step) + zero, 0, 255).astype(np.uint8)
-        blobs.append(png_bytes(np.moveaxis(levels, 0, -1)))
+        blobs.append(_lossless_webp(np.moveaxis(levels, 0, -1)))
         scales.append([step, zero, len(blobs[-1])])
     return {"kind": kind, "shape": list(buffers.shape), "parts": scales}, b"".join(blobs)
 
@@ -54,3 +53,11 @@ def decode_buffers(about: dict[str, Any], data: bytes) -> np.ndarray:
         parts.append((levels[:, :, ::-1].astype(np.float32) - np.float32(zero)) * np.float32(step))
         at += length
     return np.moveaxis(np.concatenate(parts, -1), -1, 0).copy()
+
+
+def _lossless_webp(pixels: np.ndarray) -> bytes:
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(stream, "WEBP", lossless=True, exact=True)
+    return stream.getvalue()

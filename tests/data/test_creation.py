@@ -20,8 +20,8 @@ from diffusionrig.cli.create_data import run as run_command
 from diffusionrig.data.batches import render_codes
 from diffusionrig.data.creation import CreationOptions, create_store
 from diffusionrig.data.dataset import FaceStoreDataset
+from diffusionrig.editing.pretrained import read_mean_shape
 from diffusionrig.errors import RigError, UsageError
-from diffusionrig.io.images import png_bytes
 from diffusionrig.io.png import decode_png
 from diffusionrig.io.store import StoreReader, open_store
 from diffusionrig.training.distributed import Launch, World
@@ -169,6 +169,7 @@ def test_mean_shape_is_the_average_of_the_used_codes(folder, tmp_path):
     assert shapes.std(0).min() > 0
     assert np.allclose(plain.header["mean_shape"], shapes.mean(0), atol=1e-6)
     assert np.allclose(used.item(4).code.shape, shapes.mean(0), atol=1e-6)
+    assert np.allclose(read_mean_shape(tmp_path / "s" / "mean_shape.npy", 4), shapes.mean(0), atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["uint8", "float16"])
@@ -304,7 +305,8 @@ def test_the_command_wants_its_folders():
         run_command(command_parser("create-data").parse_args(["--output_dir", "x"]))
 
 
-def test_png_bytes_are_stored_as_written(folder, tmp_path):
+def test_pictures_of_the_right_size_are_stored_unchanged(folder, tmp_path):
     create(folder, tmp_path / "s", image_size=40)
     pixels = np.asarray(Image.open(folder / "00000" / "0.png"))
-    assert open_store(tmp_path / "s").record(0).image == png_bytes(pixels)
+    stored = open_store(tmp_path / "s").record(0).image
+    assert np.array_equal(decode_png(stored, 40, "x"), pixels)
