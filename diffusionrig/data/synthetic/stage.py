@@ -97,13 +97,13 @@ def _wardrobe(key: tuple[int, int, str, int]) -> Wardrobe:
         front = float(max(points[27, 2], np.quantile(rest[behind, 2], 0.97))) + 0.005
         glasses = build_glasses(frame, eyes, front, ears)
     growth = beard_zone(rest, points) if person.beard > 0 else np.zeros(len(rest))
-    growth = growth * anatomy.skin * (anatomy.inner == 0)
+    growth = (growth * anatomy.skin * (anatomy.inner == 0)).astype(np.float32)
     beard_faces = anatomy.faces[(growth[anatomy.faces] > 0.05).all(1)]
     low = anatomy.skin_texels & (anatomy.position[..., 1] < anatomy.position[anatomy.skin_texels][:, 1].min() + 0.03)
     step = low.shape[0] // texture.shape[-1]
     neck = np.median(texture[0].numpy()[:, low[::step, ::step]], axis=1)
     return Wardrobe(anatomy, texture, detail, rest, build_hair(person.hair, skull), glasses, beard_faces,
-                    growth.astype(np.float32), neck)
+                    growth, neck)
 
 
 def set_stage(person: Person, scene: Scene, head: HeadModel, kit: Wardrobe) -> tuple[Layer, Layer | None]:
