@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -49,6 +51,8 @@ def test_same_seed_gives_same_bytes_whatever_the_batch(head: HeadModel, crowd: l
         assert alone.shape == (SIZE, SIZE, 3)
         assert np.array_equal(alone, expected)
     assert not np.array_equal(together[0], together[1])
+    bald = dataclasses.replace(people[0], hair=dataclasses.replace(people[0].hair, kind="bald", top=0.0))
+    assert not np.array_equal(render_photographs([bald], scenes[:1], head, SIZE)[0], together[0])
 
 
 def test_an_album_keeps_the_person_and_changes_the_photograph(head: HeadModel, crowd: list[Person]) -> None:

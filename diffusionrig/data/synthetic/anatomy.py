@@ -71,18 +71,22 @@ def neutral_code(head: HeadModel, shape: torch.Tensor | None = None) -> FaceCode
                     light=torch.zeros(1, 9, 3), head=head.name)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Known:
+    """A head model, the same as another of equal ``hash``."""
+
+    hash: str
+    head: HeadModel = dataclasses.field(compare=False)
+
+
 def study(head: HeadModel) -> Anatomy:
     """The anatomy of ``head``, worked out once per model."""
-    _HEADS[head.hash] = head
-    return _study(head.hash)
-
-
-_HEADS: dict[str, HeadModel] = {}
+    return _study(_Known(head.hash, head))
 
 
 @lru_cache(maxsize=4)
-def _study(key: str) -> Anatomy:
-    head = _HEADS.pop(key)
+def _study(known: _Known) -> Anatomy:
+    head = known.head
     code = neutral_code(head)
     rest = head.vertices(code)
     points = head.landmarks(rest, code)[0].numpy()

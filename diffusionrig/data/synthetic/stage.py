@@ -18,6 +18,7 @@ from diffusionrig.data.synthetic.scenes import Scene
 from diffusionrig.data.synthetic.skin import beard_zone, paint_skin
 from diffusionrig.data.synthetic.skull import measure_skull
 from diffusionrig.geometry.head import HeadModel
+from diffusionrig.geometry.mesh import vertex_normals
 from diffusionrig.geometry.rotations import axis_angle_to_matrix, matrix_to_euler_degrees
 from diffusionrig.render.physical import placed_vertices
 
@@ -60,29 +61,33 @@ SOLID_VALUES = ("material", "eye", "inner", "cloth", "along", "around", "eye_x",
 HAIR_VALUES = ("tangent_x", "tangent_y", "tangent_z", "strand", "along", "remaining", "fray", "beard")
 
 
+@dataclasses.dataclass(frozen=True)
+class _Order:
+    """What a wardrobe is made for; equal orders, by ``key`` alone, share one."""
+
+    key: tuple[object, ...]
+    person: Person = dataclasses.field(compare=False)
+    head: HeadModel = dataclasses.field(compare=False)
+    detail_size: int
+
+
 def wardrobe(person: Person, head: HeadModel, detail_size: int) -> Wardrobe:
     """The wardrobe of ``person``; the most recent few are kept."""
-    key = (person.seed, person.index, head.hash, detail_size)
-    _PENDING[key] = (person, head)
-    try:
-        return _wardrobe(key)
-    finally:
-        _PENDING.pop(key, None)
-
-
-_PENDING: dict[tuple[int, int, str, int], tuple[Person, HeadModel]] = {}
+    key = (head.hash, person.shape.numpy().tobytes(), person.albedo.numpy().tobytes(), person.hair, person.beard, person.skin,
+           person.glasses)
+    return _wardrobe(_Order(key, person, head, detail_size))
 
 
 @lru_cache(maxsize=8)
-def _wardrobe(key: tuple[int, int, str, int]) -> Wardrobe:
-    person, head = _PENDING[key]
+def _wardrobe(order: _Order) -> Wardrobe:
+    person, head = order.person, order.head
     anatomy = study(head)
     code = neutral_code(head, person.shape)
     vertices = head.vertices(code)
     rest, points = vertices[0].numpy(), head.landmarks(vertices, code)[0].numpy()
     skull = measure_skull(rest, anatomy.rays, points)
     texture = head.texture(person.albedo)
-    detail = torch.from_numpy(paint_skin(anatomy, person, key[3])).permute(2, 0, 1)[None]
+    detail = torch.from_numpy(paint_skin(anatomy, person, order.detail_size)).permute(2, 0, 1)[None]
     glasses = None
     if person.glasses is not None:
         eyes = np.stack([rest[ball].mean(0) for ball in anatomy.eyeballs])
@@ -157,8 +162,6 @@ def _hair_layer(person: Person, kit: Wardrobe, skin: np.ndarray, rotation: np.nd
             [hair.strand, hair.along, hair.remaining, hair.fray, np.zeros(len(hair.strand))], 1)], 1))
         count = len(hair.vertices)
     if len(kit.beard_faces):
-        from diffusionrig.geometry.mesh import vertex_normals
-
         normal = vertex_normals(torch.from_numpy(skin)[None], torch.from_numpy(kit.anatomy.faces))[0].numpy()
         growth = kit.beard_growth
         vertices.append(skin + normal * (growth ** 1.5 * (0.0015 + 0.0085 * person.beard))[:, None])
