@@ -9,7 +9,7 @@ import argparse
 
 import numpy as np
 
-from diffusionrig.capture.fit.correspondence import ASSET, tie_landmarks
+from diffusionrig.capture.fit.correspondence import ASSET, probe, tie_landmarks
 from diffusionrig.geometry.heads import DEFAULT_HEAD, load_head
 from diffusionrig.io.array_files import write_array_file
 from diffusionrig.io.assets import PACKAGE_ASSETS
@@ -20,10 +20,11 @@ def main() -> None:
     parser.add_argument("--head", default=DEFAULT_HEAD)
     parser.add_argument("--output", default=str(PACKAGE_ASSETS / ASSET))
     args = parser.parse_args()
-    tie = tie_landmarks(load_head(args.head))
+    head = load_head(args.head)
+    tie = tie_landmarks(head)
     write_array_file(args.output, {
         "face": tie.face.numpy().astype(np.uint16), "barycentric": tie.barycentric.numpy(),
-        "reliability": tie.reliability.numpy(), "head_hash": np.array(tie.head_hash)})
+        "reliability": tie.reliability.numpy(), "probe": probe(tie, head).numpy()})
     print(f"{args.output}: {len(tie.face)} landmarks, reliability {tie.reliability.min():.2f} to "
           f"{tie.reliability.max():.2f}, median {tie.reliability.median():.2f}")
 

@@ -39,7 +39,7 @@ def random_poses(batch: int, model: LandmarkModel) -> Pose:
 
 
 def observe(model: LandmarkModel, pose: Pose, robust: float = 5.0) -> Observation:
-    sigma = torch.tensor([0.005, 0.005, float("inf")], dtype=torch.float64).expand(POINTS, 3)
+    sigma = torch.tensor([0.005, 0.005, float("inf")], dtype=torch.float64).expand(len(pose.scale), POINTS, 3)
     target = project_landmarks(model, pose)
     return Observation(target, sigma, torch.ones(target.shape[:2], dtype=torch.float64), robust)
 
@@ -124,7 +124,7 @@ def test_a_batch_equals_its_faces_one_by_one() -> None:
     together = solve(model, start_from(model, seen), seen, prior)
     for i in range(4):
         row = slice(i, i + 1)
-        alone = Observation(seen.target[row], seen.sigma, seen.weight[row], seen.robust)
+        alone = Observation(seen.target[row], seen.sigma[row], seen.weight[row], seen.robust)
         found = solve(model, start_from(model, alone), alone, Prior(prior.mean[row], prior.precision))
         for mine, batched in zip(found.fields(), together.fields()):
             torch.testing.assert_close(mine, batched[row], atol=1e-8, rtol=1e-8)

@@ -33,14 +33,17 @@ OFF_SCALE = 0.03
 """Distance, in units of the eye distance, at which a view's vote for a place is worth half."""
 
 
+PROBE_TOLERANCE = 5e-4
+"""Metres by which landmarks may lie elsewhere before a head counts as another one."""
+
+
 @dataclasses.dataclass(frozen=True)
 class LandmarkTie:
-    """face (N,) int64, barycentric (N, 3) float32, reliability (N,) float32 in 0..1, and the hash of the head."""
+    """face (N,) int64, barycentric (N, 3) float32, reliability (N,) float32 in 0..1."""
 
     face: Tensor
     barycentric: Tensor
     reliability: Tensor
-    head_hash: str
 
 
 def tie_views(head: HeadModel, count: int = VIEWS) -> FaceCode:
@@ -136,7 +139,7 @@ def tie_landmarks(head: HeadModel, landmarker: FaceLandmarker | None = None) -> 
         weights, value = _place_in_triangles(corners, points[:, n], facing[:, faces[around]].mean(-1) > -0.1, scale[:, 0])
         best = int(value.argmax())
         face[n], barycentric[n], score[n] = around[best], weights[best], value[best]
-    return LandmarkTie(face, barycentric, score.clamp(0, 1), head.hash)
+    return LandmarkTie(face, barycentric, score.clamp(0, 1))
 
 
 def _place_in_triangles(corners: Tensor, target: Tensor, visible: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
@@ -171,15 +174,33 @@ _FOUND: dict[str, LandmarkTie] = {}
 
 
 def find_tie(head: HeadModel, landmarker: FaceLandmarker | None = None) -> LandmarkTie:
-    """The tie of ``head``: the shipped one when it was made for this very head, else found now and remembered."""
+    """The tie of ``head``: the shipped one where it fits, else found now and remembered."""
     if head.hash not in _FOUND:
-        shipped = shipped_tie()
-        _FOUND[head.hash] = shipped if shipped.head_hash == head.hash else tie_landmarks(head, landmarker)
+        shipped, landmarks = shipped_tie()
+        _FOUND[head.hash] = shipped if fits(shipped, landmarks, head) else tie_landmarks(head, landmarker)
     return _FOUND[head.hash]
 
 
-def shipped_tie() -> LandmarkTie:
-    """The tie that ships with the package, made by ``scripts/bake_landmark_tie.py``."""
+def shipped_tie() -> tuple[LandmarkTie, Tensor]:
+    """The tie that ships with the package, made by ``scripts/bake_landmark_tie.py``, and the ``probe`` of its head."""
     arrays = read_arrays(read_asset(ASSET), f"assets/{ASSET}")
-    return LandmarkTie(torch.from_numpy(arrays["face"].astype(np.int64)), torch.from_numpy(arrays["barycentric"]),
-                       torch.from_numpy(arrays["reliability"]), str(arrays["head_hash"]))
+    tie = LandmarkTie(torch.from_numpy(arrays["face"].astype(np.int64)), torch.from_numpy(arrays["barycentric"]),
+                      torch.from_numpy(arrays["reliability"]))
+    return tie, torch.from_numpy(arrays["probe"])
+
+
+def probe(tie: LandmarkTie, head: HeadModel) -> Tensor:
+    """(2, 478, 3) landmarks of the neutral head and of one with every coefficient at a quarter: enough to tell heads apart."""
+    code = neutral_code(head, 2, torch.zeros((), device=head.faces.device))
+    code.shape[1], code.expression[1] = 0.25, 0.25
+    return landmark_points(tie, head, head.vertices(code)).cpu()
+
+
+def fits(tie: LandmarkTie, landmarks: Tensor, head: HeadModel) -> bool:
+    """Whether ``landmarks``, the ``probe`` of the head a tie was made on, lie within half a millimetre on ``head`` too.
+
+    A comparison of places rather than of files: a new skin texture leaves the tie as good as it was.
+    """
+    if int(tie.face.max()) >= len(head.faces):
+        return False
+    return bool((probe(tie, head) - landmarks).abs().max() < PROBE_TOLERANCE)

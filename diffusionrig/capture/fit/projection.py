@@ -36,10 +36,14 @@ class Pose:
 
 
 def project_landmarks(model: LandmarkModel, pose: Pose) -> Tensor:
-    """(B, N, 3): image x, y (up) and depth towards the viewer in the same unit, zero at the model's centre."""
+    """(B, N, 3): image x, y (up) and depth towards the viewer in the same unit, the mean depth of the landmarks being 0."""
     turned = (model.points(pose.coefficients) - model.centre) @ pose.rotation.transpose(1, 2)
-    plane = pose.scale[:, None, None] * turned
-    return torch.cat([plane[..., :2] + pose.shift[:, None], plane[..., 2:]], -1)
+    return _placed(pose.scale[:, None, None] * turned, pose)
+
+
+def _placed(plane: Tensor, pose: Pose) -> Tensor:
+    depth = plane[..., 2:]
+    return torch.cat([plane[..., :2] + pose.shift[:, None], depth - depth.mean(1, keepdim=True)], -1)
 
 
 def projection_jacobian(model: LandmarkModel, pose: Pose) -> tuple[Tensor, Tensor]:
@@ -56,7 +60,8 @@ def projection_jacobian(model: LandmarkModel, pose: Pose) -> tuple[Tensor, Tenso
     shift = torch.eye(3, dtype=plane.dtype, device=plane.device)[:2, None].expand(batch, 2, count, 3)
     linear = torch.einsum("cnk,bjk->bcnj", model.basis, scale * pose.rotation)
     jacobian = torch.cat([rotation.permute(0, 3, 1, 2), plane[:, None], shift, linear], 1)
-    return torch.cat([plane[..., :2] + pose.shift[:, None], plane[..., 2:]], -1), jacobian
+    jacobian[..., 2] -= jacobian[..., 2].mean(-1, keepdim=True)
+    return _placed(plane, pose), jacobian
 
 
 def step_pose(pose: Pose, step: Tensor, lower: Tensor, upper: Tensor) -> Pose:

@@ -15,8 +15,8 @@ from diffusionrig.capture.fit.projection import N_RIGID, Pose, project_landmarks
 class Observation:
     """What was seen of B faces, in any image unit.
 
-    target     (B, N, 3)  x right, y up, depth towards the viewer
-    sigma      (N, 3)     standard deviation of each number; infinite where it says nothing (depth of a flat picture)
+    target     (B, N, 3)  x right, y up, depth towards the viewer (mean depth 0)
+    sigma      (B, N, 3)  standard deviation of each number; infinite where it says nothing (depth of a flat picture)
     weight     (B, N)     0..1, trust in each point of each face
     robust     residual, in standard deviations, at which Geman-McClure halves the pull of a point; inf = least squares
     """
@@ -54,7 +54,7 @@ def _normal_equations(model: LandmarkModel, pose: Pose, seen: Observation, prior
     plane, jacobian = projection_jacobian(model, pose)
     residual = (plane - seen.target) / seen.sigma
     weight = seen.weight * _robust_weight(residual.square().sum(-1), seen.robust)
-    scaled = (jacobian / seen.sigma * weight.sqrt()[:, None, :, None]).flatten(2)
+    scaled = (jacobian / seen.sigma[:, None] * weight.sqrt()[:, None, :, None]).flatten(2)
     hessian = scaled @ scaled.transpose(1, 2)
     gradient = (scaled @ (residual * weight.sqrt()[..., None]).flatten(1)[..., None])[..., 0]
     hessian[:, N_RIGID:, N_RIGID:] += prior.precision

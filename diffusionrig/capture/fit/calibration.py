@@ -1,0 +1,72 @@
+"""What the landmarker really marks on the open head, learned once from renders with known codes.
+
+The landmarker is no ruler: it answers a raised brow by nine tenths, pulls unusual faces towards the usual, and its 478
+errors move together. Learned here: where each landmark lies and how it moves with each coefficient (ridge regression on
+top of the tie), the principal modes of the remaining errors, and how the 52 reported coefficients follow the true ones.
+Error modes join the unknowns of the fit with unit priors, which is the same as whitening by the full error covariance.
+``scripts/calibrate_fit.py`` makes the file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diffusionrig.capture.fit.landmark_model import LandmarkModel
+from diffusionrig.geometry.head import HeadModel
+from diffusionrig.io.assets import read_asset
+from diffusionrig.io.npz import read_arrays
+
+ASSET = "fit_calibration.npz"
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """Learned on one head (C coefficients of the landmark model, E expressions, N landmarks, K error modes).
+
+    mean (N, 3), basis (C, N, 3)  landmarks as the landmarker marks them, metres, head frame
+    modes (K, N, 3)               one standard deviation of each error mode
+    sigma (N, 3)                  standard deviation of what remains
+    offset (52,), gain (E, 52)    reported coefficients = offset + expression @ gain, in the mean
+    precision (52, 52)            inverse covariance of the rest
+    expression_mean (E,), expression_precision (E, E)   spread of expressions
+    light_mean (9, 3), light_precision (27, 27)         spread of lights
+    """
+
+    mean: Tensor
+    basis: Tensor
+    modes: Tensor
+    sigma: Tensor
+    offset: Tensor
+    gain: Tensor
+    precision: Tensor
+    expression_mean: Tensor
+    expression_precision: Tensor
+    light_mean: Tensor
+    light_precision: Tensor
+
+    def to(self, device: torch.device | str) -> Calibration:
+        """The same on another device."""
+        return Calibration(*(getattr(self, field.name).to(device) for field in dataclasses.fields(self)))
+
+
+def shipped_calibration(head: HeadModel) -> Calibration | None:
+    """The calibration that ships with the package, float64; None when it was made for another head than ``head``."""
+    arrays = read_arrays(read_asset(ASSET), f"assets/{ASSET}")
+    if str(arrays["head_hash"]) != head.hash:
+        return None
+    return Calibration(*(torch.from_numpy(arrays[field.name].astype(np.float64))
+                         for field in dataclasses.fields(Calibration)))
+
+
+def calibrated(model: LandmarkModel, learned: Calibration) -> LandmarkModel:
+    """The landmark model with learned landmarks, and the error modes as a further part "error" of its coefficients."""
+    start, count = len(model.basis), len(learned.modes)
+    infinite = model.lower.new_full((count,), float("inf"))
+    return dataclasses.replace(
+        model, mean=learned.mean, basis=torch.cat([learned.basis, learned.modes]),
+        lower=torch.cat([model.lower, -infinite]), upper=torch.cat([model.upper, infinite]),
+        parts={**model.parts, "error": slice(start, start + count)})

@@ -1,0 +1,165 @@
+"""Learn what the landmarker marks on the open head; write ``diffusionrig/assets/fit_calibration.npz``.
+
+Run after ``scripts/bake_landmark_tie.py``. Renders synthetic people with known codes (most as bare heads, some as full
+photographs), finds their landmarks, and regresses the errors on the codes. About ten minutes on one core; detections are
+kept in ``--cache``, so that a second run only learns again.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from diffusionrig.capture.fit.calibration import ASSET
+from diffusionrig.capture.fit.correspondence import LandmarkTie, find_tie, landmark_points
+from diffusionrig.capture.fit.encoder import N_SHAPE, find_face
+from diffusionrig.capture.fit.landmark_model import EYE_COLUMNS, LandmarkModel, build_landmark_model
+from diffusionrig.data.synthetic.backdrop import sample_backdrop
+from diffusionrig.data.synthetic.lighting import sample_light
+from diffusionrig.data.synthetic.people import sample_person
+from diffusionrig.data.synthetic.photographs import render_photographs
+from diffusionrig.data.synthetic.scenes import sample_scene
+from diffusionrig.faces.face import Face
+from diffusionrig.faces.landmarker import FaceLandmarker
+from diffusionrig.geometry.face_code import FaceCode
+from diffusionrig.geometry.head import HeadModel
+from diffusionrig.geometry.heads import load_head
+from diffusionrig.geometry.rotations import axis_angle_to_matrix
+from diffusionrig.io.array_files import read_array_file, write_array_file
+from diffusionrig.io.assets import PACKAGE_ASSETS
+from diffusionrig.io.files import make_folder
+from diffusionrig.progress import Progress
+from diffusionrig.randomness import numpy_stream
+from diffusionrig.render.physical import render_buffers
+
+SIZE = 256
+SEED = 20_000
+"""Streams of their own: no person or scene here is one of a benchmark's or test's."""
+
+RESPONSE_RIDGE = 20.0
+COEFFICIENT_RIDGE = 5.0
+LARGEST_ERROR = 0.007
+"""Metres: faces whose landmarks err by more on average were misdetected and teach nothing."""
+
+
+def heads_and_pictures(head: HeadModel, plain: int, photographs: int) -> Iterator[tuple[FaceCode, np.ndarray]]:
+    """Codes (batch 1) with pictures of them: bare heads before soft backgrounds first, then full photographs."""
+    for start in range(0, plain, 8):
+        scenes = [sample_scene(sample_person(SEED, i, head), SEED, 0, head) for i in range(start, min(start + 8, plain))]
+        code = FaceCode.concatenate([scene.code for scene in scenes])
+        with torch.no_grad():
+            buffers = render_buffers(head, code, SIZE)
+        for i in range(len(code)):
+            stream = numpy_stream("calibration picture", SEED, start + i)
+            alpha = buffers.alpha[i, 0, ..., None].numpy()
+            picture = buffers.rendered[i].permute(1, 2, 0).numpy() + (1 - alpha) * sample_backdrop(stream, SIZE)
+            picture = cv2.GaussianBlur(picture, (0, 0), stream.uniform(0.4, 1.0)) + stream.normal(0, 0.01, picture.shape)
+            yield code[i], np.rint(picture.clip(0, 1) * 255).astype(np.uint8)
+    for i in range(photographs):
+        person = sample_person(SEED + 1, i, head)
+        scene = sample_scene(person, SEED + 1, 0, head)
+        yield scene.code, render_photographs([person], [scene], head, SIZE)[0]
+
+
+def landmark_error(head: HeadModel, tie: LandmarkTie, code: FaceCode, face: Face) -> np.ndarray:
+    """(478, 3) metres, head frame: the landmarks found, less the places they are tied to under the true code."""
+    assert face.points is not None
+    points = torch.from_numpy(face.points).double()
+    scale, shift = code.camera[0, 0].double(), code.camera[0, 1:].double()
+    plane = (points[:, :2] + 0.5) / SIZE * 2 - 1
+    across = plane * plane.new_tensor([1.0, -1.0]) / scale - shift
+    depth = -points[:, 2:] / SIZE * 2 / scale
+    truth = landmark_points(tie, head, head.vertices(code))[0].double()
+    error = torch.cat([across, depth - depth.mean() + truth[:, 2].mean()], 1) - truth
+    return (error @ axis_angle_to_matrix(code.pose[0, :3].double())).float().numpy()
+
+
+def collect(head: HeadModel, tie: LandmarkTie, plain: int, photographs: int) -> dict[str, np.ndarray]:
+    """Errors (M, 478, 3), coefficients of the landmark model (M, C) and reported coefficients (M, 52) of the faces found."""
+    landmarker = FaceLandmarker()
+    errors, truths, reported = [], [], []
+    with Progress(plain + photographs, "calibrate") as progress:
+        for code, picture in heads_and_pictures(head, plain, photographs):
+            face = find_face(picture, landmarker)
+            progress.update()
+            if face is None or face.coefficients is None:
+                continue
+            errors.append(landmark_error(head, tie, code, face))
+            truths.append(torch.cat([code.shape[0, :N_SHAPE], code.expression[0], code.eyes[0, list(EYE_COLUMNS)]]).numpy())
+            reported.append(face.coefficients)
+    return {"errors": np.stack(errors), "truths": np.stack(truths), "reported": np.stack(reported),
+            "head_hash": np.array(head.hash)}
+
+
+def ridge(inputs: Tensor, outputs: Tensor, strength: float) -> Tensor:
+    """Weights (I + 1, O), the last row the intercept, which is not shrunk."""
+    design = torch.cat([inputs, torch.ones_like(inputs[:, :1])], 1)
+    penalty = strength * torch.eye(design.shape[1], dtype=design.dtype)
+    penalty[-1, -1] = 1e-9
+    return torch.linalg.solve(design.T @ design + penalty, design.T @ outputs)
+
+
+def learn(model: LandmarkModel, found: dict[str, np.ndarray], n_modes: int) -> dict[str, np.ndarray]:
+    """The arrays of a Calibration."""
+    errors, truths, reported = (torch.from_numpy(found[name]).double() for name in ("errors", "truths", "reported"))
+    good = errors.square().sum(-1).mean(1).div(3).sqrt() < LARGEST_ERROR
+    errors, truths, reported = errors[good], truths[good], reported[good]
+    response = ridge(truths, errors.flatten(1), RESPONSE_RIDGE)
+    rest = errors.flatten(1) - truths @ response[:-1] - response[-1]
+    # Part of the noise was fitted by the response; what is left is scaled up to the size it has on new faces.
+    freedom = len(rest) / max(len(rest) - truths.shape[1], 1)
+    _, spread, modes = torch.linalg.svd(rest, full_matrices=False)
+    modes, spread = modes[:n_modes], spread[:n_modes] * (freedom / len(rest)) ** 0.5
+    sigma = ((rest - rest @ modes.T @ modes).square().mean(0) * freedom).sqrt()
+
+    expression = truths[:, model.parts["expression"]]
+    gain = ridge(expression, reported, COEFFICIENT_RIDGE)
+    unexplained = torch.cov((reported - expression @ gain[:-1] - gain[-1]).T) + 4e-4 * torch.eye(52, dtype=torch.float64)
+    spread_of_expression = torch.cov(expression.T) + 2.5e-3 * torch.eye(expression.shape[1], dtype=torch.float64)
+    lights = torch.from_numpy(np.stack([sample_light(numpy_stream("calibration light", SEED, i)) for i in range(3000)])).double()
+    # A floor under the spread: real lights need not obey the sampler to the last decimal.
+    spread_of_light = 1.3 * torch.cov(lights.flatten(1).T) + 6e-4 * torch.eye(27, dtype=torch.float64)
+    delta = response.unflatten(1, (-1, 3))
+    print(f"{int(good.sum())} of {len(good)} faces; rest {1e3 * float(sigma.square().mean().sqrt()):.2f} mm beside "
+          f"{n_modes} modes of {1e3 * float(spread.square().sum().div(len(sigma)).sqrt()):.2f} mm")
+    return {
+        "mean": (model.mean + delta[-1]).numpy().astype(np.float32),
+        "basis": (model.basis + delta[:-1]).numpy().astype(np.float16),
+        "modes": (modes * spread[:, None]).unflatten(1, (-1, 3)).numpy().astype(np.float16),
+        "sigma": sigma.unflatten(0, (-1, 3)).numpy().astype(np.float32),
+        "offset": gain[-1].numpy().astype(np.float32), "gain": gain[:-1].numpy().astype(np.float32),
+        "precision": torch.linalg.inv(unexplained).numpy().astype(np.float32),
+        "expression_mean": expression.mean(0).numpy().astype(np.float32),
+        "expression_precision": torch.linalg.inv(spread_of_expression).numpy().astype(np.float32),
+        "light_mean": lights.mean(0).numpy().astype(np.float32),
+        "light_precision": torch.linalg.inv(spread_of_light).numpy().astype(np.float32), "head_hash": found["head_hash"]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--plain", type=int, default=2000, help="bare heads")
+    parser.add_argument("--photographs", type=int, default=600, help="full synthetic photographs")
+    parser.add_argument("--modes", type=int, default=80)
+    parser.add_argument("--cache", default="log/fit_calibration_faces.npz")
+    parser.add_argument("--output", default=str(PACKAGE_ASSETS / ASSET))
+    args = parser.parse_args()
+    head = load_head()
+    tie = find_tie(head)
+    model = build_landmark_model(head, tie.face, tie.barycentric, tie.reliability, N_SHAPE).to("cpu", torch.float64)
+    cache = Path(args.cache)
+    found = read_array_file(cache) if cache.is_file() else {}
+    if not found or str(found["head_hash"]) != head.hash:
+        found = collect(head, tie, args.plain, args.photographs)
+        make_folder(cache.parent)
+        write_array_file(cache, found)
+    write_array_file(args.output, learn(model, found, args.modes))
+
+
+if __name__ == "__main__":
+    main()
