@@ -49,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
 
     from diffusionrig.capture.registry import best_encoder, make_encoder
     from diffusionrig.data.creation import CreationOptions, create_store
+    from diffusionrig.data.sources import find_sources
     from diffusionrig.geometry.heads import load_head
     from diffusionrig.training.distributed import start_world
 
@@ -56,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
                               args.store_buffers, args.max_megapixels, args.num_workers, args.min_confidence,
                               args.drop_flagged, tuple(args.labels))
     with start_world(args.device) as world:
+        # Asked before the encoder is loaded, which takes a while: a mistyped folder should be known at once.
+        world.on_main(lambda: len(find_sources(options.data_dir, options.output_dir)))
         head = load_head(args.head)
         encoder = make_encoder(args.use_model or best_encoder(), head=head, device=str(world.device))
         report = create_store(options, encoder, copy.deepcopy(head).to(world.device), world, world.device)

@@ -78,6 +78,9 @@ class FaceStoreDataset:
         what = f"record {index} of {self.path}"
         pixels = _shrink(decode_png(record.image, self.stored_size, what), self.image_size)
         buffers = None
+        if self.has_buffers and record.buffers is None:
+            raise RigError(f"The store {self.path} is not finished: record {index} has no buffers yet; start the same "
+                           "create-data again to continue it.")
         if record.buffers is not None:
             planes = np.ascontiguousarray(np.moveaxis(record.buffers, 0, -1))
             buffers = _channels_first(_shrink(planes, self.image_size))

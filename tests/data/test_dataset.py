@@ -96,6 +96,13 @@ def test_published_stores_are_datasets_too(tmp_path):
     assert np.array_equal(batch.buffers[0].numpy(), make_buffers(int(batch.index[0])))
 
 
+def test_buffers_that_are_not_drawn_yet_are_named(tmp_path, head):
+    with StoreWriter(tmp_path / "s", store_header(head, SIZE, "FAKE", "uint8")) as writer:
+        writer.append([Record("0", png_bytes(picture(0)), code_arrays(make_code(1)))])
+    with pytest.raises(RigError, match="is not finished: record 0 has no buffers yet"):
+        FaceStoreDataset(tmp_path / "s").item(0)
+
+
 def test_empty_stores_are_refused(tmp_path, head):
     StoreWriter(tmp_path / "s", store_header(head, SIZE, "FAKE")).close()
     with pytest.raises(RigError, match="is empty"):
