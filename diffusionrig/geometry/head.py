@@ -32,7 +32,11 @@ class HeadModel(Protocol):
     n_expression: int
     n_albedo: int
     expression_names: tuple[str, ...]
-    regions: dict[str, Tensor]
+
+    @property
+    def regions(self) -> dict[str, Tensor]:
+        """Masks by name, see above."""
+        ...
 
     def to(self, *args: Any, **kwargs: Any) -> Any:
         """As nn.Module.to: moves the arrays in place and returns the head."""

@@ -27,7 +27,6 @@ def head_names() -> tuple[str, ...]:
     return tuple(_LOADERS)
 
 
-@lru_cache(maxsize=4)
 def load_head(name: str = DEFAULT_HEAD) -> HeadModel:
     """The head model of that name, on the CPU in float32, loaded once and shared: do not change or move it in place.
 
@@ -38,4 +37,9 @@ def load_head(name: str = DEFAULT_HEAD) -> HeadModel:
         if name.startswith("flame"):
             raise UsageError(f"The head model {name!r} is not available in this version; use one of: {known}.")
         raise UsageError(f"There is no head model {name!r}; use one of: {known}.")
+    return _load(name)
+
+
+@lru_cache(maxsize=4)
+def _load(name: str) -> HeadModel:
     return _LOADERS[name]()

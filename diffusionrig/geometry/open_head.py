@@ -39,6 +39,17 @@ class OpenHead(nn.Module):
     faces: Tensor
     uv: Tensor
     uv_faces: Tensor
+    basis: Tensor
+    joints_template: Tensor
+    joint_basis: Tensor
+    weights: Tensor
+    lmk_face: Tensor
+    lmk_bary: Tensor
+    contour_face: Tensor
+    contour_bary: Tensor
+    albedo_mean: Tensor
+    albedo_basis: Tensor
+    region_masks: Tensor
 
     def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
         """``arrays`` as in assets/open_head.npz; RigError when one is missing or misshapen."""

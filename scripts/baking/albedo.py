@@ -14,11 +14,11 @@ from . import complexion, eyes, regions, source
 from .noise import smooth_field, spots
 from .texels import Texels, reduce
 
-SKIN, LIPS, BROW = np.array([0.590, 0.4625, 0.395]), np.array([0.565, 0.345, 0.310]), np.array([0.190, 0.140, 0.115])
-MELANIN, LIP_MELANIN = (-0.136, -0.123, -0.114), (-0.100, -0.075, -0.065)
+SKIN, LIPS, BROW = np.array([0.615, 0.475, 0.395]), np.array([0.565, 0.345, 0.310]), np.array([0.190, 0.140, 0.115])
+MELANIN, LIP_MELANIN = (-0.138, -0.126, -0.114), (-0.100, -0.075, -0.065)
 """Change of skin and lips per standard deviation: at -2.5 very light, at +2.5 very dark skin."""
 
-BROW_DENSITY = 0.75
+BROW_DENSITY = 0.72
 
 
 @dataclasses.dataclass

@@ -122,15 +122,7 @@ def spread_skin(position: np.ndarray, triangles: np.ndarray, mirror: np.ndarray)
     stiffness = 1 / wanted
     aspect = np.array([SKIN_BOX[2] - SKIN_BOX[0], SKIN_BOX[3] - SKIN_BOX[1]])
     for _ in range(ROUNDS):
-        matrix, pull = np.zeros((len(free), len(free))), np.zeros((len(free), 2))
-        for a, b in (pairs.T, pairs.T[::-1]):
-            inside = row[a] >= 0
-            np.add.at(matrix, (row[a[inside]], row[a[inside]]), stiffness[inside])
-            both = inside & (row[b] >= 0)
-            matrix[row[a[both]], row[b[both]]] -= stiffness[both]
-            edge = inside & (row[b] < 0)
-            np.add.at(pull, row[a[edge]], stiffness[edge, None] * flat[b[edge]])
-        flat[free] = np.linalg.solve(matrix, pull)
+        flat[free] = relaxed(flat, free, row, pairs, stiffness)
         ratio = np.linalg.norm((flat[pairs[:, 0]] - flat[pairs[:, 1]]) * aspect, axis=1) / wanted
         stiffness = stiffness * np.clip(ratio / np.median(ratio), 0.6, 1.6)
     flat = flat[:len(position)]
@@ -143,6 +135,43 @@ def swell(flat: np.ndarray) -> np.ndarray:
     across = SWELL[0] * across / (1 + (SWELL[0] - 1) * across)
     rise = SWELL[1] * rise / (1 + (SWELL[1] - 1) * rise)
     return np.stack([np.sign(flat[:, 0]) * across, 2 * rise - 1], 1)
+
+
+def relaxed(flat: np.ndarray, free: np.ndarray, row: np.ndarray, pairs: np.ndarray, stiffness: np.ndarray) -> np.ndarray:
+    """Where the ``free`` points of the net come to rest: preconditioned conjugate gradients from where they are."""
+    both = np.concatenate([pairs, pairs[:, ::-1]])
+    strength = np.concatenate([stiffness, stiffness])
+    keep = row[both[:, 0]] >= 0
+    both, strength = both[keep], strength[keep]
+    at, count = row[both[:, 0]], len(free)
+    diagonal = np.bincount(at, strength, count)
+
+    def gather(points: np.ndarray) -> np.ndarray:
+        return np.stack([np.bincount(at, strength * points[both[:, 1], k], count) for k in range(2)], 1)
+
+    def product(moving: np.ndarray) -> np.ndarray:
+        spread = np.zeros_like(flat)
+        spread[free] = moving
+        return diagonal[:, None] * moving - gather(spread)
+
+    held = flat.copy()
+    held[free] = 0
+    place = flat[free]
+    residual = gather(held) - product(place)
+    step = residual / diagonal[:, None]
+    power = (residual * step).sum(0)
+    goal = 1e-22 * power.max()
+    for _ in range(4 * count):
+        pushed = product(step)
+        length = power / np.maximum((step * pushed).sum(0), 1e-300)
+        place = place + length * step
+        residual = residual - length * pushed
+        scaled = residual / diagonal[:, None]
+        before, power = power, (residual * scaled).sum(0)
+        if power.max() <= goal:
+            break
+        step = scaled + power / np.maximum(before, 1e-300) * step
+    return place
 
 
 def repack(crop: Crop, vertices: np.ndarray) -> Atlas:
@@ -159,7 +188,8 @@ def repack(crop: Crop, vertices: np.ndarray) -> Atlas:
             texels[members] = _place_skin(crop, vertices, members, vertex_of)
             continue
         part = str(crop.part[np.isin(crop.uv_quads[:, 0], members)][0])
-        texels[members] = _fit(crop.uv[members], BOXES["neck" if part == "head" else part])
+        old = bulge(crop.uv[members]) if part.startswith("eye_front") else crop.uv[members]
+        texels[members] = _fit(old, BOXES["neck" if part == "head" else part])
     vt = np.stack([texels[:, 0] / SIZE, 1 - texels[:, 1] / SIZE], 1)
     return Atlas(vt, crop.uv_triangles)
 
@@ -193,6 +223,14 @@ def _mirror_of(crop: Crop, members: np.ndarray, vertex_of: np.ndarray) -> np.nda
         twins = rows[int(crop.mirror[vertex])]
         mirror[row] = min(twins, key=lambda twin: float(((crop.uv[members[twin]] - across[row]) ** 2).sum()))
     return mirror
+
+
+def bulge(uv: np.ndarray) -> np.ndarray:
+    """Enlarge the middle of a round island, where the iris is, at the cost of its rim."""
+    centre = (uv.min(0) + uv.max(0)) / 2
+    away = uv - centre
+    reach = np.linalg.norm(away, axis=1, keepdims=True)
+    return centre + away * (reach.max() / np.maximum(reach, 1e-9)) ** 0.3
 
 
 def _fit(uv: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:

@@ -10,7 +10,7 @@ from .noise import smooth_field
 from .regions import IRIS_ANGLE, smooth
 from .texels import Texels
 
-PUPIL_ANGLE = 0.165
+PUPIL_ANGLE = 0.145
 IRIS, WHITE, PUPIL = np.array([0.340, 0.310, 0.290]), np.array([0.830, 0.800, 0.775]), np.array([0.035, 0.030, 0.030])
 
 

@@ -9,14 +9,14 @@ import numpy as np
 
 from diffusionrig.geometry.arkit import ARKIT_NAMES
 
-from . import people, skeleton
+from . import mouth, people, skeleton
 from .crop import Crop, crop_head
 from .skeleton import PARENTS
 from .source import load_base_mesh, load_target, mirror_map
 
 __all__ = ["PARENTS", "Geometry", "build"]
 
-COMPONENTS, PEOPLE, HELD_OUT = 100, 3000, 500
+COMPONENTS, PEOPLE, HELD_OUT = 100, 12000, 500
 
 
 @dataclasses.dataclass
@@ -54,13 +54,17 @@ def build(data: Path, seed: int = 0) -> Geometry:
     fitted = np.arange(len(crop.base))
     ring = skeleton.neck_ring(crop, mesh.vertices[crop.base])
 
+    base = np.concatenate([mouth.set_teeth_back(mesh.vertices[crop.base], crop), mesh.vertices[extra]])
     targets = people.load_targets(data, count, rows, fitted)
     rng = np.random.default_rng(seed)
-    faces = [mesh.vertices[rows] + people.shapes(targets, people.sample_people(targets, size, rng))
-             for size in (PEOPLE, HELD_OUT)]
-    for group in faces:
-        group -= skeleton.joints_of(group, ring, local)[:, None, 3:5].mean(2)
-    space = people.fit_identity(faces[0], number[mirror[rows]], fitted, COMPONENTS)
+    weights = people.sample_people(targets, PEOPLE + HELD_OUT, rng)
+    shapes = targets.rows
+    closing, closed = mouth.lip_closing(base, shapes, weights, crop)
+    shapes, weights = np.concatenate([shapes, closing[None]]), np.concatenate([weights, closed[:, None]], 1)
+    # Everyone is placed with the eyes' middle at the origin, which is linear too.
+    base, shapes = (shape - skeleton.joints_of(shape, ring, local)[..., None, 3:5, :].mean(-2) for shape in (base, shapes))
+    space = people.fit_identity(base, shapes, weights[:PEOPLE], number[mirror[rows]], fitted, COMPONENTS)
+    held_out = base + np.tensordot(weights[PEOPLE:], shapes, 1)
 
     folder = data / "faceunits01/targets/faceunits"
     actions = np.stack([load_target(folder / f"{name}.target", count)[rows] for name in ARKIT_NAMES])
@@ -71,4 +75,4 @@ def build(data: Path, seed: int = 0) -> Geometry:
         joints_template=skeleton.joints_of(space.mean, ring, local),
         joints_id=skeleton.joints_of(space.basis, ring, local), joints_exp=joints_exp,
         weights=skeleton.bone_weights(data, crop), ring=ring, explained=space.explained,
-        held_out=faces[1][:, fitted], held_out_joints=skeleton.joints_of(faces[1], ring, local))
+        held_out=held_out[:, fitted], held_out_joints=skeleton.joints_of(held_out, ring, local))

@@ -32,6 +32,11 @@ class Targets:
     detail_labels: list[str]
     detail: np.ndarray
 
+    @property
+    def rows(self) -> np.ndarray:
+        """(K_macro + 2 K_detail, N, 3) in the order of the weights."""
+        return np.concatenate([self.macro, self.detail.reshape(-1, *self.detail.shape[2:])])
+
 
 def _macro_files(folder: Path) -> dict[tuple[str, ...], Path]:
     files: dict[tuple[str, ...], Path] = {}
@@ -105,12 +110,6 @@ def sample_people(targets: Targets, count: int, rng: np.random.Generator) -> np.
     return np.concatenate([macro, np.clip(detail, 0, 1).reshape(count, -1)], 1)
 
 
-def shapes(targets: Targets, weights: np.ndarray) -> np.ndarray:
-    """(B, N, 3) displacements for ``weights`` (B, K)."""
-    rows = np.concatenate([targets.macro, targets.detail.reshape(-1, *targets.detail.shape[2:])])
-    return (weights @ rows.reshape(len(rows), -1)).reshape(len(weights), -1, 3)
-
-
 @dataclasses.dataclass
 class IdentitySpace:
     """mean (N, 3), basis (n, N, 3) scaled to unit-normal coefficients, explained share of the variance."""
@@ -120,28 +119,31 @@ class IdentitySpace:
     explained: float
 
 
-def fit_identity(people: np.ndarray, mirror: np.ndarray, fitted: np.ndarray, components: int) -> IdentitySpace:
-    """Principal components of ``people`` (B, N, 3) together with their mirror images.
+def fit_identity(base: np.ndarray, rows: np.ndarray, weights: np.ndarray, mirror: np.ndarray, fitted: np.ndarray,
+                 components: int) -> IdentitySpace:
+    """Principal components of the people ``base + weights @ rows`` together with their mirror images.
 
-    With the mirror images the mean is exactly symmetric and each component is exactly symmetric or antisymmetric, so
-    both halves are decomposed by themselves. Only the ``fitted`` rows (the mesh) weigh; the other rows (joint helpers)
-    follow by regression, which is exact because the coefficients are uncorrelated.
+    base (N, 3), rows (K, N, 3), weights (B, K), mirror (N,). People are linear in K rows, so the components are found in
+    the space of weights: far smaller than that of vertices. With the mirror images the mean is exactly symmetric and each
+    component exactly symmetric or antisymmetric, so both halves are decomposed by themselves. Only the ``fitted``
+    vertices (the mesh) weigh; the others (joint helpers) follow by regression, exact for uncorrelated coefficients.
     """
-    count = len(people)
-    mirrored = people[:, mirror] * [-1, 1, 1]
-    mean = ((people + mirrored) / 2).mean(0)
+    flip = np.array([-1.0, 1.0, 1.0])
+    mirrored = rows[:, mirror] * flip
+    even, odd = (rows + mirrored) / 2, (rows - mirrored) / 2
+    mean = (base + base[mirror] * flip) / 2 + np.tensordot(weights.mean(0), even, 1)
     found, total = [], 0.0
-    for part in ((people + mirrored) / 2 - mean, (people - mirrored) / 2):
-        flat = part[:, fitted].reshape(count, -1)
-        values, vectors = np.linalg.eigh(flat @ flat.T / count)
-        order = np.argsort(values)[::-1][:components]
-        # Coefficients of unit variance: columns of sqrt(count) vectors; regression of any row on them gives the basis.
-        scores = vectors[:, order] * np.sqrt(count)
-        basis = (scores.T @ part.reshape(count, -1) / count).reshape(len(order), -1, 3)
-        found += [(values[k], row) for k, row in zip(order, basis)]
-        total += values.sum()
+    for part, centred in ((even, weights - weights.mean(0)), (odd, weights)):
+        values, vectors = np.linalg.eigh(centred.T @ centred / len(centred))
+        root = (vectors * np.sqrt(np.maximum(values, 0))).T
+        spread = root @ part[:, fitted].reshape(len(part), -1)
+        variance, turned = np.linalg.eigh(spread @ spread.T)
+        order = np.argsort(variance)[::-1][:components]
+        basis = np.tensordot(turned[:, order].T @ root, part, 1)
+        found += list(zip(variance[order], basis))
+        total += variance.sum()
     found.sort(key=lambda pair: -pair[0])
     chosen = np.stack([row for _, row in found[:components]])
-    peak = np.abs(chosen[:, fitted].reshape(components, -1)).argmax(1)
-    sign = np.sign(chosen[:, fitted].reshape(components, -1)[np.arange(components), peak])
+    flat = chosen[:, fitted].reshape(components, -1)
+    sign = np.sign(flat[np.arange(components), np.abs(flat).argmax(1)])
     return IdentitySpace(mean, chosen * sign[:, None, None], sum(value for value, _ in found[:components]) / total)

