@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -21,11 +22,7 @@ def learning_rate(lr: float, update: int, warmup_steps: int) -> float:
 
 def clip_gradients(parameters: Iterable[nn.Parameter], limit: float) -> Tensor:
     """Scale gradients so that their global norm is at most ``limit`` (0: leave them); returns the norm before, a scalar."""
-    held = list(parameters)
-    norm = nn.utils.get_total_norm([parameter.grad for parameter in held if parameter.grad is not None])
-    if limit > 0:
-        nn.utils.clip_grads_with_norm_(held, limit, norm)
-    return norm
+    return nn.utils.clip_grad_norm_(parameters, limit if limit > 0 else math.inf)
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer, names: list[str]) -> dict[str, dict[str, Tensor]]:

@@ -28,9 +28,11 @@ def describe_run(options: TrainOptions, model: ModelConfig, diffusion: Diffusion
                  consent: str, start: Start) -> dict[str, Any]:
     """What a checkpoint says about itself, but for the step. ``consent`` is recorded for stage 2 only."""
     header = dataset.header
+    # A published store does not name its head model; the weights training starts from may.
+    head = {"name": header["head"], "hash": header["head_hash"]} if header["head"] else start.meta.get("head")
     return {
         "kind": "model", "stage": options.stage, "model": model.to_dict(), "diffusion": diffusion.to_dict(),
-        "head": {"name": header["head"], "hash": header.get("head_hash")}, "encoder": header.get("encoder"),
+        "head": head or {"name": None, "hash": None}, "encoder": header.get("encoder"),
         "data": {"store": str(dataset.path), "records": len(dataset)},
         "consent": consent or NOT_STATED if options.stage == 2 else None,
         "started_from": start.source, "seed": options.seed, "options": dataclasses.asdict(options),

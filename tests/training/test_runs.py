@@ -120,6 +120,8 @@ def test_sigterm_saves_and_ends_cleanly(store, tmp_path):
     while not (tmp_path / "run" / "progress.csv").exists():
         assert process.poll() is None, process.communicate()
         time.sleep(0.1)
+    # Twice, as `timeout` and some launchers do.
+    process.terminate()
     process.terminate()
     status, out, errors = finished(process)
     assert status == 0, errors
