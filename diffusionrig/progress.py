@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from types import TracebackType
 from typing import TextIO, TypeVar
 
@@ -78,7 +78,7 @@ class Progress:
 
 def track(items: Iterable[Item], description: str, total: int | None = None, unit: str = "image") -> Iterator[Item]:
     """Iterate over ``items`` while showing progress."""
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = len(items)
     with Progress(total, description, unit) as progress:
         for item in items:

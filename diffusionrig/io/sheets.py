@@ -18,8 +18,9 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]], column_titles: Sequence[
     their pixels can be judged. Returns (H, W, 3) uint8.
     """
     cell = cell or max(96, *(max(image.shape[:2]) for row in rows for image in row))
-    font = ImageFont.load_default(size=max(11, cell // 14))
-    line = int(font.size * 1.5)
+    letter = max(11, cell // 14)
+    font = ImageFont.load_default(size=letter)
+    line = int(letter * 1.5)
     head = line if column_titles else 0
     side = max((int(font.getlength(title)) for title in row_titles), default=0)
     side += 2 * _GAP if side else 0

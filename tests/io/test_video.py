@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+
+from diffusionrig.errors import RigError, UsageError
+from diffusionrig.io.video import frames_at
+
+
+@pytest.fixture
+def clip(tmp_path):
+    import av
+
+    path = tmp_path / "clip.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        for grey in range(10, 210, 10):
+            frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), grey, np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def test_frames_are_those_at_the_asked_shares(clip):
+    frames = list(frames_at(clip, [0.0, 0.5, 0.97]))
+    assert [frame.shape for frame in frames] == [(64, 64, 3)] * 3
+    assert [round(float(frame.mean())) for frame in frames] == pytest.approx([10, 110, 200], abs=3)
+
+
+def test_a_file_that_is_no_video_is_one_sentence(tmp_path):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(b"not a video")
+    with pytest.raises(RigError, match="cannot be decoded"):
+        list(frames_at(path, [0.0]))
+    with pytest.raises(UsageError, match="There is no video"):
+        list(frames_at(tmp_path / "absent.mp4", [0.0]))
