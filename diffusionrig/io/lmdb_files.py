@@ -130,7 +130,8 @@ def speaking(folder: Path) -> Iterator[None]:
         if "already open" in reason:
             raise RigError(f"The store {folder} is still read or written elsewhere in this process; let go of those readers "
                            "and writers first.") from error
-        full = "space" in reason or "too large" in reason
+        # LMDB reports a write that was cut short by a full disk as an input/output error.
+        full = any(word in reason for word in ("space", "too large", "Input/output"))
         advice = "free some space or choose another folder" if full else "see that its files may be read and written"
         raise RigError(f"Cannot use the store {folder}: {reason}; {advice}.") from error
     except OSError as error:
