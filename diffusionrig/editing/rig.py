@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffusionrig.capture.registry import Encoder, best_encoder, make_encoder
+from diffusionrig.capture.encoder import Encoder
+from diffusionrig.capture.registry import best_encoder, make_encoder
 from diffusionrig.devices import resolve_device
 from diffusionrig.diffusion.config import DiffusionConfig
 from diffusionrig.diffusion.process import GaussianDiffusion
