@@ -42,7 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from diffusionrig.training.distributed import LINGER, read_launch, start_world
+    from diffusionrig.training.distributed import LINGER, start_world
+    from diffusionrig.training.launch import read_launch
     from diffusionrig.training.loop import train
     from diffusionrig.training.start import find_start
 

@@ -13,8 +13,7 @@ import socket
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -22,9 +21,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from diffusionrig.devices import resolve_device
-from diffusionrig.errors import RigError, UsageError
+from diffusionrig.errors import RigError
 from diffusionrig.training.heartbeat import Heartbeat, LastWord
+from diffusionrig.training.launch import Launch, local_device, read_launch, share_cores
 
 Value = TypeVar("Value")
 
@@ -33,36 +32,6 @@ LOST = ("A process of this training job was lost (killed, out of memory, or its 
 ALONE = LOST.replace("A process of this training job was lost", "The training process was lost").replace("so the job", "so it")
 _BROKEN = re.compile(r"gloo|nccl|connection (closed|reset|refused)|broken pipe|process ?group|TCPStore|socket", re.IGNORECASE)
 LINGER = 5.0  # seconds other ranks give rank 0 to print its sentence before a launcher kills everyone
-
-
-@dataclass(frozen=True)
-class Launch:
-    """Place of this process in the job: read from the environment, before anything heavy is imported."""
-
-    rank: int = 0
-    size: int = 1
-    local_rank: int = 0
-    local_size: int = 1
-    launcher: str = "plain"
-
-
-def read_launch(environment: Mapping[str, str] | None = None) -> Launch:
-    """Recognise torchrun (RANK, WORLD_SIZE), MPICH and Intel MPI (PMI_*), Open MPI (OMPI_COMM_WORLD_*), else one process."""
-    have = os.environ if environment is None else environment
-
-    def number(*names: str, default: int) -> int:
-        return next((int(have[name]) for name in names if have.get(name, "").isdigit()), default)
-
-    for launcher, rank, size in (("torchrun", "RANK", "WORLD_SIZE"), ("mpi", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
-                                 ("mpi", "PMI_RANK", "PMI_SIZE")):
-        if have.get(rank, "").isdigit() and have.get(size, "").isdigit():
-            total = int(have[size])
-            if total == 1:
-                return Launch(launcher="plain")
-            local = number("LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", default=int(have[rank]))
-            beside = number("LOCAL_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", default=total)
-            return Launch(int(have[rank]), total, local, beside, launcher)
-    return Launch()
 
 
 class World:
@@ -191,8 +160,8 @@ def start_world(device: str = "auto") -> Iterator[World]:
     UsageError when the asked device does not fit the number of processes; RigError when the job cannot be formed.
     """
     launch = read_launch()
-    chosen = _local_device(device, launch)
-    _set_threads(chosen, launch)
+    chosen = local_device(device, launch)
+    share_cores(chosen, launch)
     world = World(launch, chosen, "none" if launch.size == 1 else ("nccl" if chosen.type == "cuda" else "gloo"))
     if world.main:
         world._last_word = LastWord(LOST if launch.size > 1 else ALONE)
@@ -205,32 +174,6 @@ def start_world(device: str = "auto") -> Iterator[World]:
         clean = True
     finally:
         world.close(clean)
-
-
-def _local_device(name: str, launch: Launch) -> torch.device:
-    device = resolve_device(name)
-    if launch.size == 1:
-        return device
-    if device.type == "cuda":
-        if device.index is not None:
-            raise UsageError(f"--device {name} names one GPU, but {launch.size} processes were started; use --device cuda, "
-                             "and each process takes a GPU of its own.")
-        count = torch.cuda.device_count()
-        if launch.local_size > count:
-            raise UsageError(f"{launch.local_size} processes were started on this machine, but it has {count} CUDA devices; "
-                             f"start {count}, or use --device cpu.")
-        device = torch.device("cuda", launch.local_rank)
-        torch.cuda.set_device(device)
-    elif device.type != "cpu":
-        raise UsageError(f"--device {name} works with one process only, but {launch.size} were started; use --device cpu.")
-    return device
-
-
-def _set_threads(device: torch.device, launch: Launch) -> None:
-    # Every process would otherwise take all cores, and they would wait for each other.
-    if device.type == "cpu" and not os.environ.get("OMP_NUM_THREADS"):
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        torch.set_num_threads(max(1, cores // launch.local_size))
 
 
 def _join(world: World, launch: Launch) -> None:

@@ -53,7 +53,7 @@ def train(options: TrainOptions, model: ModelConfig, diffusion: DiffusionConfig,
                                             enabled=world.main) as progress:
         journal = Journal(folder.path, world.rank, progress)
         try:
-            return Run(trainer, folder, meta, journal, progress, signals).go()
+            return Run(trainer, folder, meta, journal, progress, signals).go(start.source)
         finally:
             journal.close()
             trainer.close()
@@ -73,9 +73,9 @@ class Run:
         self.saved = trainer.step if folder.model(trainer.step).exists() else -1
         self.cut_off = self.saved < 0 and folder.state(trainer.step).exists()
 
-    def go(self) -> dict[str, Any]:
+    def go(self, source: str) -> dict[str, Any]:
         """Update, log and save until the end; then save once more, unless that has been done, and report."""
-        self.journal.note(self._opening())
+        self.journal.note(self._opening(source))
         if self.cut_off:
             self._save()
         ended, number = self._loop()
@@ -114,9 +114,9 @@ class Run:
         self.saved = self.trainer.step
         self.journal.note(f"Saved {self.folder.model(self.saved)}.")
 
-    def _opening(self) -> str:
+    def _opening(self, source: str) -> str:
         trainer, options, faces = self.trainer, self.options, self.trainer.faces
-        origin = f"from {self.meta['started_from']}" if self.meta["started_from"] else "from new weights"
+        origin = f"from {source}" if source else "from new weights"
         until = f"to step {options.max_steps}" if options.max_steps else "without end"
         text = (f"Stage {options.stage}, {len(faces)} photographs of {faces.dataset.image_size} pixels, {origin}, step "
                 f"{trainer.step} {until}, {trainer.samples_per_step} photographs a step, {self.world.size} process(es), "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+from pathlib import Path
 from typing import Any
 
 import numpy
@@ -33,9 +34,9 @@ def describe_run(options: TrainOptions, model: ModelConfig, diffusion: Diffusion
     return {
         "kind": "model", "stage": options.stage, "model": model.to_dict(), "diffusion": diffusion.to_dict(),
         "head": head or {"name": None, "hash": None}, "encoder": header.get("encoder"),
-        "data": {"store": str(dataset.path), "records": len(dataset)},
+        "data": {"store": dataset.path.name, "records": len(dataset)},
         "consent": consent or NOT_STATED if options.stage == 2 else None,
-        "started_from": start.source, "seed": options.seed, "options": dataclasses.asdict(options),
+        "started_from": Path(start.source).name, "seed": options.seed, "options": dataclasses.asdict(options),
         "versions": {"diffusionrig": __version__, "torch": str(torch.__version__), "numpy": numpy.__version__,
                      "python": platform.python_version()},
     }

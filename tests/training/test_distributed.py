@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from training.tiny import SMALL, command, finished, lone_world, write_store
+from training.tiny import SMALL, command, finished, lone_world, wait_for, write_store
 from training.two_ranks import train
 
 from diffusionrig.errors import RigError, UsageError
-from diffusionrig.training.distributed import Launch, read_launch, start_world
+from diffusionrig.training.distributed import start_world
+from diffusionrig.training.launch import Launch, read_launch
 
 MPIEXEC = ("mpiexec", "-n", "2")
 needs_mpiexec = pytest.mark.skipif(not (Path(sys.executable).parent / "mpiexec").exists(), reason="no mpiexec beside python")
@@ -95,11 +96,7 @@ def rank_process(parent: int, rank: int) -> int:
 
 def job_with_two_ranks(store, log_dir, launcher, tag):
     process = command(*SMALL, "--data_dir", store, "--log_dir", log_dir, launcher=launcher, RIG_TEST_JOB=str(tag))
-    deadline = time.monotonic() + 60
-    while not (log_dir / "progress.csv").exists():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    wait_for(log_dir / "progress.csv", process)
     return process
 
 

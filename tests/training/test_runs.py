@@ -4,11 +4,10 @@ import csv
 import json
 import re
 import signal
-import time
 
 import pytest
 import torch
-from training.tiny import SMALL, command, finished, write_store
+from training.tiny import SMALL, command, finished, wait_for, write_store
 
 from diffusionrig.cli import main
 from diffusionrig.io.checkpoints import load_checkpoint, load_released, load_state, save_checkpoint
@@ -117,9 +116,7 @@ def test_the_same_command_again_does_nothing_and_loses_nothing(whole, store):
 
 def test_sigterm_saves_and_ends_cleanly(store, tmp_path):
     process = command(*SMALL, "--data_dir", store, "--log_dir", tmp_path / "run")
-    while not (tmp_path / "run" / "progress.csv").exists():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.1)
+    wait_for(tmp_path / "run" / "progress.csv", process)
     # Twice, as `timeout` and some launchers do.
     process.terminate()
     process.terminate()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,8 @@ from diffusionrig.io.store import StoreWriter
 from diffusionrig.model.config import ModelConfig
 from diffusionrig.model.network import DiffusionRig, build_network
 from diffusionrig.training.batches import Faces
-from diffusionrig.training.distributed import Launch, World
+from diffusionrig.training.distributed import World
+from diffusionrig.training.launch import Launch
 from diffusionrig.training.options import TrainOptions
 from diffusionrig.training.trainer import Trainer
 
@@ -112,10 +114,20 @@ def command(*flags: object, launcher: tuple[str, ...] = (), patch: str = "", **e
                             stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1", **environment})
 
 
-def finished(process: subprocess.Popen[str], timeout: float = 120) -> tuple[int, str, str]:
+def finished(process: subprocess.Popen[str], timeout: float = 200) -> tuple[int, str, str]:
     """Exit status, standard output and standard error of a process once it has ended."""
     try:
         out, err = process.communicate(timeout=timeout)
     finally:
         process.kill()
     return process.returncode, out, err
+
+
+def wait_for(path: Path, process: subprocess.Popen[str], timeout: float = 200) -> None:
+    """Wait until ``process`` has written ``path``."""
+    deadline = time.monotonic() + timeout
+    while not path.exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
+            raise AssertionError(f"{path} was not written: {process.communicate()}")
+        time.sleep(0.1)
