@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from baking import albedo, atlas, geometry, landmarks, regions, texels
-from baking.archive import write_npz
+from baking.archive import settled, write_npz
 from baking.report import held_out_errors, metadata
 from baking.source import find_data, mask, sample
 
@@ -28,11 +28,11 @@ def main() -> None:
     under = texels.survey(head.crop, head.template, packed)
     region = regions.vertex_masks(data, head)
     arrays = {
-        "v_template": head.template.astype(np.float32), "faces": head.crop.triangles.astype(np.uint16),
-        "vt": packed.vt.astype(np.float32), "ft": packed.ft.astype(np.uint16),
-        "id_basis": head.id_basis.astype(np.float16), "exp_basis": head.exp_basis.astype(np.float16),
-        "exp_names": np.array(ARKIT_NAMES), "joints_template": head.joints_template.astype(np.float32),
-        "joints_id": head.joints_id.astype(np.float32), "joints_exp": head.joints_exp.astype(np.float32),
+        "v_template": settled(head.template, 7), "faces": head.crop.triangles.astype(np.uint16),
+        "vt": settled(packed.vt, 6), "ft": packed.ft.astype(np.uint16),
+        "id_basis": settled(head.id_basis, 10, np.float16), "exp_basis": settled(head.exp_basis, 10, np.float16),
+        "exp_names": np.array(ARKIT_NAMES), "joints_template": settled(head.joints_template, 8),
+        "joints_id": settled(head.joints_id, 8), "joints_exp": settled(head.joints_exp, 8),
         "parents": np.array(geometry.PARENTS, np.int8), "lbs_weights": head.weights.astype(np.float16),
         **landmarks.landmarks(head.crop, head.template, mask(data, "lips"), sample),
         "region_names": np.array(list(region)),

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from . import complexion, eyes, regions, source
-from .noise import smooth_field, spots
+from .noise import smooth_field
 from .texels import Texels, reduce
 
 SKIN, LIPS, BROW = np.array([0.615, 0.475, 0.395]), np.array([0.565, 0.345, 0.310]), np.array([0.190, 0.140, 0.115])
@@ -38,7 +38,9 @@ def paint(data: Path, under: Texels, joints: np.ndarray) -> dict[str, np.ndarray
     """albedo_mean uint8 (S, S, 3), albedo_names, and the terms owner (M,), masks int8 (M, S, S), directions (M, 3)."""
     skin = under.is_part("head")
     lips = source.sample(source.mask(data, "lips", blur=4), under.old_uv) * skin
-    brow = regions.brows(under.position) * skin * BROW_DENSITY
+    # The mean brow lies halfway between a thin and a thick one, so that a coefficient can lead to both.
+    thin, thick = (regions.brows(under.position, size) * skin * BROW_DENSITY for size in (0.75, 1.45))
+    brow = (thin + thick) / 2
     marks = complexion.marks(under, joints, source.sample(source.mask(data, "ears", blur=6), under.old_uv) * skin)
     globe = eyes.globe(under, joints)
     shade = 0.42 + 0.58 * np.clip(under.openness / 0.75, 0, 1) ** 0.8
@@ -54,30 +56,27 @@ def paint(data: Path, under: Texels, joints: np.ndarray) -> dict[str, np.ndarray
 
     beard, scalp = marks["beard"] * (1 - lips), marks["scalp"]
     bare = plain * (1 - brow) * (1 - lips) * (1 - 0.85 * marks["lashes"])
-    thicker = np.clip(regions.brows(under.position, 1.7) * BROW_DENSITY * skin - brow, 0, 1) + 0.2 * brow
     fine = smooth_field(under.position, 0.006, "blemish fine") / 2.5
-    broad = smooth_field(under.position, 0.022, "blemish broad") / 2.5
-    freckles = spots(under.position[::2, ::2], (marks["freckled"] * bare)[::2, ::2], 240, (0.0008, 0.0015), "freckles")
-    freckles = np.kron(freckles, np.ones((2, 2)))
+    broad = smooth_field(under.position, 0.030, "blemish broad") / 2.5
     components = [
         Component("melanin", [(bare, MELANIN), (lips * shade, LIP_MELANIN)]),
-        Component("haemoglobin", [(bare, (0.012, -0.016, -0.014)), (lips * shade, (0.012, -0.014, -0.010))]),
-        Component("undertone", [(bare, (0.004, 0.007, -0.015))]),
+        Component("haemoglobin", [(bare, (0.008, -0.009, -0.008)), (lips * shade, (0.010, -0.010, -0.008))]),
+        Component("undertone", [(bare, (0.002, 0.004, -0.010))]),
         Component("lips_red", [(lips, (0.030, -0.014, -0.008))]),
         Component("lips_dark", [(lips, (-0.035, -0.030, -0.025))]),
         Component("brow_dark", [(brow, (-0.060, -0.047, -0.038))]),
-        Component("brow_thick", [(thicker * (1 - lips), (-0.085, -0.066, -0.055))]),
+        Component("brow_thick", [(thick - thin, tuple((BROW - SKIN) / 5))]),
         Component("beard_shadow", [(beard * plain, complexion.BEARD)]),
         Component("scalp_shadow", [(scalp * plain, complexion.SCALP)]),
-        Component("cheek_red", [(marks["cheeks"] * bare, (0.020, -0.026, -0.022))]),
-        Component("nose_ear_red", [(marks["nose_ears"] * bare, (0.018, -0.026, -0.022))]),
+        Component("cheek_red", [(marks["cheeks"] * bare, complexion.FLUSH)]),
+        Component("nose_ear_red", [(marks["nose_ears"] * bare, complexion.FLUSH)]),
         Component("under_eye", [(marks["under_eye"] * bare, complexion.UNDER_EYE)]),
         Component("centre_light", [(marks["centre"] * bare, (0.016, 0.015, 0.013))]),
-        Component("freckles", [(freckles * bare, (-0.060, -0.062, -0.055))]),
-        Component("blemish_fine", [(fine * bare, (0.020, -0.022, -0.020))]),
-        Component("blemish_broad", [(broad * bare, (-0.026, -0.027, -0.026))]),
+        Component("freckles", [(marks["freckles"] * bare, complexion.FRECKLE)]),
+        Component("blemish_fine", [(fine * bare, (-0.010, -0.018, -0.017))]),
+        Component("blemish_broad", [(broad * bare, (-0.017, -0.018, -0.017))]),
         Component("iris_blue", [(globe.iris, (0.040, 0.085, 0.107))]),
-        Component("iris_green", [(globe.iris, (0.000, 0.034, -0.040))]),
+        Component("iris_green", [(globe.iris, (-0.004, 0.022, -0.028))]),
         Component("iris_light", [(globe.iris, (0.046, 0.040, 0.034))]),
         Component("sclera_tint", [(globe.white, (0.004, -0.020, -0.030))]),
     ]

@@ -11,6 +11,11 @@ import numpy as np
 from diffusionrig.io.files import write_bytes
 
 
+def settled(values: np.ndarray, decimals: int, dtype: type = np.float32) -> np.ndarray:
+    """Rounded to ``decimals`` and without negative zeros, so that the last bits of another processor do not show."""
+    return (np.round(values, decimals) + 0.0).astype(dtype) + dtype(0)
+
+
 def npz_bytes(arrays: dict[str, np.ndarray]) -> bytes:
     """A compressed npz with fixed time stamps and the given order."""
     out = io.BytesIO()

@@ -7,8 +7,8 @@ import numpy as np
 from .crop import Crop
 from .surface import border_loop, half_loop
 
-TEETH_NARROWER, TEETH_BACK = 0.84, 0.003
-CLOSED_GAP, REACH, HALF_MOUTH, MIDDLE = 0.0006, 0.007, 0.024, 0.012
+TEETH_NARROWER, TEETH_BACK = 0.80, 0.003
+CLOSED_GAP, REACH, HALF_MOUTH, CORNER, MIDDLE = 0.0005, 0.007, 0.0255, 0.017, 0.012
 """Metres. The loop where lips meet the mouth's lining lies a little inside; at this gap the lips touch."""
 
 
@@ -30,7 +30,7 @@ def lip_closing(base: np.ndarray, rows: np.ndarray, weights: np.ndarray, crop: C
     line = half_loop(loop, True, base), half_loop(loop, False, base)
     middle = np.mean([np.interp(base[:, 0], half[:, 0], half[:, 1]) for half in line], 0)
     near = np.sqrt(((base[:, None] - np.concatenate(line)) ** 2).sum(2).min(1))
-    fade = np.exp(-(near / REACH) ** 2) * np.clip(1 - (base[:, 0] / HALF_MOUTH) ** 2, 0, 1)
+    fade = np.exp(-(near / REACH) ** 2) * np.interp(np.abs(base[:, 0]), [CORNER, HALF_MOUTH], [1, 0])
     fade[:len(crop.base)] *= crop.vertices_of("head", "mouth_cavity")
     fade[len(crop.base):] = 0
     side = np.where(base[:, 1] > middle, 1.0, -1.0)

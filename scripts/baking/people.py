@@ -20,7 +20,7 @@ PROPORTIONS = {"idealproportions": 0.0, "uncommonproportions": 1.0}
 LEFT_OUT = ("head-trans", "neck-trans", "head-angle", "measure", "torso")
 """Detail targets that move the head rather than shape it."""
 
-DETAIL_SIGMA, ASYMMETRY_SIGMA = 0.3, 0.03
+DETAIL_SIGMA, ASYMMETRY_SIGMA = 0.25, 0.03
 
 
 @dataclasses.dataclass
@@ -93,10 +93,10 @@ def sample_people(targets: Targets, count: int, rng: np.random.Generator) -> np.
     gender = rng.beta(0.35, 0.35, count)
     race = rng.dirichlet([0.5, 0.5, 0.5], count)
     factors = {"female": 1 - gender, "male": gender, **{name: race[:, i] for i, name in enumerate(RACES)}}
-    factors |= _between(rng.uniform(0.55, 1, count), AGES)
-    factors |= _between(rng.uniform(0.1, 0.9, count), MUSCLES)
-    factors |= _between(rng.uniform(0.1, 0.9, count), WEIGHTS)
-    factors |= _between(rng.uniform(0, 1, count), HEIGHTS)
+    factors |= _between(rng.uniform(0.62, 1, count), AGES)
+    factors |= _between(rng.uniform(0.15, 0.85, count), MUSCLES)
+    factors |= _between(rng.uniform(0.15, 0.85, count), WEIGHTS)
+    factors |= _between(rng.uniform(0.2, 0.8, count), HEIGHTS)
     factors |= _between(rng.uniform(0, 1, count), PROPORTIONS)
     macro = np.stack([np.prod([factors[name] for name in label], 0) for label in targets.macro_labels], 1)
     drawn: dict[str, np.ndarray] = {}
@@ -123,7 +123,7 @@ def fit_identity(base: np.ndarray, rows: np.ndarray, weights: np.ndarray, mirror
                  components: int) -> IdentitySpace:
     """Principal components of the people ``base + weights @ rows`` together with their mirror images.
 
-    base (N, 3), rows (K, N, 3), weights (B, K), mirror (N,). People are linear in K rows, so the components are found in
+    base (N, 3) symmetric, rows (K, N, 3), weights (B, K), mirror (N,). People are linear in K rows, so the components are found in
     the space of weights: far smaller than that of vertices. With the mirror images the mean is exactly symmetric and each
     component exactly symmetric or antisymmetric, so both halves are decomposed by themselves. Only the ``fitted``
     vertices (the mesh) weigh; the others (joint helpers) follow by regression, exact for uncorrelated coefficients.
@@ -131,7 +131,7 @@ def fit_identity(base: np.ndarray, rows: np.ndarray, weights: np.ndarray, mirror
     flip = np.array([-1.0, 1.0, 1.0])
     mirrored = rows[:, mirror] * flip
     even, odd = (rows + mirrored) / 2, (rows - mirrored) / 2
-    mean = (base + base[mirror] * flip) / 2 + np.tensordot(weights.mean(0), even, 1)
+    mean = base + np.tensordot(weights.mean(0), even, 1)
     found, total = [], 0.0
     for part, centred in ((even, weights - weights.mean(0)), (odd, weights)):
         values, vectors = np.linalg.eigh(centred.T @ centred / len(centred))

@@ -27,7 +27,7 @@ def scalp(position: np.ndarray) -> np.ndarray:
     """Where hair grows: above a hairline that falls from forehead to temple, runs over the ear and down to the nape."""
     height = np.interp(position[..., 2], [-0.175, -0.140, -0.112, -0.100, -0.080, -0.062, -0.048, -0.030, -0.005, 0.02],
                        [-0.070, -0.070, -0.060, -0.005, 0.004, 0.010, 0.030, 0.047, 0.058, 0.064])
-    return smooth(position[..., 1] - height, -0.006, 0.006)
+    return smooth(position[..., 1] - height, -0.009, 0.009)
 
 
 def brows(position: np.ndarray, thickness: float = 1.0) -> np.ndarray:
@@ -45,8 +45,8 @@ def beard(position: np.ndarray) -> np.ndarray:
     across, height, depth = np.abs(position[..., 0]), position[..., 1], position[..., 2]
     # The upper edge rises from the corner of the mouth to the ear; the moustache lies between nose and lip.
     edge = np.interp(across, [0.0, 0.028, 0.045, 0.062, 0.075], [-0.078, -0.072, -0.060, -0.030, 0.000])
-    jaw = smooth(height - edge, 0.006, -0.010) * smooth(depth, -0.085, -0.065) * smooth(height, -0.135, -0.118)
-    moustache = smooth(height, -0.052, -0.058) * smooth(height, -0.078, -0.070) * smooth(across, 0.036, 0.026)
+    jaw = smooth(height - edge, 0.010, -0.016) * smooth(depth, -0.085, -0.055) * smooth(height, -0.135, -0.118)
+    moustache = smooth(height, -0.050, -0.059) * smooth(height, -0.086, -0.070) * smooth(across, 0.038, 0.018)
     return np.maximum(jaw, moustache * (depth > 0))
 
 

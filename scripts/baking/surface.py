@@ -47,7 +47,8 @@ def sample_skin(crop: Crop, vertices: np.ndarray, steps: int = 8, behind: float 
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
     position = np.einsum("gk,tkd->tgd", grid, vertices[triangles[chosen]]).reshape(-1, 3)
     uv = np.einsum("gk,tkd->tgd", grid, crop.uv[crop.uv_triangles[chosen]]).reshape(-1, 2)
-    return Samples(triangle, bary, position, normal, uv)
+    # Rounded, so that copies of a point on neighbouring triangles tie exactly and the first of them is chosen everywhere.
+    return Samples(triangle, bary, np.round(position, 9), np.round(normal, 6), np.round(uv, 9))
 
 
 def border_loop(crop: Crop, first: str, second: str) -> np.ndarray:

@@ -39,10 +39,11 @@ def test_identity_space_recovers_people_made_of_few_rows():
     rng = np.random.default_rng(0)
     mirror = np.array([1, 0, 2, 4, 3])
     base, rows, weights = rng.normal(size=(5, 3)), rng.normal(size=(3, 5, 3)), rng.normal(size=(4000, 3)) + 0.5
-    fitted = np.arange(4)
+    flip = np.array([-1.0, 1, 1])
+    base = base + base[mirror] * flip
+    fitted = np.arange(3)
     space = fit_identity(base, rows, weights, mirror, fitted, 6)
     assert space.explained == pytest.approx(1)
-    flip = np.array([-1.0, 1, 1])
     assert np.allclose(space.mean[mirror] * flip, space.mean)
     people = base + np.tensordot(weights, rows, 1)
     both = np.concatenate([people, people[:, mirror] * flip])

@@ -306,7 +306,7 @@ def test_hash_is_that_of_the_arrays(head, arrays):
 def test_names_and_wrong_requests(head):
     assert head_names()[0] == "open-head-1"
     assert load_head() is load_head("open-head-1")
-    with pytest.raises(UsageError, match="no head model 'smpl'.*open-head-1"):
+    with pytest.raises(UsageError, match=r"no head model 'smpl'.*open-head-1"):
         load_head("smpl")
     code = make_code(head)
     with pytest.raises(RigError, match="'flame2020' cannot drive 'open-head-1'"):
@@ -320,7 +320,7 @@ def test_names_and_wrong_requests(head):
 def test_damaged_files_give_a_sentence(arrays):
     data = read_asset("open_head.npz")
     for broken in (b"", data[:5000], b"not a zip archive"):
-        with pytest.raises(RigError, match="head.npz is damaged"):
+        with pytest.raises(RigError, match=r"head\.npz is damaged"):
             read_arrays(broken, "head.npz")
     with pytest.raises(RigError, match="incomplete or damaged"):
         OpenHead({name: array for name, array in arrays.items() if name != "exp_basis"})
