@@ -47,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("Give the folders of photographs as --data_dir and the folder of the store as --output_dir.")
     import copy
 
+    from diffusionrig.capture.encoder import Encoder
     from diffusionrig.capture.registry import best_encoder, make_encoder
     from diffusionrig.data.creation import CreationOptions, create_store
     from diffusionrig.data.sources import find_sources
@@ -57,11 +58,18 @@ def run(args: argparse.Namespace) -> int:
                               args.store_buffers, args.max_megapixels, args.num_workers, args.min_confidence,
                               args.drop_flagged, tuple(args.labels))
     with start_world(args.device) as world:
-        # Asked before the encoder is loaded, which takes a while: a mistyped folder should be known at once.
-        world.on_main(lambda: len(find_sources(options.data_dir, options.output_dir)))
+        def load() -> None:
+            # A mistyped folder should be known at once, not after the encoder is loaded.
+            find_sources(options.data_dir, options.output_dir)
+            loaded.append(make_encoder(args.use_model or best_encoder(), head=head, device=str(world.device)))
+
         head = load_head(args.head)
-        encoder = make_encoder(args.use_model or best_encoder(), head=head, device=str(world.device))
-        report = create_store(options, encoder, copy.deepcopy(head).to(world.device), world, world.device)
+        loaded: list[Encoder] = []
+        # Rank 0 first, so that one sentence says what is missing.
+        world.on_main(load)
+        if not world.main:
+            load()
+        report = create_store(options, loaded[0], copy.deepcopy(head).to(world.device), world, world.device)
     if world.main:
         for row in report["refused_images"][:20]:
             print(f"{row['source']}: {row['reason']}")
