@@ -24,6 +24,7 @@ PHOTO_SIZE = 256
 SUBJECT = 0
 FIRST_HELD_OUT = 100
 FIRST_STRANGER = 1
+FACE_REGIONS = ("face", "lips", "eyes", "inner_mouth", "teeth", "tongue")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,8 +80,9 @@ def true_edit(cast: Cast, source: int, target: int, part: str) -> tuple[np.ndarr
 
 
 def face_region(head: HeadModel, code: FaceCode, centre: Tensor, size: int) -> Tensor:
-    """Where the face (not ears, neck or scalp) of one code shows, (size, size) in 0..1."""
+    """Where the face, eyes and mouth (not ears, neck or scalp) of one code show, (size, size) in 0..1."""
+    mask = torch.stack([head.regions[name] for name in FACE_REGIONS]).amax(0)
     with torch.no_grad():
         _, points = placed_vertices(head, code, centre)
         fragments = rasterize_points(points, head.faces, size)
-        return interpolate(fragments, head.faces, head.regions["face"][:, None].to(points))[0, 0].clamp(0, 1)
+        return interpolate(fragments, head.faces, mask[:, None])[0, 0].clamp(0, 1)
