@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffusionrig.capture.fit.calibration import ASSET
-from diffusionrig.capture.fit.correspondence import LandmarkTie, find_tie, landmark_points
-from diffusionrig.capture.fit.encoder import N_SHAPE, find_face
+from diffusionrig.capture.fit.calibration import ASSET, TOLERANCE
+from diffusionrig.capture.fit.correspondence import LandmarkTie, find_tie, fits, landmark_points, probe
+from diffusionrig.capture.fit.encoder import N_SHAPE
+from diffusionrig.capture.fit.finding import find_face
 from diffusionrig.capture.fit.landmark_model import EYE_COLUMNS, LandmarkModel, build_landmark_model
 from diffusionrig.data.synthetic.backdrop import sample_backdrop
 from diffusionrig.data.synthetic.lighting import sample_light
@@ -94,7 +95,7 @@ def collect(head: HeadModel, tie: LandmarkTie, plain: int, photographs: int) -> 
             truths.append(torch.cat([code.shape[0, :N_SHAPE], code.expression[0], code.eyes[0, list(EYE_COLUMNS)]]).numpy())
             reported.append(face.coefficients)
     return {"errors": np.stack(errors), "truths": np.stack(truths), "reported": np.stack(reported),
-            "head_hash": np.array(head.hash)}
+            "probe": probe(tie, head).numpy()}
 
 
 def ridge(inputs: Tensor, outputs: Tensor, strength: float) -> Tensor:
@@ -138,7 +139,7 @@ def learn(model: LandmarkModel, found: dict[str, np.ndarray], n_modes: int) -> d
         "expression_mean": expression.mean(0).numpy().astype(np.float32),
         "expression_precision": torch.linalg.inv(spread_of_expression).numpy().astype(np.float32),
         "light_mean": lights.mean(0).numpy().astype(np.float32),
-        "light_precision": torch.linalg.inv(spread_of_light).numpy().astype(np.float32), "head_hash": found["head_hash"]}
+        "light_precision": torch.linalg.inv(spread_of_light).numpy().astype(np.float32), "probe": found["probe"]}
 
 
 def main() -> None:
@@ -154,7 +155,7 @@ def main() -> None:
     model = build_landmark_model(head, tie.face, tie.barycentric, tie.reliability, N_SHAPE).to("cpu", torch.float64)
     cache = Path(args.cache)
     found = read_array_file(cache) if cache.is_file() else {}
-    if not found or str(found["head_hash"]) != head.hash:
+    if not found or not fits(tie, torch.from_numpy(found["probe"]), head, TOLERANCE):
         found = collect(head, tie, args.plain, args.photographs)
         make_folder(cache.parent)
         write_array_file(cache, found)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from diffusionrig.capture.fit.skin import crop_view
+from diffusionrig.capture.fit.view import crop_view
 from diffusionrig.geometry.camera import image_points, pixels
 from diffusionrig.geometry.face_code import CROP_SIZE, FaceCode
 from diffusionrig.geometry.head import HeadModel

@@ -17,11 +17,11 @@ def exact_samples(batch: int) -> tuple[SkinSamples, torch.Tensor, torch.Tensor]:
     normals[..., 2] = normals[..., 2].abs()
     bands = sh_basis(normals)
     albedo = 0.4 + 0.3 * torch.rand(batch, PIXELS, 3, generator=stream, dtype=torch.float64)
-    basis = 0.05 * torch.randn(batch, ALBEDOS, PIXELS, 3, generator=stream, dtype=torch.float64)
+    basis = 0.05 * torch.randn(ALBEDOS, PIXELS, 3, generator=stream, dtype=torch.float64)
     light = 0.15 * torch.randn(batch, 9, 3, generator=stream, dtype=torch.float64)
     light[:, 0] += 3
     coefficients = torch.randn(batch, ALBEDOS, generator=stream, dtype=torch.float64)
-    colour = (albedo + torch.einsum("bk,bkpc->bpc", coefficients, basis)) * (bands @ light)
+    colour = (albedo + torch.einsum("bk,kpc->bpc", coefficients, basis)) * (bands @ light)
     weight = torch.ones(batch, PIXELS, dtype=torch.float64)
     return SkinSamples(colour, weight, bands, albedo, basis), light, coefficients
 

@@ -27,7 +27,8 @@ def small_model() -> LandmarkModel:
     lower[SHAPE:], upper[SHAPE:] = 0, 1
     parts = {"shape": slice(0, SHAPE), "expression": slice(SHAPE, count), "jaw": slice(count, count),
              "eyes": slice(count, count)}
-    return LandmarkModel(0.08 * ball, basis, ball, torch.ones(POINTS, dtype=torch.float64), lower, upper, parts)
+    return LandmarkModel(0.08 * ball, basis, ball, torch.ones(POINTS, dtype=torch.float64), lower, upper,
+                         0.08 * ball.mean(0), parts)
 
 
 def random_poses(batch: int, model: LandmarkModel) -> Pose:

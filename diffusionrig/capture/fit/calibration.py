@@ -15,12 +15,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from diffusionrig.capture.fit.correspondence import LandmarkTie, fits
 from diffusionrig.capture.fit.landmark_model import LandmarkModel
 from diffusionrig.geometry.head import HeadModel
-from diffusionrig.io.assets import read_asset
+from diffusionrig.io.assets import PACKAGE_ASSETS, read_asset
 from diffusionrig.io.npz import read_arrays
 
 ASSET = "fit_calibration.npz"
+TOLERANCE = 5e-4
+"""Metres by which landmarks may lie elsewhere, neutral or not, before a calibration counts as another head's."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,10 +56,12 @@ class Calibration:
         return Calibration(*(getattr(self, field.name).to(device) for field in dataclasses.fields(self)))
 
 
-def shipped_calibration(head: HeadModel) -> Calibration | None:
+def shipped_calibration(head: HeadModel, tie: LandmarkTie) -> Calibration | None:
     """The calibration that ships with the package, float64; None when it was made for another head than ``head``."""
+    if not (PACKAGE_ASSETS / ASSET).is_file():
+        return None
     arrays = read_arrays(read_asset(ASSET), f"assets/{ASSET}")
-    if str(arrays["head_hash"]) != head.hash:
+    if not fits(tie, torch.from_numpy(arrays["probe"]), head, TOLERANCE):
         return None
     return Calibration(*(torch.from_numpy(arrays[field.name].astype(np.float64))
                          for field in dataclasses.fields(Calibration)))

@@ -33,8 +33,8 @@ OFF_SCALE = 0.03
 """Distance, in units of the eye distance, at which a view's vote for a place is worth half."""
 
 
-PROBE_TOLERANCE = 5e-4
-"""Metres by which landmarks may lie elsewhere before a head counts as another one."""
+NEUTRAL_TOLERANCE = 3e-3
+"""Metres by which the neutral head's landmarks may lie elsewhere before a tie counts as another head's."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,7 +177,8 @@ def find_tie(head: HeadModel, landmarker: FaceLandmarker | None = None) -> Landm
     """The tie of ``head``: the shipped one where it fits, else found now and remembered."""
     if head.hash not in _FOUND:
         shipped, landmarks = shipped_tie()
-        _FOUND[head.hash] = shipped if fits(shipped, landmarks, head) else tie_landmarks(head, landmarker)
+        close = fits(shipped, landmarks[:1], head, NEUTRAL_TOLERANCE)
+        _FOUND[head.hash] = shipped if close else tie_landmarks(head, landmarker)
     return _FOUND[head.hash]
 
 
@@ -196,11 +197,11 @@ def probe(tie: LandmarkTie, head: HeadModel) -> Tensor:
     return landmark_points(tie, head, head.vertices(code)).cpu()
 
 
-def fits(tie: LandmarkTie, landmarks: Tensor, head: HeadModel) -> bool:
-    """Whether ``landmarks``, the ``probe`` of the head a tie was made on, lie within half a millimetre on ``head`` too.
+def fits(tie: LandmarkTie, landmarks: Tensor, head: HeadModel, tolerance: float) -> bool:
+    """Whether ``landmarks``, rows of the ``probe`` of the head a tie was made on, lie within ``tolerance`` metres on ``head``.
 
     A comparison of places rather than of files: a new skin texture leaves the tie as good as it was.
     """
     if int(tie.face.max()) >= len(head.faces):
         return False
-    return bool((probe(tie, head) - landmarks).abs().max() < PROBE_TOLERANCE)
+    return bool((probe(tie, head)[:len(landmarks)] - landmarks).abs().max() < tolerance)

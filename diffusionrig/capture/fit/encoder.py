@@ -4,45 +4,65 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from diffusionrig.capture.encoder import FLAG_BELOW, Capture
+from diffusionrig.capture.fit.calibration import calibrated, shipped_calibration
 from diffusionrig.capture.fit.confidence import confidence
-from diffusionrig.capture.fit.correspondence import find_tie, landmark_points
-from diffusionrig.capture.fit.frames import crop_transform, level, pose_in_crop
+from diffusionrig.capture.fit.correspondence import find_tie
+from diffusionrig.capture.fit.finding import find_face
+from diffusionrig.capture.fit.frames import crop_transform, level, points_in_crop
 from diffusionrig.capture.fit.landmark_model import EYE_COLUMNS, LandmarkModel, build_landmark_model, neutral_code
-from diffusionrig.capture.fit.photometry import fit_light_and_albedo
+from diffusionrig.capture.fit.photometry import SkinSamples, fit_light_and_albedo
 from diffusionrig.capture.fit.priors import coefficient_prior, light_prior
 from diffusionrig.capture.fit.projection import Pose, project_landmarks
+from diffusionrig.capture.fit.refine import (
+    Appearance,
+    ColourNoise,
+    LandmarkPosterior,
+    facing,
+    landmark_posterior,
+    place_samples,
+    refine,
+)
 from diffusionrig.capture.fit.rigid import solid_pose
-from diffusionrig.capture.fit.skin import Skin
-from diffusionrig.capture.fit.solver import Observation, solve
+from diffusionrig.capture.fit.solver import Observation, Prior, solve
+from diffusionrig.capture.fit.surface import build_surface, samples_of
+from diffusionrig.capture.fit.view import look, sample_view
 from diffusionrig.faces.face import Face
 from diffusionrig.faces.landmarker import FaceLandmarker
-from diffusionrig.geometry.face_code import FaceCode
+from diffusionrig.geometry.camera import image_points
+from diffusionrig.geometry.face_code import CROP_SIZE, FaceCode, whole_frame_crop
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.geometry.rotations import matrix_to_axis_angle
+from diffusionrig.render.physical import DEPTH_OFFSET, rasterize_points
+from diffusionrig.render.shading import sh_basis
 
 N_SHAPE = 60
-"""Identity coefficients that landmarks can tell; the others stay zero."""
+"""Identity coefficients that are fitted; the others stay zero."""
 
 BATCH = 16
-SMALL = 256
-"""Images whose longer side is below this are enlarged to it before landmarks are sought."""
+ROUNDS = (5, 7)
+"""Iterations of stage B: with the visibility of the first pose, then with that of the better one."""
 
-POINT_SIGMA = 0.045
-"""Expected landmark error in the levelled frame (unit: root mean square radius of the face, about 0.9 eye distances).
-The 478 errors go together; this is larger than each of them so that all together weigh as the few dozen they amount to."""
+REFINEMENTS = 6
 
-DEPTH_SIGMA = 0.25
-ROBUST = 3.0
-COLOUR_SIGMA = 0.25
-COLOUR_ROBUST = 0.6
+PLAIN_SIGMA = (0.002, 0.002, 0.011)
+"""Landmark errors in metres (x, y, depth) for a head without calibration; larger than each error, because the 478 errors
+go together and weigh as the few dozen independent ones they amount to."""
+
+ROBUST = 4.0
+COLOUR = ColourNoise(sigma=0.12, robust=0.15)
+
 VISIBLE_FROM, VISIBLE_TO = -0.1, 0.25
 HIDDEN_WEIGHT = 0.05
+"""Landmarks whose normal turns from VISIBLE_TO to VISIBLE_FROM (cosine with the view) fade to this weight."""
+
+HIDING_VIEW = 96
+HIDING_SLACK = 0.004
+"""Metres by which a place may lie behind the nearest surface and still count as seen."""
 
 
 class FitEncoder:
@@ -55,13 +75,20 @@ class FitEncoder:
 
         self.device = torch.device(device)
         self.landmarker = landmarker or FaceLandmarker()
-        self.tie = find_tie(head, self.landmarker)
-        self.head: HeadModel = copy.deepcopy(head).to(self.device)  # type: ignore[attr-defined]
-        model = build_landmark_model(self.head, self.tie.face.to(self.device), self.tie.barycentric.to(self.device),
-                                     self.tie.reliability.to(self.device), N_SHAPE)
+        tie = find_tie(head, self.landmarker)
+        self.head: HeadModel = copy.deepcopy(head).to(self.device)
+        model = build_landmark_model(self.head, tie.face.to(self.device), tie.barycentric.to(self.device),
+                                     tie.reliability.to(self.device), N_SHAPE)
+        self.surface = build_surface(self.head, model)
+        learned = shipped_calibration(head, tie)
+        self.learned = None if learned is None else learned.to(self.device)
         # Double precision: the normal equations square the condition number of the problem.
-        self.model: LandmarkModel = model.to(self.device, torch.float64)
-        self.skin = Skin(self.head)
+        model = model.to(self.device, torch.float64)
+        self.model: LandmarkModel = model if self.learned is None else calibrated(model, self.learned)
+        self.sigma = model.mean.new_tensor(PLAIN_SIGMA).expand_as(model.mean) if self.learned is None else self.learned.sigma
+        self.reliability = model.reliability if self.learned is None else torch.ones_like(model.reliability)
+        self.physical = torch.ones_like(self.model.lower)
+        self.physical[len(model.basis):] = 0
 
     @torch.no_grad()
     def encode(self, images: Sequence[np.ndarray]) -> Capture:
@@ -97,76 +124,77 @@ class FitEncoder:
         points68, seen = self._stack([face.points68 for face in faces]), self._stack([face.coefficients for face in faces])
         points[..., :2] += 0.5  # Face counts from the centre of the first pixel, cameras from its edge.
         target, levelled = level(points)
-        pose = self.fit_landmarks(target, seen)
-        error = (project_landmarks(self.model, pose) - target)[..., :2].norm(dim=-1).mean(1)
-        eyes = (target[:, 468, :2] - target[:, 473, :2]).norm(dim=-1)
         crop = crop_transform(points68 + 0.5)
-        code = self._geometry(pose_in_crop(pose, levelled, crop), crop, images)
-        light, albedo, colour_error = fit_light_and_albedo(self.skin.sample(code, images), light_prior(code.light),
-                                                           COLOUR_SIGMA, COLOUR_ROBUST)
-        presence = torch.tensor([face.presence for face in faces], device=self.device)
-        return code.replace(light=light, albedo=albedo,
-                            confidence=confidence(presence, (error / eyes).float(), colour_error))
+        pose, observation, prior = self.fit_landmarks(target, seen)
+        start = landmark_posterior(self.model, pose, observation, prior, levelled, crop)
+        pose, looks, colour_error = self.fit_colours(images, crop.float(), start)
 
-    def fit_landmarks(self, target: Tensor, seen: Tensor) -> Pose:
-        """Pose and coefficients for levelled landmarks (B, 478, 3) and the landmarker's coefficients (B, 52)."""
-        prior = coefficient_prior(self.model, self.head.expression_names, seen)
-        weight = self.model.reliability.expand(len(target), -1)
+        code = self._geometry(pose, crop.float(), images)
+        # Error modes are no part of the head: what they explain counts as error too.
+        bare = Pose(pose.rotation, pose.scale, pose.shift, pose.coefficients * self.physical)
+        error = project_landmarks(self.model, bare)[..., :2] - points_in_crop(points, crop)
+        eyes = (points[:, 468, :2] - points[:, 473, :2]).norm(dim=-1) * crop[:, 0, 0] / (CROP_SIZE / 2)
+        presence = torch.tensor([face.presence for face in faces], device=self.device)
+        trust = confidence(presence, (error.norm(dim=-1).mean(1) / eyes).float(), colour_error)
+        return code.replace(light=looks.light, albedo=looks.albedo, confidence=trust)
+
+    def fit_landmarks(self, target: Tensor, seen: Tensor) -> tuple[Pose, Observation, Prior]:
+        """Stages A and B for levelled landmarks (B, 478, 3) and the landmarker's coefficients (B, 52)."""
+        prior = coefficient_prior(self.model, self.head.expression_names, seen, self.learned)
+        weight = self.reliability.expand(len(target), -1)
         pose = solid_pose(self.model, target, weight, torch.clamp(prior.mean, self.model.lower, self.model.upper))
-        sigma = target.new_tensor([POINT_SIGMA, POINT_SIGMA, DEPTH_SIGMA]).expand(target.shape[1], 3)
-        for iterations in (5, 7):
-            facing = (self.model.normals @ pose.rotation.transpose(1, 2))[..., 2]
-            shown = ((facing - VISIBLE_FROM) / (VISIBLE_TO - VISIBLE_FROM)).clamp(HIDDEN_WEIGHT, 1)
-            pose = solve(self.model, pose, Observation(target, sigma, weight * shown, ROBUST), prior, iterations)
-        return pose
+        sigma = self.sigma * pose.scale[:, None, None]
+        for iterations in ROUNDS:
+            turned = (self.model.normals @ pose.rotation.transpose(1, 2))[..., 2]
+            shown = ((turned - VISIBLE_FROM) / (VISIBLE_TO - VISIBLE_FROM)).clamp(HIDDEN_WEIGHT, 1)
+            observation = Observation(target, sigma, weight * shown, ROBUST)
+            pose = solve(self.model, pose, observation, prior, iterations)
+        return pose, observation, prior
+
+    def fit_colours(self, images: Sequence[np.ndarray], crop: Tensor, start: LandmarkPosterior) -> tuple[Pose, Appearance, Tensor]:
+        """Stage C: light and albedo under the landmark fit, then everything together."""
+        view, prior = look(images, crop), light_prior(crop, self.learned)
+        turned, normals, plane = place_samples(self.head, self.model, self.surface, start.pose)
+        colour, _, inside = sample_view(view, plane)
+        weight = facing(normals) * self._unhidden(start.pose, crop, turned, plane)
+        samples = SkinSamples(colour, weight * inside, sh_basis(normals), self.surface.albedo.expand_as(colour),
+                              self.surface.albedo_basis)
+        light, albedo, _ = fit_light_and_albedo(samples, prior, COLOUR.sigma, COLOUR.robust / COLOUR.sigma)
+        return refine(self.head, self.model, self.surface, view, weight, start, Appearance(light, albedo), prior, COLOUR,
+                      REFINEMENTS)
+
+    def _unhidden(self, pose: Pose, crop: Tensor, turned: Tensor, plane: Tensor) -> Tensor:
+        """(B, K) 1 where no other part of the head (nose, cheek) hides a surface sample."""
+        code = self._geometry(pose, crop, ())
+        code = code.replace(crop=whole_frame_crop(code.frame))
+        fragments = rasterize_points(image_points(self.head.vertices(code), code), self.head.faces, HIDING_VIEW)
+        pixel = ((plane * 0.5 + 0.5) * HIDING_VIEW).long().clamp(0, HIDING_VIEW - 1)
+        nearest = fragments.depth.flatten(1).gather(1, pixel[..., 1] * HIDING_VIEW + pixel[..., 0])
+        own, _ = samples_of(self.head, code, self.surface.face, self.surface.barycentric)
+        depth = DEPTH_OFFSET - code.camera[:, :1] * own[..., 2]
+        return (depth < nearest + HIDING_SLACK * code.camera[:, :1]).float()
 
     def _geometry(self, pose: Pose, crop: Tensor, images: Sequence[np.ndarray]) -> FaceCode:
+        """The geometric fields of the code; without ``images`` the frame is left at the crop's size."""
         parts = self.model.parts
         code = neutral_code(self.head, len(crop), torch.zeros((), device=self.device))
         coefficients = pose.coefficients.float()
-        code.shape[:, :parts["shape"].stop] = coefficients[:, parts["shape"]]
+        code.shape[:, parts["shape"]] = coefficients[:, parts["shape"]]
         code.expression[:] = coefficients[:, parts["expression"]]
         code.eyes[:, list(EYE_COLUMNS)] = coefficients[:, parts["eyes"]]
         code.pose[:, :3] = matrix_to_axis_angle(pose.rotation).float()
         if parts["jaw"].stop > parts["jaw"].start:
             code.pose[:, 3:] = coefficients[:, parts["jaw"]]
-        # The head turns about its root joint, the solver about the landmarks: match the projections to get the shift.
-        placed = landmark_points(self.tie, self.head, self.head.vertices(code))[..., :2]
-        wanted = project_landmarks(self.model, pose)[..., :2].float() / pose.scale[:, None, None].float()
+        # The head turns about its root joint, the solver about the face: match where both put the surface.
+        _, _, plane = place_samples(self.head, self.model, self.surface, pose)
+        wanted = plane * plane.new_tensor([1.0, -1.0]) / pose.scale[:, None, None].float()
+        placed, _ = samples_of(self.head, code, self.surface.face, self.surface.barycentric)
         code.camera[:, 0] = pose.scale.float()
-        code.camera[:, 1:] = (wanted - placed).mean(1)
+        code.camera[:, 1:] = (wanted - placed[..., :2]).mean(1)
+        if not images:
+            return code
         frame = torch.tensor([[image.shape[1], image.shape[0]] for image in images], device=self.device).float()
-        return code.replace(crop=crop.float(), frame=frame)
+        return code.replace(crop=crop, frame=frame)
 
     def _stack(self, arrays: Sequence[np.ndarray | None]) -> Tensor:
         return torch.from_numpy(np.stack([array for array in arrays if array is not None])).double().to(self.device)
-
-
-def find_face(image: np.ndarray, landmarker: FaceLandmarker) -> Face | None:
-    """The face that an aligned picture is about: large and near the middle; None when there is none."""
-    height, width = image.shape[:2]
-    scale = max(1.0, SMALL / max(height, width))
-    if scale > 1:
-        enlarged = cv2.resize(image, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_CUBIC)
-        ratio = np.array([enlarged.shape[1] / width, enlarged.shape[0] / height])
-        faces = [_shrink(face, ratio) for face in landmarker.detect(enlarged)]
-    else:
-        faces = landmarker.detect(image)
-    faces = [face for face in faces if face.points is not None]
-    middle = np.array([width, height]) / 2
-    def importance(face: Face) -> float:
-        away = np.hypot(*((face.box[:2] + face.box[2:]) / 2 - middle)) / np.hypot(*middle)
-        return face.size / max(width, height) - float(away)
-
-    return max(faces, key=importance, default=None)
-
-
-def _shrink(face: Face, ratio: np.ndarray) -> Face:
-    import dataclasses
-
-    def back(points: np.ndarray) -> np.ndarray:
-        return ((points + 0.5) / ratio - 0.5).astype(np.float32)
-
-    assert face.points is not None
-    points = np.concatenate([back(face.points[:, :2]), face.points[:, 2:] / ratio.mean()], 1).astype(np.float32)
-    return dataclasses.replace(face, box=back(face.box.reshape(2, 2)).reshape(4), points68=back(face.points68), points=points)

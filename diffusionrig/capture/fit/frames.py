@@ -54,13 +54,23 @@ def crop_transform(points68: Tensor) -> Tensor:
     return crop
 
 
-def pose_in_crop(pose: Pose, levelled: Levelled, crop: Tensor) -> Pose:
-    """A pose of the levelled frame as a pose of the crop plane, [-1, 1] across the crop, y still up."""
-    half = CROP_SIZE / 2
-    factor = levelled.unit * crop[:, 0, 0] / half
+def crop_turn(levelled: Levelled, crop: Tensor) -> tuple[Tensor, Tensor]:
+    """Rotation (B, 3, 3) and factor (B,) from the levelled frame to the crop plane, both with y up."""
     # Image angles run clockwise (y down); with y up the head turns the other way about the viewing axis.
     turn = axis_angle_to_matrix(torch.stack([torch.zeros_like(levelled.angle)] * 2 + [-levelled.angle], -1))
+    return turn, levelled.unit * crop[:, 0, 0] / (CROP_SIZE / 2)
+
+
+def pose_in_crop(pose: Pose, levelled: Levelled, crop: Tensor) -> Pose:
+    """A pose of the levelled frame as a pose of the crop plane, [-1, 1] across the crop, y still up."""
+    turn, factor = crop_turn(levelled, crop)
     spot = (crop[:, :2, :2] @ levelled.origin[..., None])[..., 0] + crop[:, :2, 2]
-    spot = (spot / half - 1) * spot.new_tensor([1.0, -1.0])
+    spot = (spot / (CROP_SIZE / 2) - 1) * spot.new_tensor([1.0, -1.0])
     shift = factor[:, None] * (turn[:, :2, :2] @ pose.shift[..., None])[..., 0] + spot
     return Pose(turn @ pose.rotation, pose.scale * factor, shift, pose.coefficients)
+
+
+def points_in_crop(points: Tensor, crop: Tensor) -> Tensor:
+    """Pixels (B, N, 2 or more) -> crop plane (B, N, 2), [-1, 1] across the crop, y up."""
+    spot = points[..., :2] @ crop[:, :2, :2].transpose(1, 2) + crop[:, None, :2, 2]
+    return (spot / (CROP_SIZE / 2) - 1) * spot.new_tensor([1.0, -1.0])

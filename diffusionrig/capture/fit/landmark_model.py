@@ -33,6 +33,7 @@ class LandmarkModel:
     normals      (N, 3)     unit outward normals of the neutral mean head
     reliability  (N,)       0..1, how well each landmark is tied to one place of the surface
     lower, upper (C,)       bounds of the coefficients (infinite where there are none)
+    centre       (3,)       point that rotations are taken about; it only splits motion between rotation and shift
     parts                   "shape", "expression", "jaw" (empty slice when an action opens the mouth) and "eyes"
     """
 
@@ -42,12 +43,8 @@ class LandmarkModel:
     reliability: Tensor
     lower: Tensor
     upper: Tensor
+    centre: Tensor
     parts: dict[str, slice]
-
-    @property
-    def centre(self) -> Tensor:
-        """(3,) the point rotations are taken about while fitting; only the split between rotation and shift hangs on it."""
-        return self.mean.mean(0)
 
     def points(self, coefficients: Tensor) -> Tensor:
         """(B, C) -> (B, N, 3) landmarks before rotation, metres."""
@@ -116,4 +113,4 @@ def build_landmark_model(head: HeadModel, face: Tensor, barycentric: Tensor, rel
         lower[parts["expression"]], upper[parts["expression"]] = 0.0, 1.0
     return LandmarkModel(mean=points[-1], basis=(points[:-1] - points[-1]) / step[:, None, None],
                          normals=torch.nn.functional.normalize(normals, dim=-1), reliability=reliability.to(like),
-                         lower=lower, upper=upper, parts=parts)
+                         lower=lower, upper=upper, centre=points[-1].mean(0), parts=parts)

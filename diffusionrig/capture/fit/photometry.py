@@ -21,7 +21,7 @@ class SkinSamples:
     weight  (B, P)        0..1, zero for padding and for places that are not skin
     bands   (B, P, 9)     spherical-harmonic basis at the surface normal, constants included
     albedo  (B, P, 3)     mean albedo
-    basis   (B, K, P, 3)  albedo change per unit coefficient
+    basis   (K, P, 3)     albedo change per unit coefficient
     """
 
     colour: Tensor
@@ -40,7 +40,7 @@ class LightPrior:
 
 
 def _residual(samples: SkinSamples, light: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    albedo = samples.albedo + torch.einsum("bk,bkpc->bpc", coefficients, samples.basis)
+    albedo = samples.albedo + torch.einsum("bk,kpc->bpc", coefficients, samples.basis)
     shading = samples.bands @ light
     return albedo * shading - samples.colour, albedo, shading
 
@@ -53,7 +53,7 @@ def fit_light_and_albedo(samples: SkinSamples, prior: LightPrior, sigma: float, 
     shadow) pulls at a quarter of its force (Geman-McClure). Albedo coefficients have a unit normal prior. The residual is
     the robust root mean square error of the colours, in 0..1.
     """
-    batch, count = samples.colour.shape[0], samples.basis.shape[1]
+    batch, count = samples.colour.shape[0], samples.basis.shape[0]
     light = prior.mean.expand(batch, 9, 3).clone()
     coefficients = samples.colour.new_zeros(batch, count)
     identity = torch.eye(count, dtype=light.dtype, device=light.device)

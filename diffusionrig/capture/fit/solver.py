@@ -50,7 +50,8 @@ def _cost(model: LandmarkModel, pose: Pose, seen: Observation, prior: Prior) -> 
     return (seen.weight * _robust_cost(square, seen.robust)).sum(1) + torch.einsum("bc,cd,bd->b", off, prior.precision, off)
 
 
-def _normal_equations(model: LandmarkModel, pose: Pose, seen: Observation, prior: Prior) -> tuple[Tensor, Tensor]:
+def normal_equations(model: LandmarkModel, pose: Pose, seen: Observation, prior: Prior) -> tuple[Tensor, Tensor]:
+    """Gauss-Newton Hessian (B, P, P) and half gradient (B, P) of the cost at ``pose``, P = N_RIGID + C."""
     plane, jacobian = projection_jacobian(model, pose)
     residual = (plane - seen.target) / seen.sigma
     weight = seen.weight * _robust_weight(residual.square().sum(-1), seen.robust)
@@ -73,7 +74,7 @@ def solve(model: LandmarkModel, start: Pose, seen: Observation, prior: Prior, it
     cost = _cost(model, pose, seen, prior)
     eye = torch.eye(N_RIGID + model.basis.shape[0], dtype=cost.dtype, device=cost.device)
     for _ in range(iterations):
-        hessian, gradient = _normal_equations(model, pose, seen, prior)
+        hessian, gradient = normal_equations(model, pose, seen, prior)
         slope = gradient[:, N_RIGID:]
         held = ((pose.coefficients <= model.lower) & (slope > 0)) | ((pose.coefficients >= model.upper) & (slope < 0))
         free = torch.cat([torch.ones_like(gradient[:, :N_RIGID]), (~held).to(gradient)], 1)
