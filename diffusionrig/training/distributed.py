@@ -15,6 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -113,6 +114,11 @@ class World:
             warnings.simplefilter("ignore", FutureWarning)
             return DistributedDataParallel(module, device_ids=ids, broadcast_buffers=False, bucket_cap_mb=128,
                                            gradient_as_bucket_view=True)
+
+    def keep_log(self, log: Path) -> None:
+        """Where the sentence about a lost process is recorded too: standard error may be gone by then."""
+        if self._last_word is not None:
+            self._last_word.write_to(log)
 
     @contextlib.contextmanager
     def peers(self) -> Iterator[None]:

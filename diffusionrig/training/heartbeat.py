@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch.distributed as dist
 
@@ -70,19 +71,36 @@ class Heartbeat(threading.Thread):
         self._ended.set()
 
 
-class LastWord:
-    """Prints a sentence when this process dies without a chance to speak (SIGKILL by the system or by mpiexec).
+# Reads lines until the pipe closes: "done" means that nothing is to be said, any other line names a log file. Standard
+# error comes first: under mpiexec it is a pipe that soon breaks, which must not end the shell before the log is written.
+_WATCH = """trap '' PIPE
+while IFS= read -r line; do [ "$line" = done ] && exit; log=$line; done
+echo "$0" >&2
+[ -n "$log" ] && echo "$0" >> "$log"
+"""
 
-    A shell outside the process group holds the reading end of a pipe: it ends quietly on a line, and prints the sentence
-    when the pipe closes without one.
+
+class LastWord:
+    """Says a sentence, on standard error and in a log, when this process dies without a chance to speak (SIGKILL by the
+    system or by mpiexec). A shell outside the process group waits for the closing of a pipe that this process holds.
     """
 
     def __init__(self, sentence: str) -> None:
         self.sentence = sentence
         self._shell: subprocess.Popen[bytes] | None = None
         with contextlib.suppress(OSError):
-            self._shell = subprocess.Popen(["/bin/sh", "-c", 'read -r line || echo "$0" >&2', sentence],
-                                           stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
+            self._shell = subprocess.Popen(["/bin/sh", "-c", _WATCH, sentence], stdin=subprocess.PIPE,
+                                           stdout=subprocess.DEVNULL, start_new_session=True)
+
+    def write_to(self, log: Path) -> None:
+        """Also append the sentence to ``log`` when the time comes."""
+        self._tell(str(log.resolve()))
+
+    def _tell(self, line: str) -> None:
+        if self._shell is not None and self._shell.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._shell.stdin.write(line.encode() + b"\n")
+                self._shell.stdin.flush()
 
     def speak(self) -> None:
         """Say it now; the shell stays quiet afterwards."""
@@ -91,10 +109,9 @@ class LastWord:
 
     def withdraw(self) -> None:
         """This process can speak for itself from here on."""
+        self._tell("done")
         shell, self._shell = self._shell, None
-        if shell is None or shell.stdin is None:
-            return
-        with contextlib.suppress(OSError):
-            shell.stdin.write(b"done\n")
-            shell.stdin.close()
-        shell.wait()
+        if shell is not None:
+            shell.wait()
+            if shell.stdin is not None:
+                shell.stdin.close()

@@ -52,6 +52,7 @@ def train(options: TrainOptions, model: ModelConfig, diffusion: DiffusionConfig,
     with StopSignals() as signals, Progress(total, f"stage {options.stage}", initial=trainer.step * trainer.samples_per_step,
                                             enabled=world.main) as progress:
         journal = Journal(folder.path, world.rank, progress)
+        world.keep_log(journal.log)
         try:
             return Run(trainer, folder, meta, journal, progress, signals).go(start.source)
         finally:

@@ -100,6 +100,15 @@ def job_with_two_ranks(store, log_dir, launcher, tag):
     return process
 
 
+def assert_said(folder, errors):
+    """The sentence stands on standard error, unless mpiexec closed that before a busy machine got to it, and in the log."""
+    deadline = time.monotonic() + 20
+    while "A process of this training job was lost" not in (folder / "log.txt").read_text():
+        assert time.monotonic() < deadline, errors
+        time.sleep(0.1)
+    assert "A process of this training job was lost" in errors or not errors.strip()
+
+
 @needs_mpiexec
 @pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_killed_rank_ends_the_job_with_a_sentence(store, tmp_path, rank):
@@ -109,8 +118,8 @@ def test_a_killed_rank_ends_the_job_with_a_sentence(store, tmp_path, rank):
     status, _, errors = finished(process, timeout=30)
     assert time.monotonic() - began < 30
     assert status != 0
-    assert "A process of this training job was lost" in errors
     assert "Traceback" not in errors
+    assert_said(tmp_path / "run", errors)
 
 
 @pytest.mark.slow
@@ -122,7 +131,7 @@ def test_a_frozen_rank_ends_the_job_as_well(store, tmp_path, rank):
     os.kill(frozen, signal.SIGSTOP)
     status, _, errors = finished(process, timeout=30)
     assert status != 0
-    assert "A process of this training job was lost" in errors
+    assert_said(tmp_path / "run", errors)
 
 
 @pytest.mark.slow

@@ -37,7 +37,7 @@ def test_it_learns(store):
 
 
 @pytest.mark.parametrize(("updates", "options"), [
-    (10, {}), (12, {"schedule_sampler": "loss-second-moment"}), (3, {"stage": 2, "grad_accumulation": 2}),
+    (10, {}), (16, {"schedule_sampler": "loss-second-moment"}), (3, {"stage": 2, "grad_accumulation": 2}),
     (4, {"optimizer": "adamw", "ema_decay": 0.0}), (2, {"precision": "fp16", "warmup_steps": 3})],
     ids=["plain", "second-moment", "stage2", "adamw", "fp16"])
 def test_resume_is_exact(store, tmp_path, updates, options):

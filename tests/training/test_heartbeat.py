@@ -1,0 +1,42 @@
+import signal
+import subprocess
+import sys
+
+from diffusionrig.training.heartbeat import LastWord
+
+DIE = """
+import os, signal, sys
+from pathlib import Path
+from diffusionrig.training.heartbeat import LastWord
+word = LastWord("It's over; \\"$HOME\\" was lost.")
+word.write_to(Path(sys.argv[1]))
+if sys.argv[2] == "quietly":
+    word.withdraw()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def die(log, how):
+    # The shell holds standard error open, so this waits for it as well.
+    return subprocess.run([sys.executable, "-c", DIE, str(log), how], stderr=subprocess.PIPE, text=True, check=False)
+
+
+def test_a_killed_process_has_the_last_word_on_standard_error_and_in_the_log(tmp_path):
+    log = tmp_path / "a log.txt"
+    log.write_text("before\n")
+    done = die(log, "aloud")
+    assert done.returncode == -signal.SIGKILL
+    assert done.stderr == "It's over; \"$HOME\" was lost.\n"
+    assert log.read_text() == "before\nIt's over; \"$HOME\" was lost.\n"
+
+
+def test_a_process_that_has_spoken_is_not_repeated(tmp_path):
+    assert die(tmp_path / "log.txt", "quietly").stderr == ""
+    assert not (tmp_path / "log.txt").exists()
+
+
+def test_speaking_at_once(capsys):
+    word = LastWord("Lost.")
+    word.speak()
+    word.withdraw()
+    assert capsys.readouterr().err == "Lost.\n"
