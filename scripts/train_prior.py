@@ -39,10 +39,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work_dir", type=Path, default=Path("log/prior"), help="store and run (default log/prior)")
     parser.add_argument("--output", type=Path, default=PACKAGE_ASSETS / "priors" / "open64.safetensors")
-    parser.add_argument("--count", type=int, default=7000, help="synthetic photographs, each of another person")
+    parser.add_argument("--count", type=int, default=5000, help="synthetic photographs, each of another person")
     parser.add_argument("--steps", type=int, default=3000, help="updates")
     parser.add_argument("--batch_size", type=int, default=8)
-    parser.add_argument("--lr", type=float, default=4e-4)
+    parser.add_argument("--lr", type=float, default=5e-4)
     parser.add_argument("--seed", type=int, default=2026)
     args = parser.parse_args()
     store, log_dir = args.work_dir / "store", args.work_dir / "stage1"
@@ -50,7 +50,7 @@ def main() -> None:
                    "--lmdb", "--workers", "2"])
     call("train", [*MODEL, "--data_dir", str(store), "--log_dir", str(log_dir), "--batch_size", str(args.batch_size),
                    "--max_steps", str(args.steps), "--lr", str(args.lr), "--optimizer", "adamw", "--warmup_steps", "200",
-                   "--dropout", "0", "--p2_weight", "True", "--ema_decay", "0.998", "--save_interval", "250",
+                   "--dropout", "0", "--predict_xstart", "True", "--ema_decay", "0.995", "--save_interval", "250",
                    "--channels_last", "False", "--seed", str(args.seed)])
     export(log_dir / f"model{args.steps:06d}.safetensors", args.output)
     for name in ("progress.csv", "config.yaml"):

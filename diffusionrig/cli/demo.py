@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--real", type=boolean, default=False, help="a real person from a video instead (default False)")
     parser.add_argument("--prior", default="default", help="model to start from (default: the shipped prior)")
     parser.add_argument("--steps", type=positive_int, default=400, help="updates of stage 2 (default 400)")
-    parser.add_argument("--seed", type=int, default=7, help="who the synthetic person is (default 7)")
+    parser.add_argument("--seed", type=int, default=8, help="who the synthetic person is (default 8)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -27,7 +27,7 @@ class DemoSettings:
 
     output_dir: str = "log/demo"
     prior: str = "default"
-    seed: int = 7
+    seed: int = 8
     album: int = 20
     held_out: int = 3
     strangers: int = 3

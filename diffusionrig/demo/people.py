@@ -12,6 +12,7 @@ from torch import Tensor
 from diffusionrig.data.synthetic.people import Person, sample_person
 from diffusionrig.data.synthetic.photographs import render_photographs
 from diffusionrig.data.synthetic.scenes import Scene, sample_scene
+from diffusionrig.errors import RigError
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.io.files import make_folder
@@ -24,6 +25,8 @@ PHOTO_SIZE = 256
 SUBJECT = 0
 FIRST_HELD_OUT = 100
 FIRST_STRANGER = 1
+MOST_STRANGERS = 500
+OPEN_MOUTH = 0.5
 FACE_REGIONS = ("face", "lips", "eyes", "inner_mouth", "teeth", "tongue")
 
 
@@ -33,7 +36,7 @@ class Cast:
 
     album      photographs of the subject that the personal model learns from
     held_out   further photographs of the subject, the sources of the edits
-    strangers  one photograph each of other people, the targets
+    strangers  one photograph each of other people with an open mouth, the targets
     """
 
     head: HeadModel
@@ -47,11 +50,29 @@ class Cast:
 def choose_cast(head: HeadModel, seed: int, album: int, held_out: int, strangers: int) -> Cast:
     """Sample the people and their photographs."""
     subject = sample_person(seed, SUBJECT, head)
-    people = [sample_person(seed, FIRST_STRANGER + i, head) for i in range(strangers)]
+    people, scenes = _expressive(head, seed, strangers)
     return Cast(head, subject,
                 [sample_scene(subject, seed, i, head) for i in range(album)],
                 [sample_scene(subject, seed, FIRST_HELD_OUT + i, head, neutral=True, yaw_limit=15) for i in range(held_out)],
-                people, [sample_scene(person, seed, 0, head) for person in people])
+                people, scenes)
+
+
+def _expressive(head: HeadModel, seed: int, count: int) -> tuple[list[Person], list[Scene]]:
+    """The first strangers whose photograph shows an open mouth.
+
+    Towards a relaxed face there would be next to nothing to edit, and so nothing to measure.
+    """
+    jaw = head.expression_names.index("jawOpen")
+    people, scenes = [], []
+    for index in range(FIRST_STRANGER, FIRST_STRANGER + MOST_STRANGERS):
+        person = sample_person(seed, index, head)
+        scene = sample_scene(person, seed, 0, head)
+        if scene.code.expression[0, jaw] >= OPEN_MOUTH:
+            people.append(person)
+            scenes.append(scene)
+        if len(people) == count:
+            return people, scenes
+    raise RigError(f"Fewer than {count} of {MOST_STRANGERS} synthetic strangers open their mouth; choose another seed.")
 
 
 def write_photographs(cast: Cast, folder: Path) -> None:
