@@ -122,7 +122,11 @@ def _atomic(path: str | Path) -> Iterator[Path]:
     _remove_leftovers(final)
     with atomic_path(final) as temporary:
         try:
+            temporary.touch()
+            mode = temporary.stat().st_mode
             yield temporary
+            # safetensors makes files that only their owner may read; give them the rights that other files get here.
+            temporary.chmod(mode)
         except (SafetensorError, RuntimeError) as error:
             # Both writers report a full disk as an error of their own.
             raise OSError(None, short_reason(error)) from error

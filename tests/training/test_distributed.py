@@ -61,7 +61,7 @@ def two_ranks(*launcher: str) -> list[str]:
 
 def assert_ranks_equal_one(store, output, launcher):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
-    subprocess.run([*launcher, str(Path(__file__).with_name("two_ranks.py")), str(store), str(output)], check=True, timeout=120,
+    subprocess.run([*launcher, str(Path(__file__).with_name("two_ranks.py")), str(store), str(output)], check=True, timeout=280,
                    env=environment)
     got = torch.load(output)
     for stage in (1, 2):

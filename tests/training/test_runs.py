@@ -292,3 +292,8 @@ def test_a_log_folder_that_is_a_file(capsys, store, tmp_path):
     status, text = refused(capsys, store, tmp_path / "run")
     assert status == 2
     assert "is a file, but a folder is needed" in text
+
+
+def test_checkpoints_can_be_read_by_whoever_reads_the_other_files(whole):
+    rights = {path.name: path.stat().st_mode for path in whole.iterdir()}
+    assert rights["model000006.safetensors"] == rights["state000006.pt"] == rights["report.json"]
