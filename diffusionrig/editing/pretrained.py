@@ -16,6 +16,7 @@ from diffusionrig.io.arrays import read_npy
 from diffusionrig.io.assets import PACKAGE_ASSETS, asset_path
 from diffusionrig.io.checkpoints import load_checkpoint, load_released
 from diffusionrig.io.files import existing_file, sha256_of
+from diffusionrig.io.remote import local_copy
 from diffusionrig.io.unpickle import read_pickled_tensor
 from diffusionrig.model.config import ModelConfig
 from diffusionrig.model.network import DiffusionRig, build_network
@@ -71,7 +72,7 @@ def checkpoint_path(name: str | Path) -> Path:
         return priors[word]
     if word == DEFAULT_PRIOR:
         return asset_path(f"{PRIOR_FOLDER}/{DEFAULT_PRIOR}.safetensors")
-    return existing_file(word, "model")
+    return existing_file(local_copy(word), "model")
 
 
 def load_pretrained(name: str | Path = "default", *, model: ModelConfig | None = None,
@@ -91,7 +92,8 @@ def load_pretrained(name: str | Path = "default", *, model: ModelConfig | None =
             if key not in meta:
                 raise UsageError(f"{path} does not describe its {key}, so it is not a checkpoint of diffusionrig.")
         model, diffusion = ModelConfig.from_dict(meta["model"]), DiffusionConfig.from_dict(meta["diffusion"])
-        head, head_hash = meta["head"]["name"], meta["head"]["hash"]
+        # Trained on a published store, which does not say whose buffers it holds.
+        head, head_hash = meta["head"]["name"] or DEFAULT_HEAD, meta["head"]["hash"] or ""
     else:
         raise UsageError(f"{path} is neither a .safetensors checkpoint nor a released .pt file.")
     mean_shape = tensors.pop(MEAN_SHAPE, None)

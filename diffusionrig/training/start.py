@@ -11,6 +11,7 @@ from torch import Tensor
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.checkpoints import load_state, load_weights
 from diffusionrig.io.files import existing_file
+from diffusionrig.io.remote import local_copy
 from diffusionrig.training.options import TrainOptions
 from diffusionrig.training.run_folder import RunFolder, step_in_name
 
@@ -48,7 +49,7 @@ def find_start(options: TrainOptions) -> Start:
     inside ``--log_dir`` goes back to that very point. Only reads. UsageError when the request makes no sense.
     """
     folder = RunFolder(options.log_dir)
-    chosen = existing_file(options.resume_checkpoint, "checkpoint") if options.resume_checkpoint else None
+    chosen = existing_file(local_copy(options.resume_checkpoint), "checkpoint") if options.resume_checkpoint else None
     inside = chosen is not None and chosen.resolve().parent == folder.path.resolve()
     states = folder.found("state")
     if options.resume == "auto" and states and not inside:

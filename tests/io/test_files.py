@@ -11,9 +11,14 @@ from diffusionrig.io.files import atomic_path, existing_file, make_folder, read_
 def test_a_failed_write_leaves_the_old_file_and_no_leftovers(tmp_path):
     path = tmp_path / "a.txt"
     write_text(path, "old")
-    with pytest.raises(ZeroDivisionError), atomic_path(path) as temporary:
-        temporary.write_text("half")
-        1 / 0  # noqa: B018
+
+    def fail_half_way() -> None:
+        with atomic_path(path) as temporary:
+            temporary.write_text("half")
+            raise KeyError("stopped")
+
+    with pytest.raises(KeyError):
+        fail_half_way()
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.txt"]
 
