@@ -104,8 +104,14 @@ def load_pretrained(name: str | Path = "default", *, model: ModelConfig | None =
 
 
 def read_mean_shape(path: str | Path, n_shape: int) -> Tensor:
-    """A shared shape (1, n_shape) from a published ``mean_shape.pkl`` (read safely) or a ``.npy`` file."""
-    file = existing_file(path, "mean shape")
+    """A shared shape (1, n_shape) from a published ``mean_shape.pkl`` (read safely) or a ``.npy`` file.
+
+    create-data writes ``mean_shape.npy`` where the published script wrote ``mean_shape.pkl``, so the one is taken where
+    only the other is named.
+    """
+    named = Path(path)
+    plain = named.with_suffix(".npy")
+    file = existing_file(plain if not named.exists() and plain.exists() else named, "mean shape")
     values = read_npy(file) if file.suffix == ".npy" else read_pickled_tensor(file, "the mean shape")
     shape = torch.as_tensor(values).float().reshape(1, -1)
     if shape.shape[1] != n_shape:
