@@ -8,6 +8,7 @@ kept in ``--cache``, so that a second run only learns again.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,9 @@ from diffusionrig.capture.fit.calibration import ASSET, TOLERANCE
 from diffusionrig.capture.fit.correspondence import LandmarkTie, find_tie, fits, landmark_points, probe
 from diffusionrig.capture.fit.encoder import N_SHAPE
 from diffusionrig.capture.fit.finding import find_face
+from diffusionrig.capture.fit.frames import crop_turn, level
 from diffusionrig.capture.fit.landmark_model import EYE_COLUMNS, LandmarkModel, build_landmark_model
+from diffusionrig.capture.fit.regression import aligned_landmarks, features
 from diffusionrig.data.synthetic.backdrop import sample_backdrop
 from diffusionrig.data.synthetic.lighting import sample_light
 from diffusionrig.data.synthetic.people import sample_person
@@ -31,7 +34,7 @@ from diffusionrig.faces.landmarker import FaceLandmarker
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.geometry.heads import load_head
-from diffusionrig.geometry.rotations import axis_angle_to_matrix
+from diffusionrig.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from diffusionrig.io.array_files import read_array_file, write_array_file
 from diffusionrig.io.assets import PACKAGE_ASSETS
 from diffusionrig.io.files import make_folder
@@ -44,7 +47,8 @@ SEED = 20_000
 """Streams of their own: no person or scene here is one of a benchmark's or test's."""
 
 RESPONSE_RIDGE = 20.0
-COEFFICIENT_RIDGE = 5.0
+REGRESSION_RIDGE = 400.0
+COMPONENTS = 120
 LARGEST_ERROR = 0.007
 """Metres: faces whose landmarks err by more on average were misdetected and teach nothing."""
 
@@ -82,20 +86,30 @@ def landmark_error(head: HeadModel, tie: LandmarkTie, code: FaceCode, face: Face
 
 
 def collect(head: HeadModel, tie: LandmarkTie, plain: int, photographs: int) -> dict[str, np.ndarray]:
-    """Errors (M, 478, 3), coefficients of the landmark model (M, C) and reported coefficients (M, 52) of the faces found."""
+    """Of the M faces found: landmark errors (M, 478, 3), levelled landmarks (M, 478, 3), true rotations of the levelled heads
+    (M, 3, 3), true coefficients of the landmark model (M, C), and reported coefficients (M, 52)."""
     landmarker = FaceLandmarker()
-    errors, truths, reported = [], [], []
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in ("errors", "targets", "rotations", "truths", "reported")}
     with Progress(plain + photographs, "calibrate") as progress:
         for code, picture in heads_and_pictures(head, plain, photographs):
             face = find_face(picture, landmarker)
             progress.update()
-            if face is None or face.coefficients is None:
-                continue
-            errors.append(landmark_error(head, tie, code, face))
-            truths.append(torch.cat([code.shape[0, :N_SHAPE], code.expression[0], code.eyes[0, list(EYE_COLUMNS)]]).numpy())
-            reported.append(face.coefficients)
-    return {"errors": np.stack(errors), "truths": np.stack(truths), "reported": np.stack(reported),
-            "probe": probe(tie, head).numpy()}
+            if face is not None:
+                for name, value in observe(head, tie, code, face).items():
+                    rows[name].append(value)
+    return {**{name: np.stack(values) for name, values in rows.items()}, "probe": probe(tie, head).numpy()}
+
+
+def observe(head: HeadModel, tie: LandmarkTie, code: FaceCode, face: Face) -> dict[str, np.ndarray]:
+    """What one found face teaches; see ``collect``."""
+    assert face.points is not None
+    assert face.coefficients is not None
+    target, levelled = level(torch.from_numpy(face.points).double()[None])
+    turn, _ = crop_turn(levelled, code.crop.double())
+    rotation = turn[0].T @ axis_angle_to_matrix(code.pose[0, :3].double())
+    truth = torch.cat([code.shape[0, :N_SHAPE], code.expression[0], code.eyes[0, list(EYE_COLUMNS)]])
+    return {"errors": landmark_error(head, tie, code, face), "targets": target[0].float().numpy(),
+            "rotations": rotation.float().numpy(), "truths": truth.numpy(), "reported": face.coefficients}
 
 
 def ridge(inputs: Tensor, outputs: Tensor, strength: float) -> Tensor:
@@ -108,9 +122,9 @@ def ridge(inputs: Tensor, outputs: Tensor, strength: float) -> Tensor:
 
 def learn(model: LandmarkModel, found: dict[str, np.ndarray], n_modes: int) -> dict[str, np.ndarray]:
     """The arrays of a Calibration."""
-    errors, truths, reported = (torch.from_numpy(found[name]).double() for name in ("errors", "truths", "reported"))
+    errors, truths = (torch.from_numpy(found[name]).double() for name in ("errors", "truths"))
     good = errors.square().sum(-1).mean(1).div(3).sqrt() < LARGEST_ERROR
-    errors, truths, reported = errors[good], truths[good], reported[good]
+    errors, truths = errors[good], truths[good]
     response = ridge(truths, errors.flatten(1), RESPONSE_RIDGE)
     rest = errors.flatten(1) - truths @ response[:-1] - response[-1]
     # Part of the noise was fitted by the response; what is left is scaled up to the size it has on new faces.
@@ -119,14 +133,11 @@ def learn(model: LandmarkModel, found: dict[str, np.ndarray], n_modes: int) -> d
     modes, spread = modes[:n_modes], spread[:n_modes] * (freedom / len(rest)) ** 0.5
     sigma = ((rest - rest @ modes.T @ modes).square().mean(0) * freedom).sqrt()
 
-    expression = truths[:, model.parts["expression"]]
-    gain = ridge(expression, reported, COEFFICIENT_RIDGE)
-    unexplained = torch.cov((reported - expression @ gain[:-1] - gain[-1]).T) + 4e-4 * torch.eye(52, dtype=torch.float64)
-    spread_of_expression = torch.cov(expression.T) + 2.5e-3 * torch.eye(expression.shape[1], dtype=torch.float64)
     lights = torch.from_numpy(np.stack([sample_light(numpy_stream("calibration light", SEED, i)) for i in range(3000)])).double()
     # A floor under the spread: real lights need not obey the sampler to the last decimal.
     spread_of_light = 1.3 * torch.cov(lights.flatten(1).T) + 6e-4 * torch.eye(27, dtype=torch.float64)
     delta = response.unflatten(1, (-1, 3))
+    examples = {name: torch.from_numpy(found[name]).double()[good] for name in ("targets", "rotations", "truths", "reported")}
     print(f"{int(good.sum())} of {len(good)} faces; rest {1e3 * float(sigma.square().mean().sqrt()):.2f} mm beside "
           f"{n_modes} modes of {1e3 * float(spread.square().sum().div(len(sigma)).sqrt()):.2f} mm")
     return {
@@ -134,12 +145,37 @@ def learn(model: LandmarkModel, found: dict[str, np.ndarray], n_modes: int) -> d
         "basis": (model.basis + delta[:-1]).numpy().astype(np.float16),
         "modes": (modes * spread[:, None]).unflatten(1, (-1, 3)).numpy().astype(np.float16),
         "sigma": sigma.unflatten(0, (-1, 3)).numpy().astype(np.float32),
-        "offset": gain[-1].numpy().astype(np.float32), "gain": gain[:-1].numpy().astype(np.float32),
-        "precision": torch.linalg.inv(unexplained).numpy().astype(np.float32),
-        "expression_mean": expression.mean(0).numpy().astype(np.float32),
-        "expression_precision": torch.linalg.inv(spread_of_expression).numpy().astype(np.float32),
         "light_mean": lights.mean(0).numpy().astype(np.float32),
-        "light_precision": torch.linalg.inv(spread_of_light).numpy().astype(np.float32), "probe": found["probe"]}
+        "light_precision": torch.linalg.inv(spread_of_light).numpy().astype(np.float32), "probe": found["probe"],
+        **learn_regression(dataclasses.replace(model, mean=model.mean + delta[-1]), examples)}
+
+
+def learn_regression(model: LandmarkModel, found: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    """The arrays of a Regression; its precision comes from predictions for the fifth of faces left out in turn."""
+    aligned, rotation = aligned_landmarks(model, found["targets"])
+    mean = aligned.flatten(1).mean(0)
+    _, spread, directions = torch.linalg.svd(aligned.flatten(1) - mean, full_matrices=False)
+    basis = directions[:COMPONENTS].T / (spread[:COMPONENTS] / len(aligned) ** 0.5)
+    inputs = features(aligned, rotation, found["reported"], mean, basis)
+    centre, scale = inputs.mean(0), inputs.std(0).clamp_min(1e-6)  # tongueOut is never reported
+    inputs = (inputs - centre) / scale
+    turn = matrix_to_axis_angle(rotation.transpose(1, 2) @ found["rotations"])
+    outputs = torch.cat([turn, found["truths"]], 1)
+    fold = torch.arange(len(outputs)) % 5
+    rest = torch.empty_like(outputs)
+    for k in range(5):
+        weights = ridge(inputs[fold != k], outputs[fold != k], REGRESSION_RIDGE)
+        rest[fold == k] = outputs[fold == k] - inputs[fold == k] @ weights[:-1] - weights[-1]
+    covariance = torch.cov(rest.T) + torch.diag(1e-4 + 0.03 * rest.var(0))
+    share = 1 - rest.square().mean(0) / outputs.var(0)
+    degrees = torch.rad2deg(rest[:, :3]).std(0).tolist()
+    print("regression leaves pitch, yaw, roll errors of " + ", ".join(f"{value:.2f}" for value in degrees) + " degrees; explains "
+          f"{share[3:3 + N_SHAPE].mean():.0%} of identity and {share[3 + N_SHAPE:].mean():.0%} of expression and gaze")
+    weights = ridge(inputs, outputs, REGRESSION_RIDGE)
+    return {"point_mean": mean.numpy().astype(np.float32), "point_basis": basis.numpy().astype(np.float32),
+            "feature_mean": centre.numpy().astype(np.float32), "feature_scale": scale.numpy().astype(np.float32),
+            "weights": weights[:-1].numpy().astype(np.float16), "bias": weights[-1].numpy().astype(np.float32),
+            "precision": torch.linalg.inv(covariance).numpy().astype(np.float32)}
 
 
 def main() -> None:

@@ -47,7 +47,14 @@ def observe(model: LandmarkModel, pose: Pose, robust: float = 5.0) -> Observatio
 
 def flat_prior(model: LandmarkModel, batch: int) -> Prior:
     count = model.basis.shape[0]
-    return Prior(torch.zeros(batch, count, dtype=torch.float64), 1e-9 * torch.eye(count, dtype=torch.float64))
+    return gaussian(torch.zeros(batch, count, dtype=torch.float64), 1e-9)
+
+
+def gaussian(mean: torch.Tensor, strength: float) -> Prior:
+    """Prior around ``mean`` that says nothing of the rotation."""
+    precision = strength * torch.eye(3 + mean.shape[1], dtype=mean.dtype)
+    precision[:3, :3] = 0
+    return Prior(torch.eye(3, dtype=mean.dtype).expand(len(mean), 3, 3), mean, precision)
 
 
 def start_from(model: LandmarkModel, seen: Observation) -> Pose:
@@ -126,7 +133,7 @@ def test_a_batch_equals_its_faces_one_by_one() -> None:
     for i in range(4):
         row = slice(i, i + 1)
         alone = Observation(seen.target[row], seen.sigma[row], seen.weight[row], seen.robust)
-        found = solve(model, start_from(model, alone), alone, Prior(prior.mean[row], prior.precision))
+        found = solve(model, start_from(model, alone), alone, Prior(prior.rotation[row], prior.mean[row], prior.precision))
         for mine, batched in zip(found.fields(), together.fields()):
             torch.testing.assert_close(mine, batched[row], atol=1e-8, rtol=1e-8)
 
@@ -137,5 +144,17 @@ def test_the_prior_decides_what_the_points_do_not(pull: float) -> None:
     seen = observe(model, random_poses(2, model))
     blind = Observation(seen.target, seen.sigma, torch.zeros_like(seen.weight), seen.robust)
     mean = torch.full((2, model.basis.shape[0]), 0.3, dtype=torch.float64)
-    found = solve(model, start_from(model, seen), blind, Prior(mean, pull * torch.eye(mean.shape[1], dtype=torch.float64)))
+    found = solve(model, start_from(model, seen), blind, gaussian(mean, pull))
     torch.testing.assert_close(found.coefficients, mean, atol=1e-3, rtol=0)
+
+
+def test_a_prior_of_the_rotation_holds_the_head() -> None:
+    model = small_model()
+    pose = random_poses(3, model)
+    seen = observe(model, pose)
+    blind = Observation(seen.target, seen.sigma, 1e-12 * seen.weight, seen.robust)
+    wanted = axis_angle_to_matrix(torch.tensor([[0.3, -0.2, 0.1]], dtype=torch.float64)).expand(3, 3, 3)
+    count = model.basis.shape[0]
+    prior = Prior(wanted, torch.zeros(3, count, dtype=torch.float64), torch.eye(3 + count, dtype=torch.float64))
+    found = solve(model, start_from(model, seen), blind, prior, iterations=30)
+    torch.testing.assert_close(found.rotation, wanted, atol=1e-5, rtol=0)

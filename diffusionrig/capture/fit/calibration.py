@@ -2,8 +2,8 @@
 
 The landmarker is no ruler: it answers a raised brow by nine tenths, pulls unusual faces towards the usual, and its 478
 errors move together. Learned here: where each landmark lies and how it moves with each coefficient (ridge regression on
-top of the tie), the principal modes of the remaining errors, and how the 52 reported coefficients follow the true ones.
-Error modes join the unknowns of the fit with unit priors, which is the same as whitening by the full error covariance.
+top of the tie), the principal modes of the remaining errors, and a first answer by regression. Error modes join the
+unknowns of the fit with unit priors, which is the same as whitening by the full error covariance.
 ``scripts/calibrate_fit.py`` makes the file.
 """
 
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from diffusionrig.capture.fit.correspondence import LandmarkTie, fits
 from diffusionrig.capture.fit.landmark_model import LandmarkModel
+from diffusionrig.capture.fit.regression import Regression
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.io.assets import PACKAGE_ASSETS, read_asset
 from diffusionrig.io.npz import read_arrays
@@ -28,32 +29,31 @@ TOLERANCE = 5e-4
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """Learned on one head (C coefficients of the landmark model, E expressions, N landmarks, K error modes).
+    """Learned on one head (C coefficients of the landmark model, N landmarks, K error modes).
 
     mean (N, 3), basis (C, N, 3)  landmarks as the landmarker marks them, metres, head frame
     modes (K, N, 3)               one standard deviation of each error mode
     sigma (N, 3)                  standard deviation of what remains
-    offset (52,), gain (E, 52)    reported coefficients = offset + expression @ gain, in the mean
-    precision (52, 52)            inverse covariance of the rest
-    expression_mean (E,), expression_precision (E, E)   spread of expressions
-    light_mean (9, 3), light_precision (27, 27)         spread of lights
+    light_mean (9, 3), light_precision (27, 27)  spread of lights
+    regression                    the first answer, and how far to trust it
     """
 
     mean: Tensor
     basis: Tensor
     modes: Tensor
     sigma: Tensor
-    offset: Tensor
-    gain: Tensor
-    precision: Tensor
-    expression_mean: Tensor
-    expression_precision: Tensor
     light_mean: Tensor
     light_precision: Tensor
+    regression: Regression
 
     def to(self, device: torch.device | str) -> Calibration:
         """The same on another device."""
-        return Calibration(*(getattr(self, field.name).to(device) for field in dataclasses.fields(self)))
+        regression = Regression(*(value.to(device) for value in _fields(self.regression)))
+        return Calibration(*(value.to(device) for value in _fields(self)[:-1]), regression)
+
+
+def _fields(owner: Calibration | Regression) -> list[Tensor]:
+    return [getattr(owner, field.name) for field in dataclasses.fields(owner)]
 
 
 def shipped_calibration(head: HeadModel, tie: LandmarkTie) -> Calibration | None:
@@ -63,8 +63,9 @@ def shipped_calibration(head: HeadModel, tie: LandmarkTie) -> Calibration | None
     arrays = read_arrays(read_asset(ASSET), f"assets/{ASSET}")
     if not fits(tie, torch.from_numpy(arrays["probe"]), head, TOLERANCE):
         return None
-    return Calibration(*(torch.from_numpy(arrays[field.name].astype(np.float64))
-                         for field in dataclasses.fields(Calibration)))
+    values = {name: torch.from_numpy(array.astype(np.float64)) for name, array in arrays.items()}
+    regression = Regression(*(values[field.name] for field in dataclasses.fields(Regression)))
+    return Calibration(*(values[field.name] for field in dataclasses.fields(Calibration)[:-1]), regression)
 
 
 def calibrated(model: LandmarkModel, learned: Calibration) -> LandmarkModel:

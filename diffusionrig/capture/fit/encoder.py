@@ -16,7 +16,7 @@ from diffusionrig.capture.fit.finding import find_face
 from diffusionrig.capture.fit.frames import crop_transform, level, points_in_crop
 from diffusionrig.capture.fit.landmark_model import EYE_COLUMNS, LandmarkModel, build_landmark_model, neutral_code
 from diffusionrig.capture.fit.photometry import SkinSamples, fit_light_and_albedo
-from diffusionrig.capture.fit.priors import coefficient_prior, light_prior
+from diffusionrig.capture.fit.priors import learned_prior, light_prior, plain_prior
 from diffusionrig.capture.fit.projection import Pose, project_landmarks
 from diffusionrig.capture.fit.refine import (
     Appearance,
@@ -53,6 +53,9 @@ PLAIN_SIGMA = (0.002, 0.002, 0.011)
 """Landmark errors in metres (x, y, depth) for a head without calibration; larger than each error, because the 478 errors
 go together and weigh as the few dozen independent ones they amount to."""
 
+LEAST_SIGMA = 2e-3
+"""Floor in metres under the calibrated errors: the prior has seen the same landmarks, so they must not count twice in full."""
+
 ROBUST = 4.0
 COLOUR = ColourNoise(sigma=0.12, robust=0.15)
 
@@ -85,7 +88,10 @@ class FitEncoder:
         # Double precision: the normal equations square the condition number of the problem.
         model = model.to(self.device, torch.float64)
         self.model: LandmarkModel = model if self.learned is None else calibrated(model, self.learned)
-        self.sigma = model.mean.new_tensor(PLAIN_SIGMA).expand_as(model.mean) if self.learned is None else self.learned.sigma
+        self.sigma = model.mean.new_tensor(PLAIN_SIGMA).expand_as(model.mean)
+        if self.learned is not None:
+            self.sigma = self.learned.sigma.clamp_min(LEAST_SIGMA)
+        # How reliable a landmark is says its calibrated error; without one, how well it was tied.
         self.reliability = model.reliability if self.learned is None else torch.ones_like(model.reliability)
         self.physical = torch.ones_like(self.model.lower)
         self.physical[len(model.basis):] = 0
@@ -140,8 +146,9 @@ class FitEncoder:
 
     def fit_landmarks(self, target: Tensor, seen: Tensor) -> tuple[Pose, Observation, Prior]:
         """Stages A and B for levelled landmarks (B, 478, 3) and the landmarker's coefficients (B, 52)."""
-        prior = coefficient_prior(self.model, self.head.expression_names, seen, self.learned)
         weight = self.reliability.expand(len(target), -1)
+        prior = (plain_prior(self.model, self.head.expression_names, seen) if self.learned is None
+                 else learned_prior(self.model, self.learned, target, seen))
         pose = solid_pose(self.model, target, weight, torch.clamp(prior.mean, self.model.lower, self.model.upper))
         sigma = self.sigma * pose.scale[:, None, None]
         for iterations in ROUNDS:

@@ -8,6 +8,7 @@ from torch import Tensor
 from diffusionrig.capture.fit.calibration import Calibration
 from diffusionrig.capture.fit.landmark_model import LandmarkModel
 from diffusionrig.capture.fit.photometry import LightPrior
+from diffusionrig.capture.fit.regression import regress
 from diffusionrig.capture.fit.solver import Prior
 from diffusionrig.geometry.arkit import ARKIT_NAMES
 
@@ -18,29 +19,32 @@ GAZE_SPREAD = 0.2
 JAW_SPREAD = 0.2
 
 
-def coefficient_prior(model: LandmarkModel, names: tuple[str, ...], seen: Tensor, learned: Calibration | None) -> Prior:
-    """Prior of all coefficients for B faces whose landmarker reported the 52 coefficients ``seen`` (B, 52).
+def plain_prior(model: LandmarkModel, names: tuple[str, ...], seen: Tensor) -> Prior:
+    """Prior for a head without calibration: reported coefficients ``seen`` (B, 52).
 
-    Identity, error modes and unnamed expressions (FLAME) are unit normal. Calibrated expressions have the learned spread
-    times the likelihood of what was reported; without calibration named ones lie around the reported ones.
+    Identity and unnamed expressions (FLAME) are unit normal, named expressions lie around the reported ones; nothing is
+    known of the rotation.
     """
     count = len(model.basis)
     spread = seen.new_ones(count)
     spread[model.parts["eyes"]] = GAZE_SPREAD
     spread[model.parts["jaw"]] = JAW_SPREAD
-    part = model.parts["expression"]
-    if learned is None:
-        mean = seen.new_zeros(len(seen), count)
-        if set(names) <= set(ARKIT_NAMES):
-            mean[:, part] = seen[:, [ARKIT_NAMES.index(name) for name in names]]
-            spread[part] = EXPRESSION_SPREAD
-        return Prior(mean, torch.diag(spread**-2))
-    precision = torch.diag(spread**-2)
-    precision[part, part] = learned.expression_precision + learned.gain @ learned.precision @ learned.gain.T
-    pull = learned.expression_precision @ learned.expression_mean + (seen - learned.offset) @ learned.precision @ learned.gain.T
     mean = seen.new_zeros(len(seen), count)
-    mean[:, part] = torch.linalg.solve(precision[part, part], pull.T).T
-    return Prior(mean, precision)
+    if set(names) <= set(ARKIT_NAMES):
+        mean[:, model.parts["expression"]] = seen[:, [ARKIT_NAMES.index(name) for name in names]]
+        spread[model.parts["expression"]] = EXPRESSION_SPREAD
+    precision = torch.diag(torch.cat([spread.new_zeros(3), spread**-2]))
+    return Prior(torch.eye(3).to(mean).expand(len(mean), 3, 3), mean, precision)
+
+
+def learned_prior(model: LandmarkModel, learned: Calibration, target: Tensor, seen: Tensor) -> Prior:
+    """The regression's answer as prior; error modes are unit normal. ``model`` is the calibrated one."""
+    first = regress(learned.regression, model, target, seen)
+    count, errors = first.mean.shape[1], len(model.basis) - first.mean.shape[1]
+    precision = torch.eye(3 + count + errors).to(first.precision)
+    precision[:3 + count, :3 + count] = first.precision
+    mean = torch.cat([first.mean, first.mean.new_zeros(len(first.mean), errors)], 1)
+    return Prior(first.rotation, mean, precision)
 
 
 def light_prior(like: Tensor, learned: Calibration | None) -> LightPrior:

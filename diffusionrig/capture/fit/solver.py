@@ -9,6 +9,7 @@ from torch import Tensor
 
 from diffusionrig.capture.fit.landmark_model import LandmarkModel
 from diffusionrig.capture.fit.projection import N_RIGID, Pose, project_landmarks, projection_jacobian, step_pose
+from diffusionrig.geometry.rotations import matrix_to_axis_angle
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +30,17 @@ class Observation:
 
 @dataclasses.dataclass(frozen=True)
 class Prior:
-    """Gaussian prior of the coefficients: ``mean`` (B, C), ``precision`` (C, C) symmetric, positive semi-definite."""
+    """Gaussian prior of rotation and coefficients: ``rotation`` (B, 3, 3), ``mean`` (B, C), and ``precision`` (3 + C, 3 + C),
+    symmetric and positive semi-definite, of (turn in the head's frame, coefficients) around them."""
 
+    rotation: Tensor
     mean: Tensor
     precision: Tensor
+
+    def offset(self, pose: Pose) -> Tensor:
+        """(B, 3 + C): how far ``pose`` is from the prior's mean."""
+        turn = matrix_to_axis_angle(self.rotation.transpose(1, 2) @ pose.rotation)
+        return torch.cat([turn, pose.coefficients - self.mean], 1)
 
 
 def _robust_cost(square: Tensor, scale: float) -> Tensor:
@@ -46,8 +54,8 @@ def _robust_weight(square: Tensor, scale: float) -> Tensor:
 
 def _cost(model: LandmarkModel, pose: Pose, seen: Observation, prior: Prior) -> Tensor:
     square = ((project_landmarks(model, pose) - seen.target) / seen.sigma).square().sum(-1)
-    off = pose.coefficients - prior.mean
-    return (seen.weight * _robust_cost(square, seen.robust)).sum(1) + torch.einsum("bc,cd,bd->b", off, prior.precision, off)
+    off = prior.offset(pose)
+    return (seen.weight * _robust_cost(square, seen.robust)).sum(1) + ((off @ prior.precision) * off).sum(1)
 
 
 def normal_equations(model: LandmarkModel, pose: Pose, seen: Observation, prior: Prior) -> tuple[Tensor, Tensor]:
@@ -58,8 +66,16 @@ def normal_equations(model: LandmarkModel, pose: Pose, seen: Observation, prior:
     scaled = (jacobian / seen.sigma[:, None] * weight.sqrt()[:, None, :, None]).flatten(2)
     hessian = scaled @ scaled.transpose(1, 2)
     gradient = (scaled @ (residual * weight.sqrt()[..., None]).flatten(1)[..., None])[..., 0]
-    hessian[:, N_RIGID:, N_RIGID:] += prior.precision
-    gradient[:, N_RIGID:] += (pose.coefficients - prior.mean) @ prior.precision
+    # An increment w of the step turns by R' w in the head's frame.
+    inward = pose.rotation.transpose(1, 2)
+    pull = prior.offset(pose) @ prior.precision
+    gradient[:, :3] += (inward.transpose(1, 2) @ pull[:, :3, None])[..., 0]
+    gradient[:, N_RIGID:] += pull[:, 3:]
+    crossed = inward.transpose(1, 2) @ prior.precision[:3, 3:]
+    hessian[:, :3, :3] += inward.transpose(1, 2) @ prior.precision[:3, :3] @ inward
+    hessian[:, :3, N_RIGID:] += crossed
+    hessian[:, N_RIGID:, :3] += crossed.transpose(1, 2)
+    hessian[:, N_RIGID:, N_RIGID:] += prior.precision[3:, 3:]
     return hessian, gradient
 
 
