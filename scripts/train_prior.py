@@ -4,7 +4,6 @@ Run it again after an interruption: it continues. On a GPU raise --count, --step
 """
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 
@@ -40,7 +39,7 @@ def main() -> None:
     parser.add_argument("--work_dir", type=Path, default=Path("log/prior"), help="store and run (default log/prior)")
     parser.add_argument("--output", type=Path, default=PACKAGE_ASSETS / "priors" / "open64.safetensors")
     parser.add_argument("--count", type=int, default=5000, help="synthetic photographs, each of another person")
-    parser.add_argument("--steps", type=int, default=3000, help="updates")
+    parser.add_argument("--steps", type=int, default=1323, help="updates")
     parser.add_argument("--batch_size", type=int, default=8)
     parser.add_argument("--lr", type=float, default=5e-4)
     parser.add_argument("--seed", type=int, default=2026)
@@ -52,9 +51,11 @@ def main() -> None:
                    "--max_steps", str(args.steps), "--lr", str(args.lr), "--optimizer", "adamw", "--warmup_steps", "200",
                    "--dropout", "0", "--predict_xstart", "True", "--ema_decay", "0.995", "--save_interval", "250",
                    "--channels_last", "False", "--seed", str(args.seed)])
-    export(log_dir / f"model{args.steps:06d}.safetensors", args.output)
+    # A run that was told to stop (SIGTERM) has saved its last state: that is the prior then.
+    export(max(log_dir.glob("model*.safetensors")), args.output)
     for name in ("progress.csv", "config.yaml"):
-        shutil.copy(log_dir / name, args.output.with_name(f"{args.output.stem}.{name}"))
+        text = (log_dir / name).read_text().replace(str(args.work_dir), "log/prior")
+        args.output.with_name(f"{args.output.stem}.{name}").write_text(text)
 
 
 if __name__ == "__main__":

@@ -31,9 +31,9 @@ class DemoSettings:
     album: int = 20
     held_out: int = 3
     strangers: int = 3
-    steps: int = 400
+    steps: int = 800
     batch_size: int = 4
-    lr: float = 1e-4
+    lr: float = 3e-4
     respacing: str = "ddim20"
 
 
@@ -74,7 +74,7 @@ def personalise(settings: DemoSettings, root: Path, album: Path, prior: Path, si
     model = log_dir / f"model{settings.steps:06d}.safetensors"
     if not model.exists():
         run_step("train", *flags(stage=2, data_dir=store, log_dir=log_dir, resume_checkpoint=prior, max_steps=settings.steps,
-                                 batch_size=settings.batch_size, lr=settings.lr, p2_weight=True,
+                                 batch_size=settings.batch_size, lr=settings.lr,
                                  save_interval=settings.steps, log_interval=20, ema_decay=0.99, consent=consent))
     return model
 
