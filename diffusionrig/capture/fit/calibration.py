@@ -48,12 +48,12 @@ class Calibration:
 
     def to(self, device: torch.device | str) -> Calibration:
         """The same on another device."""
-        regression = Regression(*(value.to(device) for value in _fields(self.regression)))
-        return Calibration(*(value.to(device) for value in _fields(self)[:-1]), regression)
+        moved = {name: getattr(self, name).to(device) for name in _ARRAYS}
+        regression = Regression(*(getattr(self.regression, field.name).to(device) for field in dataclasses.fields(Regression)))
+        return dataclasses.replace(self, **moved, regression=regression)
 
 
-def _fields(owner: Calibration | Regression) -> list[Tensor]:
-    return [getattr(owner, field.name) for field in dataclasses.fields(owner)]
+_ARRAYS = tuple(field.name for field in dataclasses.fields(Calibration) if field.name != "regression")
 
 
 def shipped_calibration(head: HeadModel, tie: LandmarkTie) -> Calibration | None:
@@ -65,7 +65,7 @@ def shipped_calibration(head: HeadModel, tie: LandmarkTie) -> Calibration | None
         return None
     values = {name: torch.from_numpy(array.astype(np.float64)) for name, array in arrays.items()}
     regression = Regression(*(values[field.name] for field in dataclasses.fields(Regression)))
-    return Calibration(*(values[field.name] for field in dataclasses.fields(Calibration)[:-1]), regression)
+    return Calibration(**{name: values[name] for name in _ARRAYS}, regression=regression)
 
 
 def calibrated(model: LandmarkModel, learned: Calibration) -> LandmarkModel:
