@@ -108,7 +108,7 @@ def measure(encoder: FitEncoder, images: list[np.ndarray], truth: FaceCode, thre
 
 def reprojection(encoder: FitEncoder, images: list[np.ndarray]) -> Tensor:
     """(B,) mean distance between detected landmarks and those of the fit, over the eye distance."""
-    return torch.cat([encoder.reprojection([image], [face]) for image in images
+    return torch.cat([encoder.fit([image], [face]).landmark_error for image in images
                       if (face := find_face(image, encoder.landmarker)) is not None])
 
 

@@ -19,11 +19,14 @@ from torch import Tensor
 
 from diffusionrig.capture.fit.calibration import ASSET, TOLERANCE
 from diffusionrig.capture.fit.correspondence import LandmarkTie, find_tie, fits, landmark_points, probe
-from diffusionrig.capture.fit.encoder import N_SHAPE
+from diffusionrig.capture.fit.encoder import HIDING_SLACK, N_SHAPE
 from diffusionrig.capture.fit.finding import find_face
 from diffusionrig.capture.fit.frames import crop_turn, level
 from diffusionrig.capture.fit.landmark_model import EYE_COLUMNS, LandmarkModel, build_landmark_model
+from diffusionrig.capture.fit.refine import facing
 from diffusionrig.capture.fit.regression import aligned_landmarks, features
+from diffusionrig.capture.fit.surface import Surface, build_surface, choose_places, samples_of
+from diffusionrig.capture.fit.view import look, sample_view
 from diffusionrig.data.synthetic.backdrop import sample_backdrop
 from diffusionrig.data.synthetic.lighting import sample_light
 from diffusionrig.data.synthetic.people import sample_person
@@ -31,7 +34,8 @@ from diffusionrig.data.synthetic.photographs import render_photographs
 from diffusionrig.data.synthetic.scenes import sample_scene
 from diffusionrig.faces.face import Face
 from diffusionrig.faces.landmarker import FaceLandmarker
-from diffusionrig.geometry.face_code import FaceCode
+from diffusionrig.geometry.camera import image_points
+from diffusionrig.geometry.face_code import FaceCode, whole_frame_crop
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.geometry.heads import load_head
 from diffusionrig.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
@@ -40,7 +44,8 @@ from diffusionrig.io.assets import PACKAGE_ASSETS
 from diffusionrig.io.files import make_folder
 from diffusionrig.progress import Progress
 from diffusionrig.randomness import numpy_stream
-from diffusionrig.render.physical import render_buffers
+from diffusionrig.render.physical import DEPTH_OFFSET, rasterize_points, render_buffers
+from diffusionrig.render.shading import sh_basis
 
 SIZE = 256
 SEED = 20_000
@@ -49,6 +54,9 @@ SEED = 20_000
 RESPONSE_RIDGE = 20.0
 REGRESSION_RIDGE = 400.0
 COMPONENTS = 120
+SKIN_MODES = 50
+LARGEST_DEPARTURE = 0.2
+"""Albedo: samples that depart by more show hair, glasses or a hand, not skin."""
 LARGEST_ERROR = 0.007
 """Metres: faces whose landmarks err by more on average were misdetected and teach nothing."""
 
@@ -85,19 +93,41 @@ def landmark_error(head: HeadModel, tie: LandmarkTie, code: FaceCode, face: Face
     return (error @ axis_angle_to_matrix(code.pose[0, :3].double())).float().numpy()
 
 
-def collect(head: HeadModel, tie: LandmarkTie, plain: int, photographs: int) -> dict[str, np.ndarray]:
+def collect(head: HeadModel, tie: LandmarkTie, model: LandmarkModel, plain: int, photographs: int) -> dict[str, np.ndarray]:
     """Of the M faces found: landmark errors (M, 478, 3), levelled landmarks (M, 478, 3), true rotations of the levelled heads
-    (M, 3, 3), true coefficients of the landmark model (M, C), and reported coefficients (M, 52)."""
+    (M, 3, 3), true coefficients of the landmark model (M, C), and reported coefficients (M, 52); of the photographs, found or
+    not, what skin shows beyond the albedo model (photographs, P, 3)."""
     landmarker = FaceLandmarker()
-    rows: dict[str, list[np.ndarray]] = {name: [] for name in ("errors", "targets", "rotations", "truths", "reported")}
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in ("errors", "targets", "rotations", "truths", "reported", "skin")}
+    places, barycentric = choose_places(head)
+    surface = build_surface(head, model, places, barycentric)
     with Progress(plain + photographs, "calibrate") as progress:
-        for code, picture in heads_and_pictures(head, plain, photographs):
+        for i, (code, picture) in enumerate(heads_and_pictures(head, plain, photographs)):
             face = find_face(picture, landmarker)
+            if i >= plain:
+                rows["skin"].append(skin_departure(head, surface, code, picture))
             progress.update()
             if face is not None:
                 for name, value in observe(head, tie, code, face).items():
                     rows[name].append(value)
-    return {**{name: np.stack(values) for name, values in rows.items()}, "probe": probe(tie, head).numpy()}
+    return {**{name: np.stack(values) for name, values in rows.items()}, "probe": probe(tie, head).numpy(),
+            "skin_face": places.numpy(), "skin_barycentric": barycentric.numpy()}
+
+
+def skin_departure(head: HeadModel, surface: Surface, code: FaceCode, picture: np.ndarray) -> np.ndarray:
+    """(P, 3) albedo seen less the albedo model's under the true code; NaN where a sample is hidden or not skin at all."""
+    points, normals = samples_of(head, code, surface.face, surface.barycentric)
+    plane = image_points(points, code)
+    whole = whole_frame_crop(torch.tensor([[float(SIZE)] * 2]))
+    colour, _, inside = sample_view(look([picture], whole, SIZE), plane[..., :2])
+    depth = rasterize_points(image_points(head.vertices(code), code), head.faces, SIZE // 2).depth
+    pixel = ((plane[..., :2] * 0.5 + 0.5) * (SIZE // 2)).long().clamp(0, SIZE // 2 - 1)
+    nearest = depth.flatten(1).gather(1, pixel[..., 1] * (SIZE // 2) + pixel[..., 0])
+    seen = (plane[..., 2] + DEPTH_OFFSET < nearest + HIDING_SLACK * code.camera[:, :1]) & (inside > 0.5) & (facing(normals) > 0.5)
+    painted = surface.albedo + torch.einsum("ba,akc->bkc", code.albedo, surface.albedo_basis)
+    departure = (colour / (sh_basis(normals) @ code.light).clamp_min(0.2) - painted)[0]
+    seen = seen[0] & (departure.abs().amax(-1) < LARGEST_DEPARTURE)
+    return torch.where(seen[:, None], departure, torch.full_like(departure, float("nan"))).numpy().astype(np.float16)
 
 
 def observe(head: HeadModel, tie: LandmarkTie, code: FaceCode, face: Face) -> dict[str, np.ndarray]:
@@ -147,7 +177,28 @@ def learn(model: LandmarkModel, found: dict[str, np.ndarray], n_modes: int) -> d
         "sigma": sigma.unflatten(0, (-1, 3)).numpy().astype(np.float32),
         "light_mean": lights.mean(0).numpy().astype(np.float32),
         "light_precision": torch.linalg.inv(spread_of_light).numpy().astype(np.float32), "probe": found["probe"],
+        **learn_skin(torch.from_numpy(found["skin"]).double()), "skin_face": found["skin_face"].astype(np.uint16),
+        "skin_barycentric": found["skin_barycentric"],
         **learn_regression(dataclasses.replace(model, mean=model.mean + delta[-1]), examples)}
+
+
+def learn_skin(departures: Tensor) -> dict[str, np.ndarray]:
+    """Mean and principal modes of skin departures (M, P, 3), hidden samples (NaN) filled in by the modes in turn."""
+    values = departures.flatten(1)
+    seen = ~values.isnan()
+    values = values.nan_to_num(0)
+    mean = values.sum(0) / seen.sum(0).clamp_min(5)
+    filled = (values - mean) * seen
+    for _ in range(8):
+        left, spread, modes = torch.linalg.svd(filled, full_matrices=False)
+        guess = 0.9 * (left[:, :SKIN_MODES] * spread[:SKIN_MODES]) @ modes[:SKIN_MODES]
+        filled = torch.where(seen, values - mean, guess)
+    rest = (values - mean - guess)[seen].square().mean().sqrt()
+    print(f"{len(values)} photographs; skin departs by {values[seen].square().mean().sqrt():.3f}, "
+          f"beyond {SKIN_MODES} modes by {rest:.3f}")
+    modes = modes[:SKIN_MODES] * (spread[:SKIN_MODES] / len(values) ** 0.5)[:, None]
+    return {"skin_mean": mean.unflatten(0, (-1, 3)).numpy().astype(np.float32),
+            "skin_modes": modes.unflatten(1, (-1, 3)).numpy().astype(np.float16)}
 
 
 def learn_regression(model: LandmarkModel, found: dict[str, Tensor]) -> dict[str, np.ndarray]:
@@ -167,12 +218,12 @@ def learn_regression(model: LandmarkModel, found: dict[str, Tensor]) -> dict[str
         weights = ridge(inputs[fold != k], outputs[fold != k], REGRESSION_RIDGE)
         rest[fold == k] = outputs[fold == k] - inputs[fold == k] @ weights[:-1] - weights[-1]
     covariance = torch.cov(rest.T) + torch.diag(1e-4 + 0.03 * rest.var(0))
-    share = 1 - rest.square().mean(0) / outputs.var(0)
+    share = 1 - rest.square().mean(0) / outputs.var(0).clamp_min(1e-9)
     degrees = torch.rad2deg(rest[:, :3]).std(0).tolist()
     print("regression leaves pitch, yaw, roll errors of " + ", ".join(f"{value:.2f}" for value in degrees) + " degrees; explains "
           f"{share[3:3 + N_SHAPE].mean():.0%} of identity and {share[3 + N_SHAPE:].mean():.0%} of expression and gaze")
     weights = ridge(inputs, outputs, REGRESSION_RIDGE)
-    return {"point_mean": mean.numpy().astype(np.float32), "point_basis": basis.numpy().astype(np.float32),
+    return {"point_mean": mean.numpy().astype(np.float32), "point_basis": basis.numpy().astype(np.float16),
             "feature_mean": centre.numpy().astype(np.float32), "feature_scale": scale.numpy().astype(np.float32),
             "weights": weights[:-1].numpy().astype(np.float16), "bias": weights[-1].numpy().astype(np.float32),
             "precision": torch.linalg.inv(covariance).numpy().astype(np.float32)}
@@ -192,7 +243,7 @@ def main() -> None:
     cache = Path(args.cache)
     found = read_array_file(cache) if cache.is_file() else {}
     if not found or not fits(tie, torch.from_numpy(found["probe"]), head, TOLERANCE):
-        found = collect(head, tie, args.plain, args.photographs)
+        found = collect(head, tie, model, args.plain, args.photographs)
         make_folder(cache.parent)
         write_array_file(cache, found)
     write_array_file(args.output, learn(model, found, args.modes))

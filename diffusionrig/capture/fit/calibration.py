@@ -2,8 +2,9 @@
 
 The landmarker is no ruler: it answers a raised brow by nine tenths, pulls unusual faces towards the usual, and its 478
 errors move together. Learned here: where each landmark lies and how it moves with each coefficient (ridge regression on
-top of the tie), the principal modes of the remaining errors, and a first answer by regression. Error modes join the
-unknowns of the fit with unit priors, which is the same as whitening by the full error covariance.
+top of the tie), the principal modes of the remaining errors, a first answer by regression, and how the skin of photographs
+departs from what the head model can paint. Modes join the unknowns of the fit with unit priors, which is the same as
+whitening by the full error covariance.
 ``scripts/calibrate_fit.py`` makes the file.
 """
 
@@ -18,6 +19,7 @@ from torch import Tensor
 from diffusionrig.capture.fit.correspondence import LandmarkTie, fits
 from diffusionrig.capture.fit.landmark_model import LandmarkModel
 from diffusionrig.capture.fit.regression import Regression
+from diffusionrig.capture.fit.surface import Surface, build_surface
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.io.assets import PACKAGE_ASSETS, read_asset
 from diffusionrig.io.npz import read_arrays
@@ -35,6 +37,9 @@ class Calibration:
     modes (K, N, 3)               one standard deviation of each error mode
     sigma (N, 3)                  standard deviation of what remains
     light_mean (9, 3), light_precision (27, 27)  spread of lights
+    skin_face (P,), skin_barycentric (P, 3)      places of the surface samples
+    skin_mean (P, 3), skin_modes (M, P, 3)       how skin in photographs departs from the head's albedo model: shadows in
+                                                 folds, shine, beards, hair; one standard deviation of each mode
     regression                    the first answer, and how far to trust it
     """
 
@@ -44,6 +49,10 @@ class Calibration:
     sigma: Tensor
     light_mean: Tensor
     light_precision: Tensor
+    skin_face: Tensor
+    skin_barycentric: Tensor
+    skin_mean: Tensor
+    skin_modes: Tensor
     regression: Regression
 
     def to(self, device: torch.device | str) -> Calibration:
@@ -66,6 +75,13 @@ def shipped_calibration(head: HeadModel, tie: LandmarkTie) -> Calibration | None
     values = {name: torch.from_numpy(array.astype(np.float64)) for name, array in arrays.items()}
     regression = Regression(*(values[field.name] for field in dataclasses.fields(Regression)))
     return Calibration(**{name: values[name] for name in _ARRAYS}, regression=regression)
+
+
+def photographed_surface(head: HeadModel, model: LandmarkModel, learned: Calibration) -> Surface:
+    """The surface samples with the learned departures as further albedo components, after the head's own."""
+    surface = build_surface(head, model, learned.skin_face.long(), learned.skin_barycentric.float())
+    return dataclasses.replace(surface, albedo=surface.albedo + learned.skin_mean.float(),
+                               albedo_basis=torch.cat([surface.albedo_basis, learned.skin_modes.float()]))
 
 
 def calibrated(model: LandmarkModel, learned: Calibration) -> LandmarkModel:

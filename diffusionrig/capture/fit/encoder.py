@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,18 +11,17 @@ import torch
 from torch import Tensor
 
 from diffusionrig.capture.encoder import FLAG_BELOW, Capture
-from diffusionrig.capture.fit.calibration import calibrated, shipped_calibration
+from diffusionrig.capture.fit.calibration import calibrated, photographed_surface, shipped_calibration
 from diffusionrig.capture.fit.confidence import confidence
 from diffusionrig.capture.fit.correspondence import find_tie
 from diffusionrig.capture.fit.finding import find_face
 from diffusionrig.capture.fit.frames import crop_transform, level, points_in_crop
 from diffusionrig.capture.fit.landmark_model import EYE_COLUMNS, LandmarkModel, build_landmark_model, neutral_code
-from diffusionrig.capture.fit.photometry import SkinSamples, fit_light_and_albedo
+from diffusionrig.capture.fit.photometry import ColourNoise, SkinSamples, fit_light_and_albedo
 from diffusionrig.capture.fit.priors import learned_prior, light_prior, plain_prior
 from diffusionrig.capture.fit.projection import Pose, project_landmarks
 from diffusionrig.capture.fit.refine import (
     Appearance,
-    ColourNoise,
     LandmarkPosterior,
     facing,
     landmark_posterior,
@@ -29,7 +30,7 @@ from diffusionrig.capture.fit.refine import (
 )
 from diffusionrig.capture.fit.rigid import solid_pose
 from diffusionrig.capture.fit.solver import Observation, Prior, solve
-from diffusionrig.capture.fit.surface import build_surface, samples_of
+from diffusionrig.capture.fit.surface import build_surface, choose_places, samples_of
 from diffusionrig.capture.fit.view import look, sample_view
 from diffusionrig.faces.face import Face
 from diffusionrig.faces.landmarker import FaceLandmarker
@@ -57,7 +58,10 @@ LEAST_SIGMA = 2e-3
 """Floor in metres under the calibrated errors: the prior has seen the same landmarks, so they must not count twice in full."""
 
 ROBUST = 4.0
-COLOUR = ColourNoise(sigma=0.12, robust=0.15)
+LIGHT_SIGMA = 0.2
+COLOUR_INFLATION, COLOUR_SIGMAS, COLOUR_ROBUST = 2.0, (0.02, 0.2), 0.12
+"""Colour error expected while light, and then everything, is fitted. In the latter it is the error left by the light, times
+an inflation because neighbouring errors go together."""
 
 VISIBLE_FROM, VISIBLE_TO = -0.1, 0.25
 HIDDEN_WEIGHT = 0.05
@@ -68,23 +72,32 @@ HIDING_SLACK = 0.004
 """Metres by which a place may lie behind the nearest surface and still count as seen."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """code, and what it leaves open: ``landmark_error`` (B,) mean distance from the detected landmarks over the eye distance,
+    ``colour_error`` (B,) robust root mean square error of skin colours, 0..1."""
+
+    code: FaceCode
+    landmark_error: Tensor
+    colour_error: Tensor
+
+
 class FitEncoder:
     """Fits ``head`` to photographs. Deterministic; a face's code does not depend on what else is in its batch."""
 
     name = "FIT"
 
     def __init__(self, head: HeadModel, device: torch.device | str = "cpu", landmarker: FaceLandmarker | None = None) -> None:
-        import copy
-
         self.device = torch.device(device)
         self.landmarker = landmarker or FaceLandmarker()
         tie = find_tie(head, self.landmarker)
         self.head: HeadModel = copy.deepcopy(head).to(self.device)
         model = build_landmark_model(self.head, tie.face.to(self.device), tie.barycentric.to(self.device),
                                      tie.reliability.to(self.device), N_SHAPE)
-        self.surface = build_surface(self.head, model)
         learned = shipped_calibration(head, tie)
         self.learned = None if learned is None else learned.to(self.device)
+        self.surface = (build_surface(self.head, model, *choose_places(self.head)) if self.learned is None
+                        else photographed_surface(self.head, model, self.learned))
         # Double precision: the normal equations square the condition number of the problem.
         model = model.to(self.device, torch.float64)
         self.model: LandmarkModel = model if self.learned is None else calibrated(model, self.learned)
@@ -119,13 +132,13 @@ class FitEncoder:
         rows = [i for i, face in enumerate(faces) if face is not None]
         if not rows:
             return blank
-        fitted = self.fit([images[i] for i in rows], [face for face in faces if face is not None])
+        fitted = self.fit([images[i] for i in rows], [face for face in faces if face is not None]).code
         places = torch.tensor(rows, device=self.device)
         return blank.replace(**{name: tensor.index_copy(0, places, getattr(fitted, name).to(tensor))
                                 for name, tensor in blank.tensors().items()})
 
-    def fit(self, images: Sequence[np.ndarray], faces: Sequence[Face]) -> FaceCode:
-        """Codes of faces whose landmarks are known (``faces`` in pixels of ``images``)."""
+    def fit(self, images: Sequence[np.ndarray], faces: Sequence[Face]) -> Fit:
+        """Fit faces whose landmarks are known (``faces`` in pixels of ``images``)."""
         points = self._stack([face.points for face in faces])
         points68, seen = self._stack([face.points68 for face in faces]), self._stack([face.coefficients for face in faces])
         points[..., :2] += 0.5  # Face counts from the centre of the first pixel, cameras from its edge.
@@ -141,8 +154,11 @@ class FitEncoder:
         error = project_landmarks(self.model, bare)[..., :2] - points_in_crop(points, crop)
         eyes = (points[:, 468, :2] - points[:, 473, :2]).norm(dim=-1) * crop[:, 0, 0] / (CROP_SIZE / 2)
         presence = torch.tensor([face.presence for face in faces], device=self.device)
-        trust = confidence(presence, (error.norm(dim=-1).mean(1) / eyes).float(), colour_error)
-        return code.replace(light=looks.light, albedo=looks.albedo, confidence=trust)
+        landmark_error = (error.norm(dim=-1).mean(1) / eyes).float()
+        trust = confidence(presence, landmark_error, colour_error)
+        # Departures from the albedo model helped to see the light; a code cannot carry them.
+        code = code.replace(light=looks.light, albedo=looks.albedo[:, :self.head.n_albedo], confidence=trust)
+        return Fit(code, landmark_error, colour_error)
 
     def fit_landmarks(self, target: Tensor, seen: Tensor) -> tuple[Pose, Observation, Prior]:
         """Stages A and B for levelled landmarks (B, 478, 3) and the landmarker's coefficients (B, 52)."""
@@ -159,19 +175,31 @@ class FitEncoder:
         return pose, observation, prior
 
     def fit_colours(self, images: Sequence[np.ndarray], crop: Tensor, start: LandmarkPosterior) -> tuple[Pose, Appearance, Tensor]:
-        """Stage C: light and albedo under the landmark fit, then everything together."""
-        view, prior = look(images, crop), light_prior(crop, self.learned)
-        turned, normals, plane = place_samples(self.head, self.model, self.surface, start.pose)
-        colour, _, inside = sample_view(view, plane)
-        weight = facing(normals) * self._unhidden(start.pose, crop, turned, plane)
-        samples = SkinSamples(colour, weight * inside, sh_basis(normals), self.surface.albedo.expand_as(colour),
-                              self.surface.albedo_basis)
-        light, albedo, _ = fit_light_and_albedo(samples, prior, COLOUR.sigma, COLOUR.robust / COLOUR.sigma)
-        return refine(self.head, self.model, self.surface, view, weight, start, Appearance(light, albedo), prior, COLOUR,
-                      REFINEMENTS)
+        """Stage C: light and skin under the landmark fit, then everything together, then light and skin once more.
 
-    def _unhidden(self, pose: Pose, crop: Tensor, turned: Tensor, plane: Tensor) -> Tensor:
-        """(B, K) 1 where no other part of the head (nose, cheek) hides a surface sample."""
+        Returns pose, appearance and the colour error (B,).
+        """
+        view, prior = look(images, crop), light_prior(crop, self.learned)
+        steady = ColourNoise(crop.new_full((len(crop),), LIGHT_SIGMA), crop.new_full((len(crop),), COLOUR_ROBUST))
+        weight = self._visible(start.pose, crop)
+        light, albedo, error = fit_light_and_albedo(self._samples(start.pose, view, weight), prior, steady)
+        # The better the head explains a face, the more its colours may move the geometry.
+        noise = ColourNoise((COLOUR_INFLATION * error).clamp(*COLOUR_SIGMAS), steady.robust)
+        pose, _ = refine(self.head, self.model, self.surface, view, weight, start, Appearance(light, albedo), prior, noise,
+                         REFINEMENTS)
+        # How light and skin share the brightness is told by their priors, which so many samples would drown.
+        light, albedo, error = fit_light_and_albedo(self._samples(pose, view, weight), prior, steady)
+        return pose, Appearance(light, albedo), error
+
+    def _samples(self, pose: Pose, view: Tensor, weight: Tensor) -> SkinSamples:
+        _, normals, plane = place_samples(self.head, self.model, self.surface, pose)
+        colour, _, inside = sample_view(view, plane)
+        return SkinSamples(colour, weight * inside, sh_basis(normals), self.surface.albedo.expand_as(colour),
+                           self.surface.albedo_basis)
+
+    def _visible(self, pose: Pose, crop: Tensor) -> Tensor:
+        """(B, K) 0..1: surface samples that face the viewer and that no other part of the head (nose, cheek) hides."""
+        _, normals, plane = place_samples(self.head, self.model, self.surface, pose)
         code = self._geometry(pose, crop, ())
         code = code.replace(crop=whole_frame_crop(code.frame))
         fragments = rasterize_points(image_points(self.head.vertices(code), code), self.head.faces, HIDING_VIEW)
@@ -179,7 +207,7 @@ class FitEncoder:
         nearest = fragments.depth.flatten(1).gather(1, pixel[..., 1] * HIDING_VIEW + pixel[..., 0])
         own, _ = samples_of(self.head, code, self.surface.face, self.surface.barycentric)
         depth = DEPTH_OFFSET - code.camera[:, :1] * own[..., 2]
-        return (depth < nearest + HIDING_SLACK * code.camera[:, :1]).float()
+        return facing(normals) * (depth < nearest + HIDING_SLACK * code.camera[:, :1])
 
     def _geometry(self, pose: Pose, crop: Tensor, images: Sequence[np.ndarray]) -> FaceCode:
         """The geometric fields of the code; without ``images`` the frame is left at the crop's size."""

@@ -45,13 +45,28 @@ def _residual(samples: SkinSamples, light: Tensor, coefficients: Tensor) -> tupl
     return albedo * shading - samples.colour, albedo, shading
 
 
-def fit_light_and_albedo(samples: SkinSamples, prior: LightPrior, sigma: float, robust: float,
+@dataclasses.dataclass(frozen=True)
+class ColourNoise:
+    """What is expected of colours (0..1) that the model does not explain, for each of B faces.
+
+    sigma   (B,)  error of a sample, inflated because neighbouring errors go together
+    robust  (B,)  error at which a sample (a highlight, hair, a cast shadow) pulls at a quarter of its force
+    """
+
+    sigma: Tensor
+    robust: Tensor
+
+    def pull(self, square: Tensor) -> Tensor:
+        """Weights (B, P) 0..1 of samples with squared errors (B, P): Geman & McClure."""
+        scale = self.robust.square()[:, None]
+        return (scale / (scale + square)).square()
+
+
+def fit_light_and_albedo(samples: SkinSamples, prior: LightPrior, noise: ColourNoise,
                          iterations: int = 8) -> tuple[Tensor, Tensor, Tensor]:
     """Maximum a posteriori light (B, 9, 3) and albedo coefficients (B, K), and the residual (B,).
 
-    ``sigma`` is the expected error of a colour; a pixel whose error reaches ``robust`` sigmas (a highlight, hair, a cast
-    shadow) pulls at a quarter of its force (Geman-McClure). Albedo coefficients have a unit normal prior. The residual is
-    the robust root mean square error of the colours, in 0..1.
+    Albedo coefficients have a unit normal prior. The residual is the robust root mean square error of the colours, in 0..1.
     """
     batch, count = samples.colour.shape[0], samples.basis.shape[0]
     light = prior.mean.expand(batch, 9, 3).clone()
@@ -59,14 +74,14 @@ def fit_light_and_albedo(samples: SkinSamples, prior: LightPrior, sigma: float, 
     identity = torch.eye(count, dtype=light.dtype, device=light.device)
     for _ in range(iterations):
         error, albedo, shading = _residual(samples, light, coefficients)
-        weight = samples.weight * _downweight(error, sigma, robust)
+        weight = samples.weight * noise.pull(error.square().sum(-1)) / noise.sigma.square()[:, None]
         per_light = torch.einsum("bpc,bps,cd->bscpd", albedo, samples.bands,
                                  torch.eye(3, dtype=light.dtype, device=light.device))
         per_albedo = shading[:, None] * samples.basis
-        jacobian = torch.cat([per_light.reshape(batch, 27, -1), per_albedo.flatten(2)], 1) / sigma
+        jacobian = torch.cat([per_light.reshape(batch, 27, -1), per_albedo.flatten(2)], 1)
         scaled = jacobian * weight[..., None].expand_as(error).reshape(batch, 1, -1)
         hessian = scaled @ jacobian.transpose(1, 2)
-        gradient = (scaled @ (error / sigma).reshape(batch, -1, 1))[..., 0]
+        gradient = (scaled @ error.reshape(batch, -1, 1))[..., 0]
         hessian[:, :27, :27] += prior.precision
         hessian[:, 27:, 27:] += identity
         gradient[:, :27] += (light - prior.mean).flatten(1) @ prior.precision
@@ -75,11 +90,6 @@ def fit_light_and_albedo(samples: SkinSamples, prior: LightPrior, sigma: float, 
         light = light - step[:, :27].reshape(batch, 9, 3)
         coefficients = coefficients - step[:, 27:]
     error, _, _ = _residual(samples, light, coefficients)
-    weight = samples.weight * _downweight(error, sigma, robust)
+    weight = samples.weight * noise.pull(error.square().sum(-1))
     square = (weight * error.square().mean(-1)).sum(1) / weight.sum(1).clamp_min(1e-6)
     return light, coefficients, square.sqrt()
-
-
-def _downweight(error: Tensor, sigma: float, robust: float) -> Tensor:
-    square = error.square().sum(-1)
-    return ((robust * sigma) ** 2 / ((robust * sigma) ** 2 + square)).square()

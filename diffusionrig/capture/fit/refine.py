@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 
 from diffusionrig.capture.fit.frames import Levelled, crop_turn, pose_in_crop
 from diffusionrig.capture.fit.landmark_model import LandmarkModel, neutral_code
-from diffusionrig.capture.fit.photometry import LightPrior
+from diffusionrig.capture.fit.photometry import ColourNoise, LightPrior
 from diffusionrig.capture.fit.projection import N_RIGID, Pose, step_pose
 from diffusionrig.capture.fit.solver import Observation, Prior, normal_equations
 from diffusionrig.capture.fit.surface import Surface, samples_of
@@ -60,15 +60,6 @@ class Appearance:
     albedo: Tensor
 
 
-@dataclasses.dataclass(frozen=True)
-class ColourNoise:
-    """sigma: expected colour error (inflated, since neighbouring errors go together); robust: colour error, 0..1, at which a
-    sample pulls at a quarter of its force."""
-
-    sigma: float
-    robust: float
-
-
 def shading_gradient(normals: Tensor, light: Tensor) -> Tensor:
     """(B, K, 3), (B, 9, 3) -> (B, K, 3 axes, 3 colours): derivative of ``sh_basis(normals) @ light`` by the normal."""
     x, y, z = normals.unbind(-1)
@@ -96,8 +87,8 @@ def place_samples(head: HeadModel, model: LandmarkModel, surface: Surface, pose:
 
 
 def refine(head: HeadModel, model: LandmarkModel, surface: Surface, view: Tensor, weight: Tensor, start: LandmarkPosterior,
-           appearance: Appearance, prior: LightPrior, noise: ColourNoise, iterations: int) -> tuple[Pose, Appearance, Tensor]:
-    """Improve pose and appearance together; returns them and the robust root mean square colour error (B,).
+           appearance: Appearance, prior: LightPrior, noise: ColourNoise, iterations: int) -> tuple[Pose, Appearance]:
+    """Improve pose and appearance together.
 
     ``view`` as from ``look``; ``weight`` (B, K) 0..1, how far each sample is visible skin. Steps that raise the cost of a
     face are refused and its damping raised.
@@ -129,7 +120,7 @@ def refine(head: HeadModel, model: LandmarkModel, surface: Surface, view: Tensor
         equations = (torch.where(better[:, None, None], trial_equations[0], hessian),
                      torch.where(better[:, None], trial_equations[1], gradient))
         damping = torch.where(better, damping * 0.3, damping * 10)
-    return pose, best, colour_error(head, model, surface, view, weight, pose, best, noise)
+    return pose, best
 
 
 def _residual(head: HeadModel, model: LandmarkModel, surface: Surface, view: Tensor, pose: Pose,
@@ -142,14 +133,6 @@ def _residual(head: HeadModel, model: LandmarkModel, surface: Surface, view: Ten
     return albedo * shading - colour, turned, normals, slopes, inside, albedo, bands, shading
 
 
-def colour_error(head: HeadModel, model: LandmarkModel, surface: Surface, view: Tensor, weight: Tensor, pose: Pose,
-                 looks: Appearance, noise: ColourNoise) -> Tensor:
-    """(B,) robust root mean square colour error over visible samples, 0..1."""
-    error, _, _, _, inside, *_ = _residual(head, model, surface, view, pose, looks)
-    pull = weight * inside * (noise.robust**2 / (noise.robust**2 + error.square().sum(-1))).square()
-    return ((pull * error.square().mean(-1)).sum(1) / pull.sum(1).clamp_min(1e-6)).sqrt()
-
-
 def _evaluate(head: HeadModel, model: LandmarkModel, surface: Surface, view: Tensor, weight: Tensor, pose: Pose,
               looks: Appearance, start: LandmarkPosterior, prior: LightPrior,
               noise: ColourNoise) -> tuple[Tensor, tuple[Tensor, Tensor]]:
@@ -157,15 +140,15 @@ def _evaluate(head: HeadModel, model: LandmarkModel, surface: Surface, view: Ten
     error, turned, normals, slopes, inside, albedo, bands, shading = _residual(head, model, surface, view, pose, looks)
     square = error.square().sum(-1)
     seen = weight * inside
-    pull = seen * (noise.robust**2 / (noise.robust**2 + square)).square()
+    pull = seen * noise.pull(square)
     tint = albedo[:, :, None] * shading_gradient(normals, looks.light)  # colour change per change of the normal
-    scale, rotation = pose.scale.to(turned), pose.rotation.to(turned)
+    size, rotation = pose.scale.to(turned), pose.rotation.to(turned)
     flow = slopes * slopes.new_tensor([1.0, -1.0])[:, None]  # image derivative along x right, y up
 
     # Rotation moves samples by w x p and normals by w x n; (w x p) . g = w . (p x g).
-    lift = torch.cat([flow * scale[:, None, None, None], torch.zeros_like(flow[:, :, :1])], 2)
+    lift = torch.cat([flow * size[:, None, None, None], torch.zeros_like(flow[:, :, :1])], 2)
     by_rotation = skew(normals) @ tint - skew(turned) @ lift
-    planar = (turned[..., :2] * scale[:, None, None])[..., None]
+    planar = (turned[..., :2] * size[:, None, None])[..., None]
     by_scale = -(planar * flow).sum(2, keepdim=True)
     rigid = torch.cat([by_rotation, by_scale, -flow], 2).transpose(1, 2)
     # Coefficients move samples and normals in the head's frame: pull the image and shading derivatives back into it.
@@ -179,7 +162,7 @@ def _evaluate(head: HeadModel, model: LandmarkModel, surface: Surface, view: Ten
     count = start.precision.shape[1]
     unused = error.new_zeros(len(error), count - N_RIGID - shape.shape[1], *error.shape[1:])
     jacobian = torch.cat([rigid, shape, unused, by_light, by_albedo], 1)
-    root = pull.sqrt() / noise.sigma
+    root = pull.sqrt() / noise.sigma[:, None]
     scaled = (jacobian * root[:, None, :, None]).flatten(2)
     hessian = (scaled @ scaled.transpose(1, 2)).to(start.precision)
     gradient = (scaled @ (error * root[..., None]).reshape(len(error), -1, 1))[..., 0].to(start.precision)
@@ -195,7 +178,8 @@ def _evaluate(head: HeadModel, model: LandmarkModel, surface: Surface, view: Ten
     gradient[:, :count] += towards
     gradient[:, count:count + 27] += off @ prior.precision
     gradient[:, count + 27:] += looks.albedo
-    robust = seen * square * noise.robust**2 / (noise.robust**2 + square) / noise.sigma**2
+    scale = noise.robust.square()[:, None]
+    robust = seen * square * scale / (scale + square) / noise.sigma.square()[:, None]
     cost = (robust.sum(1) + (moved * (towards + start.gradient)).sum(1) + ((off @ prior.precision) * off).sum(1)
             + looks.albedo.square().sum(1))
     return cost, (hessian, gradient)

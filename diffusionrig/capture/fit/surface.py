@@ -15,6 +15,9 @@ from diffusionrig.geometry.mesh import vertex_normals
 from diffusionrig.render.texture import texture_plane
 
 SAMPLES = 1400
+SECANT = 0.1
+"""Coefficient at which normals are differenced: they bend, and near the mean head the slope is wanted."""
+
 FINE_REGIONS, FINE_DENSITY = ("brows", "eyelids", "lips"), 4.0
 NOT_SKIN = ("inner_mouth", "eyes", "ears", "teeth", "tongue")
 
@@ -37,15 +40,14 @@ class Surface:
     albedo_basis: Tensor
 
 
-def build_surface(head: HeadModel, model: LandmarkModel) -> Surface:
-    """Choose the samples (no randomness) and evaluate the head once per coefficient of ``model``."""
-    face, barycentric = _choose(head)
+def build_surface(head: HeadModel, model: LandmarkModel, face: Tensor, barycentric: Tensor) -> Surface:
+    """Evaluate the head at the places ``face`` (K,), ``barycentric`` (K, 3) once per coefficient of ``model``."""
     parts, count = model.parts, model.parts["eyes"].start
     code = neutral_code(head, count + 1, torch.zeros((), device=head.faces.device))
     rows = torch.arange(count, device=head.faces.device)
-    code.shape[rows[parts["shape"]], rows[parts["shape"]]] = 1
-    code.expression[rows[parts["expression"]], rows[parts["expression"]] - parts["expression"].start] = 1
-    code.pose[rows[parts["jaw"]], 3 + rows[parts["jaw"]] - parts["jaw"].start] = 1
+    code.shape[rows[parts["shape"]], rows[parts["shape"]]] = SECANT
+    code.expression[rows[parts["expression"]], rows[parts["expression"]] - parts["expression"].start] = SECANT
+    code.pose[rows[parts["jaw"]], 3 + rows[parts["jaw"]] - parts["jaw"].start] = SECANT
     points, normals = (torch.cat(values) for values in zip(
         *(samples_of(head, code[i:i + 32], face, barycentric) for i in range(0, count + 1, 32))))
 
@@ -56,7 +58,8 @@ def build_surface(head: HeadModel, model: LandmarkModel) -> Surface:
     grid = texture_plane(uv)[:, :, None].expand(1 + head.n_albedo, -1, -1, -1)
     looked = grid_sample(torch.cat([mean, basis]), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     colours = looked[..., 0].transpose(1, 2)
-    return Surface(face, barycentric, points[:-1] - points[-1], normals[:-1] - normals[-1], colours[0], colours[1:])
+    return Surface(face, barycentric, (points[:-1] - points[-1]) / SECANT, (normals[:-1] - normals[-1]) / SECANT, colours[0],
+                   colours[1:])
 
 
 def samples_of(head: HeadModel, code: FaceCode, face: Tensor, barycentric: Tensor) -> tuple[Tensor, Tensor]:
@@ -66,8 +69,8 @@ def samples_of(head: HeadModel, code: FaceCode, face: Tensor, barycentric: Tenso
     return tuple(surface_points(values, head.faces, face, barycentric) for values in (vertices, normals))  # type: ignore[return-value]
 
 
-def _choose(head: HeadModel) -> tuple[Tensor, Tensor]:
-    """SAMPLES places on facial skin, evenly by area, denser where features are small."""
+def choose_places(head: HeadModel) -> tuple[Tensor, Tensor]:
+    """SAMPLES places (K,), (K, 3) on facial skin, evenly by area, denser where features are small; no randomness."""
     vertices = head.vertices(neutral_code(head, 1, torch.zeros((), device=head.faces.device)))[0]
     none = torch.zeros(len(vertices), device=vertices.device)
     corners = vertices[head.faces]

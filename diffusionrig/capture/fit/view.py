@@ -37,15 +37,15 @@ def crop_view(image: np.ndarray, crop: Tensor, size: int = VIEW) -> tuple[np.nda
     return view, down[:, None] & across[None]
 
 
-def look(images: Sequence[np.ndarray], crop: Tensor) -> Tensor:
-    """(B, 10, VIEW, VIEW): colour (3), its derivatives along x and y of the crop plane (3 + 3), and 1 inside the image."""
-    views, inside = zip(*(crop_view(image, one) for image, one in zip(images, crop.cpu())))
+def look(images: Sequence[np.ndarray], crop: Tensor, size: int = VIEW) -> Tensor:
+    """(B, 10, size, size): colour (3), its derivatives along x and y of the crop plane (3 + 3), and 1 inside the image."""
+    views, inside = zip(*(crop_view(image, one, size) for image, one in zip(images, crop.cpu())))
     colour = torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2).float() / 255
     kernel = torch.tensor([0.25, 0.5, 0.25])
     soft = torch.nn.functional.pad(colour, (1, 1, 1, 1), mode="replicate")
     soft = torch.nn.functional.conv2d(soft.flatten(0, 1)[:, None], (kernel[:, None] * kernel)[None, None]).view_as(colour)
     wide = torch.nn.functional.pad(soft, (1, 1, 1, 1), mode="replicate")
-    per_pixel = VIEW / 4  # a pixel is 2 / VIEW of the plane; central differences span two pixels
+    per_pixel = size / 4  # a pixel is 2 / size of the plane; central differences span two pixels
     across = (wide[..., 1:-1, 2:] - wide[..., 1:-1, :-2]) * per_pixel
     down = (wide[..., 2:, 1:-1] - wide[..., :-2, 1:-1]) * per_pixel
     mask = torch.from_numpy(np.stack(inside))[:, None].float()
