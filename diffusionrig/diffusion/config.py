@@ -23,6 +23,8 @@ class DiffusionConfig:
                                           "as 10,15,20; empty for all")
     use_kl: bool = setting(False, "train on the variational bound instead of the squared error")
     predict_xstart: bool = setting(False, "the network predicts the clean image instead of the noise")
+    predict_v: bool = setting(False, "the network predicts the velocity sqrt(abar) noise - sqrt(1 - abar) image, which is "
+                                     "the noise where there is little of it and the image where there is much")
     rescale_timesteps: bool = setting(False, "scale the step numbers that the network sees to 0..1000")
     rescale_learned_sigmas: bool = setting(False, "weigh the variance term of --learn_sigma by steps/1000")
     p2_weight: bool = setting(False, "weigh the loss of each step by 1 / (p2_k + SNR)^p2_gamma")
@@ -40,9 +42,16 @@ class DiffusionConfig:
         if self.p2_k <= 0 or self.p2_gamma < 0:
             raise UsageError(f"--p2_k must be above zero and --p2_gamma zero or more, not {self.p2_k:g} and "
                              f"{self.p2_gamma:g}")
+        if self.predict_xstart and self.predict_v:
+            raise UsageError("--predict_xstart True and --predict_v True exclude each other: choose what the network predicts")
         if self.use_kl and self.p2_weight:
             raise UsageError("--use_kl True and --p2_weight True exclude each other: the variational bound fixes the "
                              "weight of every step; choose one")
+
+    @property
+    def prediction(self) -> str:
+        """What the network predicts: "noise", "image" or "velocity"."""
+        return "image" if self.predict_xstart else "velocity" if self.predict_v else "noise"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values by flag name, fit for JSON."""

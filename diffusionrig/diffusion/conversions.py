@@ -20,6 +20,26 @@ def eps_from_x0(schedule: Schedule, x: Tensor, index: Tensor, x0: Tensor) -> Ten
     return (gather(np.sqrt(inverse), index, x) * x - x0) / gather(np.sqrt(inverse - 1), index, x)
 
 
+def x0_from_velocity(schedule: Schedule, x: Tensor, index: Tensor, velocity: Tensor) -> Tensor:
+    """x_0 = sqrt(abar) x - sqrt(1 - abar) v (Salimans & Ho 2022, appendix D)."""
+    return gather(np.sqrt(schedule.abar), index, x) * x - gather(np.sqrt(1 - schedule.abar), index, x) * velocity
+
+
+def target_of(schedule: Schedule, index: Tensor, x0: Tensor, noise: Tensor) -> Tensor:
+    """What the denoiser of this schedule should predict; the velocity is sqrt(abar) noise - sqrt(1 - abar) x_0."""
+    if schedule.prediction != "velocity":
+        return x0 if schedule.prediction == "image" else noise
+    return gather(np.sqrt(schedule.abar), index, x0) * noise - gather(np.sqrt(1 - schedule.abar), index, x0) * x0
+
+
+def clean_image(schedule: Schedule, x: Tensor, index: Tensor, prediction: Tensor) -> Tensor:
+    """x_0 from what the denoiser of this schedule predicts; the inverse of ``target_of``."""
+    if schedule.prediction == "image":
+        return prediction
+    convert = x0_from_velocity if schedule.prediction == "velocity" else x0_from_eps
+    return convert(schedule, x, index, prediction)
+
+
 def posterior_mean(schedule: Schedule, x: Tensor, index: Tensor, x0: Tensor) -> Tensor:
     """Mean of q(x_{t-1} | x_t, x_0) (DDPM equation 7)."""
     return (gather(schedule.posterior_mean_x0, index, x) * x0 + gather(schedule.posterior_mean_xt, index, x) * x)

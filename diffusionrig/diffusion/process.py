@@ -9,7 +9,13 @@ from torch import Tensor
 
 from diffusionrig.diffusion.bound import bound_bits
 from diffusionrig.diffusion.config import DiffusionConfig
-from diffusionrig.diffusion.conversions import learned_log_variance, posterior_mean, split_output, x0_from_eps
+from diffusionrig.diffusion.conversions import (
+    clean_image,
+    learned_log_variance,
+    posterior_mean,
+    split_output,
+    target_of,
+)
 from diffusionrig.diffusion.schedule import gather, make_schedule
 
 # (x (B,C,H,W), model time (B,)) -> noise or clean image (B,C,H,W), or (B,2C,H,W) with the variance part after it
@@ -33,9 +39,9 @@ class GaussianDiffusion:
     def training_loss(self, model: Denoiser, x0: Tensor, index: Tensor, noise: Tensor) -> dict[str, Tensor]:
         """Loss terms for each image, (B,) each: "loss" to be minimised, and its parts "mse" and "vb" where they exist.
 
-        ``x0`` (B,C,H,W) in [-1,1]; ``noise`` like it. The squared error of the noise (or of x_0 with
-        ``predict_xstart``) is averaged over C, H, W and weighed by P2; a learned variance adds the variational bound
-        with the mean held fixed (Nichol & Dhariwal 2021, section 3.1); ``use_kl`` trains on the bound alone.
+        ``x0`` (B,C,H,W) in [-1,1]; ``noise`` like it. The squared error of the noise (or of what
+        else the network predicts) is averaged over C, H, W and weighed by P2; a learned variance adds the variational
+        bound with the mean held fixed (Nichol & Dhariwal 2021, section 3.1); ``use_kl`` trains on the bound alone.
         """
         x = self.q_sample(x0, index, noise)
         prediction, fraction = split_output(model(x, self.schedule.model_time(index)), x.shape[1])
@@ -43,7 +49,7 @@ class GaussianDiffusion:
         if self.config.use_kl:
             bits = self._bound(x0, x, index, prediction, fraction) * len(self.schedule)
             return {"loss": bits, "vb": bits}
-        target = x0 if self.config.predict_xstart else noise
+        target = target_of(self.schedule, index, x0, noise)
         weight = gather(self.weights, index, x).flatten()
         mse = weight * (target - prediction).square().flatten(1).mean(1)
         if fraction is None:
@@ -54,10 +60,8 @@ class GaussianDiffusion:
         return {"loss": mse + bits, "mse": mse, "vb": bits}
 
     def _bound(self, x0: Tensor, x: Tensor, index: Tensor, prediction: Tensor, fraction: Tensor | None) -> Tensor:
-        """Bound terms (B,) of a prediction of noise (or of x_0)."""
-        if not self.config.predict_xstart:
-            prediction = x0_from_eps(self.schedule, x, index, prediction)
-        mean = posterior_mean(self.schedule, x, index, prediction)
+        """Bound terms (B,) of a prediction."""
+        mean = posterior_mean(self.schedule, x, index, clean_image(self.schedule, x, index, prediction))
         if fraction is None:
             log_variance = gather(np.log(self.schedule.large_variance), index, x).expand_as(x)
         else:

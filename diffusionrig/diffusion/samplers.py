@@ -1,7 +1,7 @@
 """Samplers: pure functions from noise to images, for any denoiser and any spaced schedule.
 
-A denoiser is a function (x (B,C,H,W), model time (B,)) -> noise (B,C,H,W), or the clean image where the schedule says
-``predicts_x0``; a variance part after it (2C channels) is used by :func:`ancestral` and ignored by the others. Every
+A denoiser is a function (x (B,C,H,W), model time (B,)) -> noise (B,C,H,W), or the clean image or velocity where the schedule's
+``prediction`` says so; a variance part after it (2C channels) is used by :func:`ancestral` and ignored by the others. Every
 image of a batch is computed on its own: where noise is drawn it comes from one generator per image, so a result does
 not depend on its neighbours in the batch.
 """
@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from diffusionrig.diffusion.conversions import (
+    clean_image,
     eps_from_x0,
     learned_log_variance,
     posterior_mean,
     split_output,
-    x0_from_eps,
 )
 from diffusionrig.diffusion.process import Denoiser
 from diffusionrig.diffusion.schedule import Schedule, gather
@@ -52,10 +52,10 @@ def estimate(denoiser: Denoiser, x: Tensor, schedule: Schedule, step: int, clip_
     index = torch.full((len(x),), step, dtype=torch.int64, device=x.device)
     prediction, fraction = split_output(denoiser(x, schedule.model_time(index)), x.shape[1])
     prediction = prediction.to(x.dtype)
-    x0 = prediction if schedule.predicts_x0 else x0_from_eps(schedule, x, index, prediction)
+    x0 = clean_image(schedule, x, index, prediction)
     if clip_denoised:
         x0 = x0.clamp(-1, 1)
-    elif not schedule.predicts_x0:
+    elif schedule.prediction == "noise":
         return x0, prediction, fraction
     return x0, eps_from_x0(schedule, x, index, x0), fraction
 

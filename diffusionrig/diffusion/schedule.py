@@ -37,12 +37,12 @@ class Schedule:
     """Tables over the N kept steps, index 0 the least noisy. ``timesteps`` is the time that the network is told.
 
     abar_prev is 1 before the first step. ``posterior_*`` describe q(x_{t-1} | x_t, x_0) (DDPM equations 6 and 7).
-    ``predicts_x0`` says what a denoiser of this process gives: the clean image, otherwise the noise.
+    ``prediction`` says what a denoiser of this process gives: "noise", "image" or "velocity".
     """
 
     abar: Table
     timesteps: NDArray[np.generic]
-    predicts_x0: bool = False
+    prediction: str = "noise"
     betas: Table = field(init=False)
     abar_prev: Table = field(init=False)
     snr: Table = field(init=False)
@@ -98,4 +98,4 @@ def make_schedule(config: DiffusionConfig) -> Schedule:
     steps = kept_steps(config.diffusion_steps, config.timestep_respacing)
     abar = np.cumprod(1 - full_betas(config.noise_schedule, config.diffusion_steps), dtype=np.float64)[steps]
     times = steps * (FULL_TIME / config.diffusion_steps) if config.rescale_timesteps else steps
-    return Schedule(abar, times, config.predict_xstart)
+    return Schedule(abar, times, config.prediction)

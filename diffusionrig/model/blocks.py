@@ -26,10 +26,10 @@ def timestep_embedding(t: Tensor, channels: int) -> Tensor:
 
 
 class GroupNorm(nn.GroupNorm):
-    """32 groups, eps 1e-5, never computed below float32; the result has the dtype of the input."""
+    """32 groups unless told, eps 1e-5, never computed below float32; the result has the dtype of the input."""
 
-    def __init__(self, channels: int) -> None:
-        super().__init__(GROUPS, channels)
+    def __init__(self, channels: int, groups: int = GROUPS) -> None:
+        super().__init__(groups, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.dtype in (torch.float16, torch.bfloat16):
@@ -75,14 +75,15 @@ class ResBlock(nn.Module):
     """
 
     def __init__(self, channels: int, out_channels: int, embed_dim: int, latent_dim: int, dropout: float,
-                 scale_shift: bool, resample: str = "") -> None:
+                 scale_shift: bool, resample: str = "", groups: int = GROUPS) -> None:
         super().__init__()
         condition_dim = 2 * out_channels if scale_shift else out_channels
         self.scale_shift = scale_shift
-        self.in_layers = nn.Sequential(GroupNorm(channels), nn.SiLU(), nn.Conv2d(channels, out_channels, 3, padding=1))
+        self.in_layers = nn.Sequential(GroupNorm(channels, groups), nn.SiLU(),
+                                       nn.Conv2d(channels, out_channels, 3, padding=1))
         self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(embed_dim, condition_dim))
         self.cond_emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(latent_dim, condition_dim))
-        self.out_layers = nn.Sequential(GroupNorm(out_channels), nn.SiLU(), nn.Dropout(dropout),
+        self.out_layers = nn.Sequential(GroupNorm(out_channels, groups), nn.SiLU(), nn.Dropout(dropout),
                                         zeroed(nn.Conv2d(out_channels, out_channels, 3, padding=1)))
         self.skip_connection = nn.Identity() if channels == out_channels else nn.Conv2d(channels, out_channels, 1)
         self.resample: nn.Module = nn.Identity()
@@ -122,10 +123,10 @@ class AttentionBlock(nn.Module):
     q, k, v. Both are the same function when there is one head.
     """
 
-    def __init__(self, channels: int, heads: int, new_order: bool) -> None:
+    def __init__(self, channels: int, heads: int, new_order: bool, groups: int = GROUPS) -> None:
         super().__init__()
         self.heads, self.new_order = heads, new_order
-        self.norm = GroupNorm(channels)
+        self.norm = GroupNorm(channels, groups)
         # One-dimensional convolutions only for the shape of their weights in checkpoints; used as matrices below.
         self.qkv = nn.Conv1d(channels, 3 * channels, 1)
         self.proj_out = zeroed(nn.Conv1d(channels, channels, 1))

@@ -51,8 +51,8 @@ class UNet(nn.Module):
                                                else Downsample(channels, True)))
                 skips.append(channels)
 
-        middle = AttentionBlock(channels, self._heads(channels, config.num_heads), config.use_new_attention_order)
-        self.middle_block = Stage(self._residual(channels, channels), middle, self._residual(channels, channels))
+        self.middle_block = Stage(self._residual(channels, channels), self._attend(channels, config.num_heads),
+                                  self._residual(channels, channels))
 
         self.output_blocks = nn.ModuleList()
         for level, width in reversed(list(enumerate(plan))):
@@ -65,23 +65,25 @@ class UNet(nn.Module):
                                   else Upsample(channels, True))
                 self.output_blocks.append(Stage(*layers))
 
-        self.out = nn.Sequential(GroupNorm(channels), nn.SiLU(),
+        self.out = nn.Sequential(GroupNorm(channels, config.norm_groups), nn.SiLU(),
                                  zeroed(nn.Conv2d(channels, config.out_channels, 3, padding=1)))
 
     def _residual(self, channels: int, out_channels: int, resample: str = "") -> ResBlock:
         config = self.config
         return ResBlock(channels, out_channels, 4 * config.num_channels, config.latent_dim, config.dropout,
-                        config.use_scale_shift_norm, resample)
+                        config.use_scale_shift_norm, resample, config.norm_groups)
 
     def _attention(self, channels: int, level: int, heads: int) -> list[nn.Module]:
         """One attention block where this level has attention, else nothing."""
         if 2**level not in self.config.attention_factors:
             return []
-        return [AttentionBlock(channels, self._heads(channels, heads), self.config.use_new_attention_order)]
+        return [self._attend(channels, heads)]
 
-    def _heads(self, channels: int, heads: int) -> int:
-        per_head = self.config.num_head_channels
-        return heads if per_head == -1 else channels // per_head
+    def _attend(self, channels: int, heads: int) -> AttentionBlock:
+        config = self.config
+        if config.num_head_channels != -1:
+            heads = channels // config.num_head_channels
+        return AttentionBlock(channels, heads, config.use_new_attention_order, config.norm_groups)
 
     def forward(self, x: Tensor, t: Tensor, latent: Tensor) -> Tensor:
         sinusoids = timestep_embedding(t, self.config.num_channels)

@@ -65,6 +65,16 @@ def test_x0_prediction_has_x0_as_target():
     torch.testing.assert_close(off, torch.full((4,), 0.25, dtype=torch.float64))
 
 
+def test_velocity_prediction_has_the_velocity_as_target():
+    process = GaussianDiffusion(DiffusionConfig(predict_v=True))
+    x0, noise = normal(4, 3, 5, 5), normal(4, 3, 5, 5, seed=1)
+    share = torch.from_numpy(np.cumprod(1 - np.linspace(1e-4, 0.02, 1000)))[INDEX][:, None, None, None]
+    velocity = share.sqrt() * noise - (1 - share).sqrt() * x0
+    assert process.training_loss(lambda x, t: velocity, x0, INDEX, noise)["loss"].abs().max() < 1e-24
+    off = process.training_loss(lambda x, t: velocity + 0.5, x0, INDEX, noise)["loss"]
+    torch.testing.assert_close(off, torch.full((4,), 0.25, dtype=torch.float64))
+
+
 def test_bound_of_a_perfect_prediction_with_the_posterior_variance_is_zero():
     process = GaussianDiffusion(DiffusionConfig(use_kl=True))
     x0, noise = normal(4, 3, 5, 5).clamp(-1, 1), normal(4, 3, 5, 5, seed=1)

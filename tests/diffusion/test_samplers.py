@@ -171,18 +171,23 @@ def test_inversion_and_sampling_are_inverse():
     assert seen == list(range(1, 51))
 
 
-def test_x0_prediction_samples_as_noise_prediction_does():
-    """The same denoiser in either form gives the same image."""
-    noise_form, image_form = schedule_of("ddim20"), schedule_of("ddim20", predict_xstart=True)
-    assert image_form.predicts_x0
+def test_all_kinds_of_prediction_sample_alike():
+    """The same denoiser in each form gives the same image."""
+    noise_form, image_form, velocity_form = (schedule_of("ddim20", **flags) for flags in
+                                             ({}, {"predict_xstart": True}, {"predict_v": True}))
+    assert [form.prediction for form in (noise_form, image_form, velocity_form)] == ["noise", "image", "velocity"]
     eps, level, x = gaussian_denoiser(noise_form), level_of(noise_form), normal(1, 3, 4, 4)
 
     def x0(x, t):
         return (x - (1 - level(t)).sqrt() * eps(x, t)) / level(t).sqrt()
 
+    def velocity(x, t):
+        return level(t).sqrt() * eps(x, t) - (1 - level(t)).sqrt() * x0(x, t)
+
     for clip in (False, True):
-        torch.testing.assert_close(ddim(x0, x, image_form, clip_denoised=clip), ddim(eps, x, noise_form,
-                                                                                   clip_denoised=clip))
+        wanted = ddim(eps, x, noise_form, clip_denoised=clip)
+        torch.testing.assert_close(ddim(x0, x, image_form, clip_denoised=clip), wanted)
+        torch.testing.assert_close(ddim(velocity, x, velocity_form, clip_denoised=clip), wanted)
 
 
 @pytest.mark.parametrize("kind", ["ddim", "ddim eta", "ancestral"])

@@ -40,6 +40,8 @@ def test_channel_plan():
     ({"image_size": 66, "channel_mult": "1,2,3"}, "multiple of 4"),
     ({"num_channels": 48}, "48 channels, which is not a multiple of 32"),
     ({"num_channels": 32, "channel_mult": "0.5,1"}, "multiplier 0.5 gives 16"),
+    ({"num_channels": 32, "norm_groups": 24}, "not a multiple of 24"),
+    ({"norm_groups": 0}, "--norm_groups must be 1 or more"),
     ({"channel_mult": "1,two"}, "--channel_mult '1,two'"),
     ({"channel_mult": "1,nan"}, "numbers above zero"),
     ({"channel_mult": "1,-2"}, "numbers above zero"),
@@ -67,6 +69,7 @@ def test_wrong_model_settings_are_refused(settings, words):
     ({"p2_k": 0.0}, "--p2_k"),
     ({"p2_gamma": -1.0}, "--p2_gamma|--p2_k"),
     ({"use_kl": True, "p2_weight": True}, "exclude each other"),
+    ({"predict_v": True, "predict_xstart": True}, "exclude each other"),
 ])
 def test_wrong_diffusion_settings_are_refused(settings, words):
     with pytest.raises(UsageError, match=words):

@@ -151,6 +151,20 @@ def test_result_does_not_depend_on_the_batch_nor_on_memory_format():
     assert all(out.is_contiguous(memory_format=torch.channels_last) for out in seen)
 
 
+def test_norm_groups_change_no_name_and_no_shape_but_the_result():
+    published, narrow = (build_network(dataclasses.replace(TINY, norm_groups=groups)) for groups in (32, 8))
+    shapes = [{name: tensor.shape for name, tensor in network.state_dict().items()} for network in (published, narrow)]
+    assert shapes[0] == shapes[1]
+    norms = [module for module in narrow.denoisingUNet.modules() if isinstance(module, torch.nn.GroupNorm)]
+    assert {module.num_groups for module in norms} == {8}
+    # What the groups are for: a constant added to one channel of a 32-channel map survives the norm.
+    norm = narrow.denoisingUNet.out[0]
+    x = torch.randn(1, norm.num_channels, 8, 8, generator=torch.Generator().manual_seed(0))
+    raised = x.clone()
+    raised[:, 0] += 1
+    assert (norm(raised)[:, 0].mean() - norm(x)[:, 0].mean()) > 0.2
+
+
 def test_same_seed_same_weights_and_no_global_draw():
     before = torch.get_rng_state()
     one, two, other = build_network(TINY, 3), build_network(TINY, 3), build_network(TINY, 4)
@@ -183,7 +197,8 @@ def test_checkpointing_gives_the_same_gradients_with_dropout():
 
 @pytest.mark.parametrize(("diffusion", "learn_sigma"), [
     (DiffusionConfig(p2_weight=True), False), (DiffusionConfig(p2_weight=True), True),
-    (DiffusionConfig(predict_xstart=True), False), (DiffusionConfig(use_kl=True), True),
+    (DiffusionConfig(predict_xstart=True), False), (DiffusionConfig(predict_v=True), False),
+    (DiffusionConfig(use_kl=True), True),
 ])
 def test_a_tiny_network_learns(diffusion, learn_sigma):
     network = build_network(dataclasses.replace(TINY, image_size=16, learn_sigma=learn_sigma)).train()
