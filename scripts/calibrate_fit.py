@@ -54,7 +54,7 @@ SEED = 20_000
 RESPONSE_RIDGE = 20.0
 REGRESSION_RIDGE = 400.0
 COMPONENTS = 120
-SKIN_MODES = 50
+SKIN_MODES = 40
 LARGEST_DEPARTURE = 0.2
 """Albedo: samples that depart by more show hair, glasses or a hand, not skin."""
 LARGEST_ERROR = 0.007
@@ -232,8 +232,8 @@ def learn_regression(model: LandmarkModel, found: dict[str, Tensor]) -> dict[str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--plain", type=int, default=2000, help="bare heads")
-    parser.add_argument("--photographs", type=int, default=600, help="full synthetic photographs")
-    parser.add_argument("--modes", type=int, default=80)
+    parser.add_argument("--photographs", type=int, default=900, help="full synthetic photographs")
+    parser.add_argument("--modes", type=int, default=20)
     parser.add_argument("--cache", default="log/fit_calibration_faces.npz")
     parser.add_argument("--output", default=str(PACKAGE_ASSETS / ASSET))
     args = parser.parse_args()

@@ -75,13 +75,15 @@ def fit_light_and_albedo(samples: SkinSamples, prior: LightPrior, noise: ColourN
     for _ in range(iterations):
         error, albedo, shading = _residual(samples, light, coefficients)
         weight = samples.weight * noise.pull(error.square().sum(-1)) / noise.sigma.square()[:, None]
-        per_light = torch.einsum("bpc,bps,cd->bscpd", albedo, samples.bands,
-                                 torch.eye(3, dtype=light.dtype, device=light.device))
-        per_albedo = shading[:, None] * samples.basis
-        jacobian = torch.cat([per_light.reshape(batch, 27, -1), per_albedo.flatten(2)], 1)
-        scaled = jacobian * weight[..., None].expand_as(error).reshape(batch, 1, -1)
-        hessian = scaled @ jacobian.transpose(1, 2)
-        gradient = (scaled @ error.reshape(batch, -1, 1))[..., 0]
+        hessian, gradient = light.new_zeros(batch, 27 + count, 27 + count), light.new_zeros(batch, 27 + count)
+        for colour in range(3):
+            # A colour of a sample depends on the nine light numbers of that colour only, and on all albedo coefficients.
+            columns = torch.cat([torch.arange(colour, 27, 3), torch.arange(27, 27 + count)]).to(light.device)
+            jacobian = torch.cat([albedo[..., colour, None] * samples.bands,
+                                  shading[..., colour, None] * samples.basis[..., colour].T], 2)
+            scaled = jacobian * weight[..., None]
+            hessian[:, columns[:, None], columns] += scaled.transpose(1, 2) @ jacobian
+            gradient[:, columns] += (scaled.transpose(1, 2) @ error[..., colour, None])[..., 0]
         hessian[:, :27, :27] += prior.precision
         hessian[:, 27:, 27:] += identity
         gradient[:, :27] += (light - prior.mean).flatten(1) @ prior.precision
