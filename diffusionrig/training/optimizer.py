@@ -15,9 +15,12 @@ def make_optimizer(name: str, parameters: Iterable[nn.Parameter], lr: float, wei
     return kind(list(parameters), lr=lr, weight_decay=weight_decay, fused=True)
 
 
-def learning_rate(lr: float, update: int, warmup_steps: int) -> float:
-    """Rate of the ``update``-th update (counted from 1): rises linearly to ``lr``, constant afterwards, as published."""
-    return lr * min(1.0, update / warmup_steps) if warmup_steps else lr
+def learning_rate(lr: float, update: int, warmup_steps: int, decay_steps: int = 0, max_steps: int = 0) -> float:
+    """Rate of the ``update``-th update (counted from 1): rises linearly to ``lr`` over ``warmup_steps``, is constant as published,
+    and falls linearly towards 0 over the last ``decay_steps`` of ``max_steps``."""
+    rise = update / warmup_steps if warmup_steps else 1.0
+    fall = (max_steps + 1 - update) / (decay_steps + 1) if decay_steps else 1.0
+    return lr * min(1.0, rise, max(fall, 0.0))
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], limit: float) -> Tensor:

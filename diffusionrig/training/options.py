@@ -30,6 +30,8 @@ class TrainOptions:
     weight_decay: float = setting(0.0, "L2 penalty of adam, decoupled decay of adamw")
     optimizer: str = setting("adam", "adam (published) or adamw")
     warmup_steps: int = setting(0, "updates over which the learning rate rises from 0")
+    decay_steps: int = setting(0, "updates before --max_steps over which the learning rate falls to 0; a run that was constant "
+                                  "until now can be ended this way at any step")
     auto_scale_grad_clip: float = setting(1.0, "largest global norm of the gradient; 0 for no limit")
     grad_accumulation: int = setting(1, "batches added up to one update")
     schedule_sampler: str = setting("uniform", "which time steps are trained: uniform or loss-second-moment")
@@ -59,9 +61,11 @@ class TrainOptions:
         _require(self.stage in (1, 2), f"--stage {self.stage} does not exist; 1 trains on everyone, 2 on one person.")
         for name in ("batch_size", "grad_accumulation", "log_interval", "save_interval", "keep_states"):
             _require(getattr(self, name) >= 1, f"--{name} must be 1 or more, not {getattr(self, name)}.")
-        for name in ("max_steps", "weight_decay", "warmup_steps", "auto_scale_grad_clip", "num_workers", "sample_count",
+        for name in ("max_steps", "weight_decay", "warmup_steps", "decay_steps", "auto_scale_grad_clip", "num_workers", "sample_count",
                      "cache_megabytes", "lr"):
             _require(getattr(self, name) >= 0, f"--{name} must not be negative, but is {getattr(self, name):g}.")
+        _require(not self.decay_steps or self.max_steps > 0,
+                 "--decay_steps needs --max_steps, the step at which the learning rate arrives at 0.")
         _require(0 <= self.ema_decay < 1, f"--ema_decay must lie in [0, 1), not {self.ema_decay:g}.")
         _require(bool(self.data_dir), "No --data_dir was given; name the store that create-data or synth made.")
 

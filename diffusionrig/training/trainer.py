@@ -119,7 +119,7 @@ class Trainer:
     def update(self, stop: int = 0) -> Update:
         """One optimiser update over ``samples_per_step`` photographs. ``stop``, a signal's number, reaches all processes."""
         (module, feeder), options = self._ready(), self.options
-        rate = learning_rate(options.lr, self.step + 1, options.warmup_steps)
+        rate = learning_rate(options.lr, self.step + 1, options.warmup_steps, options.decay_steps, options.max_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)

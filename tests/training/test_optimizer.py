@@ -27,9 +27,11 @@ def test_small_or_unlimited_gradients_stay(limit):
     assert parameter.grad.tolist() == [3.0, 4.0]
 
 
-def test_warm_up_of_the_rate():
+def test_warm_up_and_decay_of_the_rate():
     assert [learning_rate(0.1, n, 4) for n in (1, 2, 4, 5)] == pytest.approx([0.025, 0.05, 0.1, 0.1])
     assert learning_rate(0.1, 1, 0) == 0.1
+    falling = [learning_rate(0.1, n, 4, decay_steps=3, max_steps=10) for n in (2, 7, 8, 9, 10, 11, 12)]
+    assert falling == pytest.approx([0.05, 0.1, 0.075, 0.05, 0.025, 0.0, 0.0])
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw"])
