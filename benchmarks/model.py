@@ -1,6 +1,6 @@
-"""Time of the 64x64 network: forward pass and training step, plain against channels-last and compiled.
+"""Time of the 64x64 network: forward pass and training step, plain against channels-last, bf16 and compiled.
 
-    python benchmarks/model.py [--channels 32 64] [--mult 1,2,3,4] [--blocks 2] [--batch 8] [--rounds 5] [--compile]
+    python benchmarks/model.py [--channels 32 64] [--mult 1,2,3,4] [--blocks 2] [--batch 8] [--groups 32] [--rounds 5] [--compile]
 
 The variants take turns, so that other load on the machine falls on all alike; the ratio is the median over the rounds
 of plain time / variant time (above 1 is faster than plain).
@@ -9,6 +9,7 @@ of plain time / variant time (above 1 is faster than plain).
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import statistics
 import time
 from collections.abc import Callable
@@ -21,11 +22,25 @@ from diffusionrig.model.network import build_network
 SIZE = 64
 
 
-def variant(config: ModelConfig, batch: int, memory_format: torch.memory_format, compiled: bool,
-            train: bool) -> Callable[[], None]:
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """One way to run the same network."""
+
+    memory_format: torch.memory_format = torch.contiguous_format
+    bf16: bool = False
+    compiled: bool = False
+
+
+def work_of(config: ModelConfig, batch: int, how: Variant, train: bool) -> Callable[[], None]:
     """A function that does one forward pass, or one training step with AdamW."""
-    network = build_network(config).to(memory_format=memory_format).train(train)
-    forward = torch.compile(network) if compiled else network
+    network = build_network(config).to(memory_format=how.memory_format).train(train)
+    compiled = torch.compile(network) if how.compiled else network
+    memory_format = how.memory_format
+
+    def forward(*args: torch.Tensor, **more: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=how.bf16):
+            return compiled(*args, **more)
+
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=True)
     generator = torch.Generator().manual_seed(0)
     x, buffers, photo = (torch.randn(batch, channels, SIZE, SIZE, generator=generator)
@@ -51,12 +66,12 @@ def seconds(work: Callable[[], None]) -> float:
 
 
 def measure(config: ModelConfig, batch: int, rounds: int, with_compile: bool) -> None:
-    formats = {"plain": (torch.contiguous_format, False), "channels-last": (torch.channels_last, False)}
+    variants = {"plain": Variant(), "channels-last": Variant(torch.channels_last), "bf16": Variant(bf16=True)}
     if with_compile:
-        formats["compiled"] = (torch.contiguous_format, True)
-        formats["channels-last compiled"] = (torch.channels_last, True)
+        variants["compiled"] = Variant(compiled=True)
+        variants["bf16 compiled"] = Variant(bf16=True, compiled=True)
     for train in (False, True):
-        works = {name: variant(config, batch, *choice, train) for name, choice in formats.items()}
+        works = {name: work_of(config, batch, how, train) for name, how in variants.items()}
         first = {name: seconds(work) for name, work in works.items()}
         times: dict[str, list[float]] = {name: [] for name in works}
         for _ in range(rounds):
@@ -76,6 +91,7 @@ def main() -> None:
     parser.add_argument("--channels", type=int, nargs="+", default=[32, 64], help="values of num_channels")
     parser.add_argument("--mult", default="", help="channel multipliers")
     parser.add_argument("--blocks", type=int, default=2, help="residual blocks per resolution")
+    parser.add_argument("--groups", type=int, default=32, help="groups of every norm")
     parser.add_argument("--batch", type=int, default=8, help="images per call")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each variant")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves PyTorch's choice")
@@ -85,7 +101,8 @@ def main() -> None:
         torch.set_num_threads(args.threads)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, batch {args.batch}")
     for channels in args.channels:
-        config = ModelConfig(image_size=SIZE, num_channels=channels, channel_mult=args.mult, num_res_blocks=args.blocks)
+        config = ModelConfig(image_size=SIZE, num_channels=channels, channel_mult=args.mult, num_res_blocks=args.blocks,
+                             norm_groups=args.groups)
         measure(config, args.batch, args.rounds, args.compile)
 
 
