@@ -17,7 +17,7 @@ def empty_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_fit_is_the_best_without_registered_files() -> None:
-    assert encoder_names() == ("DECA", "EMOCA", "FIT")
+    assert encoder_names() == ("DECA", "EMOCA", "SMIRK", "FIT")
     reasons = available_encoders()
     assert [name for name, reason in reasons.items() if not reason] == ["FIT"]
     assert best_encoder() == "FIT"
@@ -47,5 +47,5 @@ def test_present_files_are_not_said_to_be_missing(empty_data_folder: Path) -> No
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="'DEKA'; choose one of DECA, EMOCA, FIT"):
+    with pytest.raises(UsageError, match="'DEKA'; choose one of DECA, EMOCA, SMIRK, FIT"):
         make_encoder("DEKA")

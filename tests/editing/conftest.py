@@ -29,5 +29,5 @@ def checkpoint(tmp_path_factory):
 @pytest.fixture
 def rig(checkpoint, monkeypatch):
     monkeypatch.setattr(rig_module, "make_encoder", lambda name, head, device: SeedEncoder())
-    monkeypatch.setattr(rig_module, "best_encoder", lambda: "SEED")
+    monkeypatch.setattr(rig_module, "best_encoder", lambda head="": "SEED")
     return rig_module.Rig.from_pretrained(checkpoint, device="cpu")

@@ -82,6 +82,11 @@ class Fit:
     colour_error: Tensor
 
 
+def load_encoder(head: HeadModel, device: torch.device) -> FitEncoder:
+    """FIT for ``head``: it needs no files but those of the package."""
+    return FitEncoder(head, device)
+
+
 class FitEncoder:
     """Fits ``head`` to photographs. Deterministic; a face's code does not depend on what else is in its batch."""
 
