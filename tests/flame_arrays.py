@@ -64,7 +64,7 @@ def open_flame_arrays() -> tuple[Arrays, Arrays, np.ndarray, np.ndarray, Arrays]
     joint_basis = head.joint_basis.double().numpy().reshape(-1, 5, 3)
     template = head.v_template.double().numpy()
     actions = basis[head.n_shape:].reshape(head.n_expression, -1)
-    left, spread, modes = np.linalg.svd(0.25 * actions, full_matrices=False)
+    _, spread, modes = np.linalg.svd(0.25 * actions, full_matrices=False)
     directions = np.zeros((count, 3, 400))
     directions[..., :head.n_shape] = basis[:head.n_shape].transpose(1, 2, 0)
     directions[..., 300:350] = (spread[:50, None] * modes[:50]).reshape(50, count, 3).transpose(1, 2, 0)

@@ -12,8 +12,8 @@ from diffusionrig.errors import RigError, UsageError
 from diffusionrig.geometry.arkit import ARKIT_NAMES
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.flame_landmarks import contour_row
-from diffusionrig.geometry.head import HeadModel
 from diffusionrig.geometry.hashing import arrays_hash
+from diffusionrig.geometry.head import HeadModel
 from diffusionrig.geometry.heads import head_names, load_head
 from diffusionrig.geometry.mesh import vertex_normals
 from diffusionrig.geometry.open_head import OpenHead
