@@ -7,7 +7,7 @@ import importlib
 import importlib.util
 from typing import TYPE_CHECKING
 
-from diffusionrig.capture.encoder import Encoder
+from diffusionrig.capture.encoder import Encoder, EncoderOptions
 from diffusionrig.errors import UsageError
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.geometry.heads import DEFAULT_HEAD, load_head
@@ -24,7 +24,7 @@ _FLAME_SITE = "https://flame.is.tue.mpg.de"
 
 @dataclasses.dataclass(frozen=True)
 class _Entry:
-    """package  below ``diffusionrig.capture``; its module ``encoder`` offers ``load_encoder(head, device)``
+    """package  below ``diffusionrig.capture``; its module ``encoder`` offers ``load_encoder(head, device, options)``
     heads    the head models it makes codes of, the usual one first; empty: any
     files    what it reads below the folder of registered files, and ``site`` where that is to be had
     """
@@ -85,7 +85,8 @@ def makes_codes_of(name: str, head: str) -> bool:
     return not heads or head in heads
 
 
-def make_encoder(name: str, head: HeadModel | None = None, device: str | torch.device = "auto") -> Encoder:
+def make_encoder(name: str, head: HeadModel | None = None, device: str | torch.device = "auto",
+                 options: EncoderOptions | None = None) -> Encoder:
     """The encoder ``name`` (any letter case) for ``head`` (default: its usual head) on ``device``.
 
     UsageError when there is no such encoder, its files are absent, or it makes no codes of ``head``; RigError when its
@@ -102,7 +103,7 @@ def make_encoder(name: str, head: HeadModel | None = None, device: str | torch.d
 
     module = importlib.import_module(f"diffusionrig.capture.{_ENTRIES[known].package}.encoder")
     encoder: Encoder = module.load_encoder(head if head is not None else load_head(usual_head(known)),
-                                           resolve_device(str(device)))
+                                           resolve_device(str(device)), options or EncoderOptions())
     return encoder
 
 
