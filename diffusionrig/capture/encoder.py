@@ -14,6 +14,8 @@ from diffusionrig.geometry.face_code import FaceCode
 FLAG_BELOW = 0.5
 """Captures whose confidence is below this are flagged: worth a look before they are trained on."""
 
+LEAST_SIDE = 256
+
 
 @dataclasses.dataclass(frozen=True)
 class EncoderOptions:
@@ -26,6 +28,11 @@ class EncoderOptions:
 
     published_side: int = 0
     landmarks: str = "mediapipe"
+
+    @staticmethod
+    def as_published(size: int, landmarks: str = "mediapipe") -> EncoderOptions:
+        """For aligned pictures that a network of ``size`` pixels is to draw; smaller ones show too little of a face."""
+        return EncoderOptions(max(size, LEAST_SIDE), landmarks)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -85,6 +85,15 @@ def makes_codes_of(name: str, head: str) -> bool:
     return not heads or head in heads
 
 
+def check_usable(name: str) -> str:
+    """``name``, in any letter case, as the encoder is called here. UsageError when there is none or its files are absent."""
+    known = encoder_called(name)
+    reason = _reason(known)
+    if reason:
+        raise UsageError(reason)
+    return known
+
+
 def make_encoder(name: str, head: HeadModel | None = None, device: str | torch.device = "auto",
                  options: EncoderOptions | None = None) -> Encoder:
     """The encoder ``name`` (any letter case) for ``head`` (default: its usual head) on ``device``.
@@ -92,10 +101,7 @@ def make_encoder(name: str, head: HeadModel | None = None, device: str | torch.d
     UsageError when there is no such encoder, its files are absent, or it makes no codes of ``head``; RigError when its
     files are damaged.
     """
-    known = encoder_called(name)
-    reason = _reason(known)
-    if reason:
-        raise UsageError(reason)
+    known = check_usable(name)
     if head is not None and not makes_codes_of(known, head.name):
         raise UsageError(f"The encoder {known} makes codes of the head model {usual_head(known)}, not of {head.name}; use "
                          f"FIT, which fits any head, or a head or model of {usual_head(known)}.")
