@@ -16,8 +16,8 @@ from diffusionrig.io.arrays import read_npy
 from diffusionrig.io.assets import PACKAGE_ASSETS, asset_path
 from diffusionrig.io.checkpoints import load_checkpoint, load_released
 from diffusionrig.io.files import existing_file, sha256_of
+from diffusionrig.io.pickled_tensors import read_pickled_tensor
 from diffusionrig.io.remote import local_copy
-from diffusionrig.io.unpickle import read_pickled_tensor
 from diffusionrig.model.config import ModelConfig
 from diffusionrig.model.network import DiffusionRig, build_network
 from diffusionrig.model.released import load_strict

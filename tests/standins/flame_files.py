@@ -86,7 +86,7 @@ def write_mediapipe_embedding(path: Path, mesh: Mesh) -> None:
 def write_template(path: Path, mesh: Mesh) -> None:
     """head_template.obj as Blender exports it; its vertices lie in another frame than FLAME's and are of no use."""
     lines = ["# Blender v2.80 (sub 75) OBJ File: ''", "mtllib head_template.mtl", "o head"]
-    lines += [f"v {x:.6f} {y:.6f} {z:.6f}" for x, y, z in (mesh.vertices + [0, 1.5034, 0.0169]).tolist()]
+    lines += [f"v {x:.6f} {y:.6f} {z:.6f}" for x, y, z in (mesh.vertices + np.array([0, 1.5034, 0.0169])).tolist()]
     lines += [f"vt {u:.6f} {v:.6f}" for u, v in mesh.uv.tolist()]
     lines += ["usemtl head", "s 1"]
     lines += [f"f {a}/{ta} {b}/{tb} {c}/{tc}" for (a, ta), (b, tb), (c, tc)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import struct
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -35,7 +35,7 @@ class Call:
 
 
 class _Pickler(pickle._Pickler):  # the one in Python can be told how to write each type
-    dispatch = dict(pickle._Pickler.dispatch)
+    dispatch: ClassVar = dict(pickle._Pickler.dispatch)
 
     def __init__(self, stream: io.BytesIO, protocol: int, core: str) -> None:
         super().__init__(stream, protocol)
