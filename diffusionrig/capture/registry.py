@@ -44,8 +44,8 @@ _ENTRIES = {
     "EMOCA": _Entry("emoca", (FLAME,), ("emoca/EMOCA_v2_lr_mse_20/cfg.yaml",
                                         "emoca/EMOCA_v2_lr_mse_20/detail/checkpoints/**/*.ckpt", *_FLAME_FILES),
                     f"https://emoca.is.tue.mpg.de and {_FLAME_SITE}"),
-    "SMIRK": _Entry("smirk", (FLAME,), ("SMIRK_em1.pt", *_FLAME_FILES),
-                    f"https://github.com/georgeretsi/smirk and {_FLAME_SITE}"),
+    "SMIRK": _Entry("smirk", (FLAME,), ("SMIRK_em1.pt", "deca_model.tar", *_FLAME_FILES),
+                    f"https://github.com/georgeretsi/smirk, https://deca.is.tue.mpg.de and {_FLAME_SITE}"),
     "FIT": _Entry("fit"),
 }
 _PREFERENCE = ("EMOCA", "DECA", "FIT", "SMIRK")

@@ -63,7 +63,7 @@ def test_nothing_captured_is_status_one(tmp_path: Path) -> None:
     (["nowhere.png"], "no file or folder nowhere.png"),
     (["."], "No image files"),
     ([".", "--use_model", "DECA"], "deca_model.tar"),
-    ([".", "--use_model", "XYZ"], "choose one of DECA, EMOCA, FIT"),
+    ([".", "--use_model", "XYZ"], "choose one of DECA, EMOCA, SMIRK, FIT"),
 ])
 def test_wrong_requests_are_one_sentence(arguments: list[str], words: str, tmp_path: Path,
                                          monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
