@@ -78,17 +78,17 @@ class EmocaEncoder(DecaEncoder):
 
         RigError when tensors are missing, extra or misshaped, or the settings ask for what these networks are not.
         """
-        super().__init__(head, networks, device, options, finder, what=what)
         tensors, settings = networks[EXPRESSION], model_settings(settings)
         order = tuple(settings.get("detail_conditioning") or CONDITIONING)
         if order != CONDITIONING:
             raise RigError(f"The detail decoder of {what} is driven by {', '.join(map(str, order))}, where only "
                            f"{', '.join(CONDITIONING)} is known; use a released model.")
         self.layout = layout_of(_outputs(tensors), settings, what)
-        self.expression = filled(Regressor(self.layout.outputs), tensors, f"{EXPRESSION} of {what}").to(self.device)
+        self.expression = filled(Regressor(self.layout.outputs), tensors, f"{EXPRESSION} of {what}").to(device)
         self.model = model
         self.textured = bool(settings.get("use_texture", False))
-        self.background = _background(settings.get("background_from_input", True))
+        self.background = background_called(settings.get("background_from_input", True))
+        super().__init__(head, networks, device, options, finder, what=what)
 
     def answers(self, crops: Tensor) -> DecaCode:
         """Crops (B, 3, 224, 224) in [0, 1] -> DECA's answer with EMOCA's expression, and the rotations it says as well."""
@@ -100,6 +100,6 @@ def _outputs(tensors: Mapping[str, Tensor]) -> int:
     return 0 if weight is None or weight.ndim != 2 else weight.shape[0]
 
 
-def _background(value: object) -> str:
+def background_called(value: object) -> str:
     """``background_from_input`` of a model's settings, which may be a word or yes and no, as ``render_views`` calls it."""
     return str(value) if value in ("input", "black", "none") else "input" if value else "black"
