@@ -26,7 +26,8 @@ def test_the_findings_come_as_json_too(capsys):
     assert main(["doctor", "--json", "True"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["packages"]["torch"]
-    assert {row["encoder"]: row["usable"] for row in found["encoders"]} == {"DECA": False, "EMOCA": False, "SMIRK": False, "FIT": True}
+    usable = {row["encoder"]: row["usable"] for row in found["encoders"]}
+    assert usable == {"DECA": False, "EMOCA": False, "SMIRK": False, "FIT": True}
     assert healthy(found)
     found["priors"] = []
     assert not healthy(found)
