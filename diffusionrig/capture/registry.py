@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import importlib.util
 from typing import TYPE_CHECKING
 
 from diffusionrig.capture.encoder import Encoder, EncoderOptions
@@ -17,7 +16,9 @@ from diffusionrig.io.registered import missing_files
 if TYPE_CHECKING:
     import torch
 
-FLAME = "flame-2020"
+FLAME = ("flame-2020", "flame-2020-bfm")
+"""One geometry in two albedo spaces: the one DiffusionRig shows, and the one DECA was trained in."""
+
 _FLAME_FILES = ("generic_model.pkl", "landmark_embedding.npy", "head_template.obj", "FLAME_texture.npz")
 _FLAME_SITE = "https://flame.is.tue.mpg.de"
 
@@ -34,17 +35,13 @@ class _Entry:
     files: tuple[str, ...] = ()
     site: str = ""
 
-    @property
-    def ready(self) -> bool:
-        return importlib.util.find_spec(f"diffusionrig.capture.{self.package}") is not None
-
 
 _ENTRIES = {
-    "DECA": _Entry("deca", (FLAME,), ("deca_model.tar", *_FLAME_FILES), f"https://deca.is.tue.mpg.de and {_FLAME_SITE}"),
-    "EMOCA": _Entry("emoca", (FLAME,), ("emoca/EMOCA_v2_lr_mse_20/cfg.yaml",
-                                        "emoca/EMOCA_v2_lr_mse_20/detail/checkpoints/**/*.ckpt", *_FLAME_FILES),
+    "DECA": _Entry("deca", FLAME, ("deca_model.tar", *_FLAME_FILES), f"https://deca.is.tue.mpg.de and {_FLAME_SITE}"),
+    "EMOCA": _Entry("emoca", FLAME, ("emoca/EMOCA_v2_lr_mse_20/cfg.yaml",
+                                     "emoca/EMOCA_v2_lr_mse_20/detail/checkpoints/**/*.ckpt", *_FLAME_FILES),
                     f"https://emoca.is.tue.mpg.de and {_FLAME_SITE}"),
-    "SMIRK": _Entry("smirk", (FLAME,), ("SMIRK_em1.pt", "deca_model.tar", *_FLAME_FILES),
+    "SMIRK": _Entry("smirk", FLAME, ("SMIRK_em1.pt", "deca_model.tar", *_FLAME_FILES),
                     f"https://github.com/georgeretsi/smirk, https://deca.is.tue.mpg.de and {_FLAME_SITE}"),
     "FIT": _Entry("fit"),
 }
@@ -120,6 +117,4 @@ def _reason(name: str) -> str:
         these = "file" if len(missing) == 1 else "files"
         return (f"The encoder {name} needs the {these} {', '.join(missing)}: register at {entry.site}, put what you receive "
                 f"into {folder}/ (or name another folder in DIFFUSIONRIG_DATA), or use FIT, which needs none.")
-    if not entry.ready:
-        return f"The files of the encoder {name} are in {folder}/, but this version cannot read them yet; use FIT."
     return ""

@@ -21,6 +21,7 @@ from diffusionrig.faces.backends import FaceFinder, make_finder
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.io.assets import user_assets
+from diffusionrig.io.encoder_files import read_deca
 
 WEIGHTS = "deca_model.tar"
 GROUP = 16
@@ -29,8 +30,6 @@ GROUP = 16
 
 def load_encoder(head: HeadModel, device: torch.device, options: EncoderOptions) -> DecaEncoder:
     """DECA with the weights in the folder of registered files. RigError when they are damaged or incomplete."""
-    from diffusionrig.io.encoder_files import read_deca
-
     path = user_assets() / WEIGHTS
     return DecaEncoder(head, read_deca(path), device, options, what=str(path))
 
