@@ -22,7 +22,7 @@ from diffusionrig.geometry.warp import Similarity, similarity, thin_plate
 JAW_SECANT = 0.2
 """Radians at which the jaw's rotation is linearised: about half of a wide open mouth."""
 
-JAW_SPREAD = 0.2
+JAW_SPREAD = 0.4
 ERROR = 1.5e-4
 """Metres, root mean square over the face, that weigh as much as one standard deviation of a coefficient."""
 

@@ -9,6 +9,7 @@ import numpy as np
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.geometry.flame import Flame
 from diffusionrig.io.assets import user_assets
+from diffusionrig.io.converted import converted_path
 from diffusionrig.io.flame_files import read_flame, read_landmark_embedding, read_template_uv, read_texture
 from diffusionrig.io.images import read_image
 from diffusionrig.io.registered import missing_files
@@ -50,9 +51,9 @@ def load_registered_head(name: str) -> Flame:
     UsageError, saying where each is to be had, when files are absent; RigError when one is damaged.
     """
     edition, folder = EDITIONS[name], user_assets()
-    present = [model for model in edition.models if not missing_files([model])]
+    present = [model for model in edition.models if _there(model)]
     absent = [] if present else [edition.models[0]]
-    absent += missing_files([_EMBEDDING, _TEMPLATE, edition.texture])
+    absent += [file for file in (_EMBEDDING, _TEMPLATE, edition.texture) if not _there(file)]
     if absent:
         listed = "; ".join(f"{file} ({_SOURCES[file]})" for file in absent)
         raise UsageError(f"The head model {name} needs what is not in {folder}/: {listed}. Put it there, or name the folder "
@@ -63,6 +64,12 @@ def load_registered_head(name: str) -> Flame:
         raise RigError(f"{folder / _TEMPLATE} does not list the triangles of {folder / present[0]} in their order, so its texture "
                        "coordinates belong to another mesh; get both again from where you registered.")
     masks = {region: read_image(folder / file)[..., 0].astype(np.float64) / 255
-             for region, file in _MASKS.items() if not missing_files([file])}
+             for region, file in _MASKS.items() if _there(file)}
     return Flame(model, read_landmark_embedding(folder / _EMBEDDING), uv, uv_faces, read_texture(folder / edition.texture),
                  name=name, masks=masks)
+
+
+def _there(file: str) -> bool:
+    """Whether a registered file, or the plain copy that ``convert-assets`` made of it, is in the folder."""
+    copy = converted_path(file)
+    return not missing_files([file]) or (copy is not None and not missing_files([str(copy)]))

@@ -13,6 +13,7 @@ from diffusionrig.errors import RigError, UsageError
 from diffusionrig.geometry.flame import Flame
 from diffusionrig.geometry.heads import head_names, load_head
 from diffusionrig.geometry.registered_heads import EDITIONS
+from diffusionrig.io.array_files import write_array_file
 from diffusionrig.io.flame_files import read_flame, read_texture
 
 
@@ -103,6 +104,15 @@ def test_masks_are_not_needed(standin_head_folder: Path, tmp_path: Path, monkeyp
     part = linked(standin_head_folder, tmp_path / "part", "uv_face_mask.png", "uv_face_eye_mask.png")
     monkeypatch.setenv("DIFFUSIONRIG_DATA", str(part))
     assert set(load_head("flame-2020").regions) == {"eyes"}
+
+
+def test_plain_copies_will_do(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    part = linked(folder, tmp_path / "part", "generic_model.pkl", "FLAME_texture.npz")
+    write_array_file(part / "generic_model.npz", read_flame(folder / "generic_model.pkl"))
+    write_array_file(part / "FLAME_texture_50.npz", read_texture(folder / "FLAME_texture.npz"))
+    original = load_head("flame-2020")
+    monkeypatch.setenv("DIFFUSIONRIG_DATA", str(part))
+    assert load_head("flame-2020").hash == original.hash
 
 
 def test_a_template_of_another_mesh_is_told(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
