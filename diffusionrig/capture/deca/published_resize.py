@@ -17,6 +17,8 @@ def published_resize(image: np.ndarray, side: int) -> np.ndarray:
     """(H, W, 3) uint8 -> (side, side, 3) uint8; a picture that is not square loses its proportions, as published."""
     values = image * (1.0 / 255.0)
     height, width = image.shape[:2]
+    if height == width == side:
+        return (values * 255.0).astype(np.uint8)
     rows, columns = _Axis(height, side), _Axis(width, side)
     blurred = _along_columns(_along_rows(values, rows), columns)
     (y0, y1), (x0, x1) = rows.taps, columns.taps
