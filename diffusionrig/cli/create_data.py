@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from diffusionrig.cli.arguments import add_device_argument, boolean, positive_int
+from diffusionrig.cli.arguments import add_assets_argument, add_device_argument, boolean, positive_int
 
 DESCRIPTION = """Capture every photograph below the data folders and store pictures and face codes for training.
 Photographs should be aligned (diffusionrig align) and square; of others the centred square is taken. A run that was
@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="label tables (AffectNet's columns); those in or beside the data folders are found without")
     parser.add_argument("--max_megapixels", type=float, default=100.0, help="refuse larger images (100)")
     parser.add_argument("--num_workers", type=positive_int, default=2, help="threads that read photographs ahead (2)")
+    add_assets_argument(parser)
     add_device_argument(parser)
 
 

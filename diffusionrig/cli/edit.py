@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diffusionrig.cli.arguments import add_device_argument, boolean, positive_int
+from diffusionrig.cli.arguments import add_assets_argument, add_device_argument, boolean, positive_int
 from diffusionrig.cli.config_arguments import add_dataclass_arguments, from_arguments, given_arguments
 from diffusionrig.errors import UsageError
 
@@ -56,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max_megapixels", type=float, default=100.0, help="larger pictures are refused (default 100)")
     parser.add_argument("--overwrite", type=boolean, default=False, help="replace the results of another edit in the folder")
     parser.add_argument("--save_buffers", type=boolean, default=False, help="write the buffers of every output to buffers/")
+    add_assets_argument(parser)
     add_device_argument(parser)
     add_dataclass_arguments(parser, ModelConfig, "model (of a released .pt file)")
     add_dataclass_arguments(parser, DiffusionConfig, "diffusion")

@@ -9,6 +9,7 @@ from typing import Any
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.files import existing_file, read_bytes
 
+SETTINGS = "cfg.yaml"
 _MOST_SETTINGS = 1 << 22
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from diffusionrig.errors import RigError
 from diffusionrig.io.checkpoints import load_checkpoint
 from diffusionrig.io.converted import newest
-from diffusionrig.io.emoca_folder import best_checkpoint, checkpoints_in, read_emoca_settings
+from diffusionrig.io.emoca_folder import SETTINGS, best_checkpoint, checkpoints_in, read_emoca_settings
 from diffusionrig.io.pickled_arrays import NUMPY_NAMES
 from diffusionrig.io.torch_files import LazyTensor, TorchFile, open_torch
 from diffusionrig.io.unpickle import Stub
@@ -39,25 +39,25 @@ _HARMLESS = ("typing.Any", "typing.Union", "typing.Optional", "collections.defau
                  "dict", "list", "tuple", "set", "int", "long", "float", "bool", "str", "unicode", "bytes", "object")))
 
 
-def read_deca(path: str | Path) -> dict[str, dict[str, Tensor]]:
+def read_deca(path: str | Path, original: bool = False) -> dict[str, dict[str, Tensor]]:
     """E_flame, E_detail and D_detail of ``deca_model.tar`` (a torch file whatever its name says), float32 on the CPU.
 
     UsageError when the file is absent; RigError (one sentence, naming network or tensor) when it is damaged, another file,
     or names foreign code.
     """
-    file = newest(Path(path))
+    file = Path(path) if original else newest(Path(path))
     return _split(_networks(file, "DECA's weights", _deca_tree), ("E_flame", "E_detail", "D_detail"), str(file))
 
 
-def read_emoca(folder: str | Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+def read_emoca(folder: str | Path, original: bool = False) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     """``(networks, settings)`` of an EMOCA model folder: DECA's three and E_expression; ``cfg.yaml`` as a tree.
 
     The checkpoint is the one with the smallest number after the last "=" of its name, below ``detail/checkpoints``.
     Errors as ``read_deca``.
     """
     folder = Path(folder)
-    settings_file, checkpoints = folder / "cfg.yaml", checkpoints_in(folder)
-    file = newest(folder, [settings_file, *checkpoints])
+    settings_file = folder / SETTINGS
+    file = folder if original else _emoca_file(folder)
     names = ("E_flame", "E_detail", "D_detail", "E_expression")
     if file != folder:
         tensors, meta = _plain_copy(file)
@@ -70,9 +70,9 @@ def read_emoca(folder: str | Path) -> tuple[dict[str, dict[str, Tensor]], dict[s
     return _split(_networks(file, "EMOCA's checkpoint", _emoca_tree), names, str(file)), settings
 
 
-def read_smirk(path: str | Path) -> dict[str, Tensor]:
+def read_smirk(path: str | Path, original: bool = False) -> dict[str, Tensor]:
     """The encoder of ``SMIRK_em1.pt``, its prefix ``smirk_encoder.`` taken off, float32 on the CPU. Errors as ``read_deca``."""
-    file = newest(Path(path))
+    file = Path(path) if original else newest(Path(path))
     tensors = _networks(file, "SMIRK's weights", _smirk_tree)
     _check("SMIRK's encoder", tensors, _SMIRK, str(file))
     return tensors
@@ -86,10 +86,10 @@ def check_deca(path: str | Path) -> None:
 def check_emoca(folder: str | Path) -> None:
     """As ``check_deca``, for an EMOCA model folder."""
     folder = Path(folder)
-    if newest(folder, [folder / "cfg.yaml", *checkpoints_in(folder)]) != folder:
+    if _emoca_file(folder) != folder:
         read_emoca(folder)
         return
-    read_emoca_settings(folder / "cfg.yaml")
+    read_emoca_settings(folder / SETTINGS)
     _look(best_checkpoint(folder), "EMOCA's checkpoint", _emoca_tree, ("E_flame", "E_detail", "D_detail", "E_expression"))
 
 
@@ -101,6 +101,11 @@ def check_smirk(path: str | Path) -> None:
         return
     with _open(file, "SMIRK's weights") as source:
         _check("SMIRK's encoder", _smirk_tree(source.tree, str(file)), _SMIRK, str(file))
+
+
+def _emoca_file(folder: Path) -> Path:
+    checkpoints = checkpoints_in(folder)
+    return newest(folder, [folder / SETTINGS, *checkpoints] if checkpoints else [])
 
 
 Tree = Callable[[Any, str], dict[str, LazyTensor]]

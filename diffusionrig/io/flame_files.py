@@ -52,7 +52,7 @@ _TEXTURE_DATA = {"x_coords": Wanted((65536,)), "y_coords": Wanted((65536,)), "va
                  "f": Wanted((None, 3), "iu", 65536)}
 
 
-def read_flame(path: str | Path) -> dict[str, np.ndarray]:
+def read_flame(path: str | Path, original: bool = False) -> dict[str, np.ndarray]:
     """FLAME's arrays from its pickle (2020 or 2023) or the plain copy of it.
 
     v_template (5023, 3) float64 metres; faces (9976, 3) int64; shapedirs (5023, 3, 400) float64, 300 identity and 100
@@ -60,7 +60,7 @@ def read_flame(path: str | Path) -> dict[str, np.ndarray]:
     parents (5,) int64, -1 first; weights (5023, 5) float64. UsageError when the file is absent, RigError (one sentence,
     naming the array) when it is damaged, another model, or would run foreign code.
     """
-    file = newest(Path(path))
+    file = Path(path) if original else newest(Path(path))
     if file.suffix == ".npz":
         arrays = read_checked_npz(file, _PLAIN_MODEL, "the FLAME model")
     else:
@@ -96,13 +96,13 @@ def _check_model(arrays: dict[str, np.ndarray], where: str) -> None:
                            "download the file again.")
 
 
-def read_landmark_embedding(path: str | Path) -> dict[str, np.ndarray]:
+def read_landmark_embedding(path: str | Path, original: bool = False) -> dict[str, np.ndarray]:
     """The landmark tables of ``landmark_embedding.npy``: triangles (int64) and barycentric coordinates (float64).
 
     static_faces (51,), static_bary (51, 3); dynamic_faces (79, 17), dynamic_bary (79, 17, 3), the contour by yaw;
     full_faces (68,), full_bary (68, 3). Errors as ``read_flame``.
     """
-    file = newest(Path(path))
+    file = Path(path) if original else newest(Path(path))
     wanted = dict(_EMBEDDING.values())
     if file.suffix == ".npz":
         found = read_checked_npz(file, wanted, "the landmark tables")
@@ -156,11 +156,11 @@ def read_template_uv(path: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return uv, uv_faces.copy(), faces.copy()
 
 
-def read_texture_data(path: str | Path) -> dict[str, np.ndarray]:
+def read_texture_data(path: str | Path, original: bool = False) -> dict[str, np.ndarray]:
     """``texture_data_256.npy``: the dense grid of texture points (index = x * 256 + y). x_coords, y_coords (65536,);
     valid_pixel_ids (n,); valid_pixel_3d_faces (n, 3) vertices; valid_pixel_b_coords (n, 3); f (m, 3) dense faces.
     Errors as ``read_flame``."""
-    file = newest(Path(path))
+    file = Path(path) if original else newest(Path(path))
     if file.suffix == ".npz":
         found = read_checked_npz(file, _TEXTURE_DATA, "the table of texture points")
     else:

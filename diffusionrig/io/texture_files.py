@@ -20,14 +20,14 @@ FLAME_SPACE = {"mean": Wanted((SIDE, SIDE, 3)), "tex_dir": Wanted((SIDE, SIDE, 3
 BFM_SPACE = {"MU": Wanted((SIDE * SIDE * 3,), "f"), "PC": Wanted((SIDE * SIDE * 3, None), "f")}
 
 
-def read_texture(path: str | Path, components: int = COMPONENTS) -> dict[str, np.ndarray]:
+def read_texture(path: str | Path, components: int = COMPONENTS, original: bool = False) -> dict[str, np.ndarray]:
     """The albedo space in ``FLAME_texture.npz`` or ``FLAME_albedo_from_BFM.npz``, as stored but for the number of components.
 
     FLAME's: mean (512, 512, 3) and tex_dir (512, 512, 3, components), 0..255. BFM's: MU (786432,) and PC (786432,
     components), 0..1. Both float32, blue first, row 0 at v = 1. UsageError when the file is absent; RigError when it is
     damaged, of another shape or has fewer components.
     """
-    file = newest(Path(path))
+    file = Path(path) if original else newest(Path(path))
     with open_npz(file, "the albedo space") as archive:
         space = _space(archive)
         (mean, wanted_mean), (basis, wanted_basis) = space.items()
