@@ -120,6 +120,12 @@ def test_incomplete_weights_are_refused(states) -> None:
         DecaEncoder(open_flame(), damaged, what="data/deca_model.tar")
 
 
+def test_fan_is_taken_by_name_only(states, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(RigError, match=r"fan needs the package face_alignment; .*diffusionrig\[fan\]"):
+        DecaEncoder(open_flame(), states, options=EncoderOptions(landmarks="fan"))
+
+
 def test_trust_falls_when_the_drawn_head_lies_beside_the_face(deca, photographs: Photographs) -> None:
     code = deca.encode(photographs[0][:1]).code
     head = deca.head
