@@ -13,7 +13,7 @@ _KINDS = {"f": "numbers", "iu": "whole numbers", "fiu": "numbers"}
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """shape   lengths of the axes, None for any
+    """shape   lengths of the axes, None for any up to ``most``
     kind    NumPy's letters of the types that will do: "f" real numbers, "iu" whole ones, "fiu" both
     below   whole numbers must be smaller than this, and none negative
     """
@@ -21,11 +21,12 @@ class Wanted:
     shape: tuple[int | None, ...]
     kind: str = "fiu"
     below: int | None = None
+    most: int = 1 << 18
 
 
 def fits(shape: tuple[int, ...], wanted: Wanted) -> bool:
     """Whether ``shape`` is the wanted one."""
-    return len(shape) == len(wanted.shape) and all(w is None or n == w for n, w in zip(shape, wanted.shape))
+    return len(shape) == len(wanted.shape) and all(n == w or (w is None and n <= wanted.most) for n, w in zip(shape, wanted.shape))
 
 
 def shape_text(shape: tuple[int | None, ...]) -> str:

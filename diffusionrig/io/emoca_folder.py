@@ -10,7 +10,7 @@ from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.files import existing_file, read_bytes
 
 SETTINGS = "cfg.yaml"
-_MOST_SETTINGS = 1 << 22
+_MOST_BYTES, _MOST_VALUES = 1 << 18, 20_000
 
 
 def best_checkpoint(folder: Path) -> Path:
@@ -41,9 +41,7 @@ def read_emoca_settings(file: Path) -> dict[str, Any]:
     """The tree in ``cfg.yaml``, plain values only. UsageError when it is absent, RigError when it is no such file."""
     import yaml
 
-    data = read_bytes(existing_file(file, "the settings of the EMOCA model"))
-    if len(data) > _MOST_SETTINGS:
-        raise RigError(f"{file} is too long for a file of settings; download the model again.")
+    data = read_bytes(existing_file(file, "the settings of the EMOCA model"), _MOST_BYTES)
     try:
         tree = yaml.safe_load(data)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -51,4 +49,13 @@ def read_emoca_settings(file: Path) -> dict[str, Any]:
                        "again.") from error
     if not isinstance(tree, dict):
         raise RigError(f"{file} holds no settings; download the model again.")
+    # Names for repeated parts (&a, *a) let a short file stand for any number of values.
+    waiting, count = [tree], 0
+    while waiting:
+        value = waiting.pop()
+        parts = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+        count += len(parts)
+        if count > _MOST_VALUES:
+            raise RigError(f"{file} repeats its parts without end, as no file of settings does; download the model again.")
+        waiting += parts
     return tree

@@ -7,6 +7,7 @@ plain copy that ``convert-assets`` made when that is there and not older than th
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -68,6 +69,19 @@ def read_emoca(folder: str | Path, original: bool = False) -> tuple[dict[str, di
     settings = read_emoca_settings(settings_file)
     file = best_checkpoint(folder)
     return _split(_networks(file, "EMOCA's checkpoint", _emoca_tree), names, str(file)), settings
+
+
+def emoca_left_out(folder: str | Path) -> dict[str, int]:
+    """How many tensors of an EMOCA checkpoint ``read_emoca`` leaves out, by the first two words of their names (the losses,
+    the copy of FLAME, the renderer's buffers); empty for a plain copy, which holds none of them. Errors as ``read_emoca``."""
+    folder = Path(folder)
+    if _emoca_file(folder) != folder:
+        return {}
+    file = best_checkpoint(folder)
+    with _open(file, "EMOCA's checkpoint") as source:
+        kept = _emoca_tree(source.tree, str(file))
+        rest = [name for name in source.tree["state_dict"] if str(name).removeprefix("deca.") not in kept]
+    return dict(sorted(Counter(".".join(str(name).split(".")[:2]) for name in rest).items()))
 
 
 def read_smirk(path: str | Path, original: bool = False) -> dict[str, Tensor]:

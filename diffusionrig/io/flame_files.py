@@ -25,6 +25,7 @@ __all__ = ["read_eyelid", "read_fixed_displacement", "read_flame", "read_landmar
            "read_template_uv", "read_texture", "read_texture_data"]
 
 VERTICES, FACES, UVS, JOINTS = 5023, 9976, 5118, 5
+_MOST_BYTES = 1 << 29
 
 MODEL_ARRAYS: dict[str, Wanted] = {
     "v_template": Wanted((VERTICES, 3), "f"),
@@ -72,7 +73,7 @@ def read_flame(path: str | Path, original: bool = False) -> dict[str, np.ndarray
 
 
 def _model_pickle(file: Path) -> dict[str, Any]:
-    data = read_bytes(existing_file(file, "the FLAME model"))
+    data = read_bytes(existing_file(file, "the FLAME model"), _MOST_BYTES)
     value = restricted_loads(data, MODEL_NAMES, str(file), MODEL_FAMILIES)
     if not isinstance(value, dict):
         raise RigError(f"{file} holds no dictionary of arrays; check that it is FLAME's generic_model.pkl.")
@@ -139,7 +140,7 @@ def read_template_uv(path: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndarr
     counted from 0. Its vertices lie in another frame than FLAME's and are not read. Errors as ``read_flame``."""
     file = existing_file(path, "the head template")
     try:
-        lines = read_bytes(file).decode("ascii", "replace").splitlines()
+        lines = read_bytes(file, _MOST_BYTES).decode("ascii", "replace").splitlines()
         uv = np.array([line.split()[1:3] for line in lines if line.startswith("vt ")], np.float64)
         corners = [corner.split("/") for line in lines if line.startswith("f ") for corner in line.split()[1:]]
         indices = np.array([corner[:2] for corner in corners], np.int64) - 1

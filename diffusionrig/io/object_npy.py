@@ -18,6 +18,8 @@ from diffusionrig.io.pickled_arrays import NUMPY_NAMES, OBJECT_NAMES, PickledArr
 from diffusionrig.io.pickled_tensors import pickled_tensor_names
 from diffusionrig.io.unpickle import restricted_loads
 
+_MOST_BYTES = 1 << 28
+
 
 def read_object_npy(path: str | Path, what: str) -> dict[str, Any]:
     """The dictionary in ``path``, its values as the pickle holds them (see ``picked``), nothing of it run.
@@ -25,7 +27,7 @@ def read_object_npy(path: str | Path, what: str) -> dict[str, Any]:
     UsageError when there is no such file; RigError when it is damaged, holds no dictionary or names foreign code.
     """
     file = existing_file(path, what)
-    data = read_bytes(file)
+    data = read_bytes(file, _MOST_BYTES)
     try:
         header = read_npy_header(io.BytesIO(data))
     except ValueError as error:

@@ -15,9 +15,9 @@ from diffusionrig.io.converted import newest
 from diffusionrig.io.npy_stream import NpyHeader, fill
 
 SIDE, COMPONENTS = 512, 50
-_MOST = 1000
-FLAME_SPACE = {"mean": Wanted((SIDE, SIDE, 3)), "tex_dir": Wanted((SIDE, SIDE, 3, None), "f")}
-BFM_SPACE = {"MU": Wanted((SIDE * SIDE * 3,), "f"), "PC": Wanted((SIDE * SIDE * 3, None), "f")}
+_MOST = 256  # components; the known files have 200 and 199
+FLAME_SPACE = {"mean": Wanted((SIDE, SIDE, 3)), "tex_dir": Wanted((SIDE, SIDE, 3, None), "f", most=_MOST)}
+BFM_SPACE = {"MU": Wanted((SIDE * SIDE * 3,), "f"), "PC": Wanted((SIDE * SIDE * 3, None), "f", most=_MOST)}
 
 
 def read_texture(path: str | Path, components: int = COMPONENTS, original: bool = False) -> dict[str, np.ndarray]:
@@ -33,8 +33,8 @@ def read_texture(path: str | Path, components: int = COMPONENTS, original: bool 
         (mean, wanted_mean), (basis, wanted_basis) = space.items()
         found = read_array(archive, mean, wanted_mean).astype(np.float32)
         with open_array(archive, basis, wanted_basis) as (stream, header):
-            if not components <= header.shape[-1] <= _MOST:
-                raise RigError(f"{basis} of {file} has {header.shape[-1]} components, but {components} to {_MOST} are needed; "
+            if header.shape[-1] < components:
+                raise RigError(f"{basis} of {file} has {header.shape[-1]} components, but {components} are needed; "
                                "download the file again.")
             kept = _first_components(stream, header, components)
     if not np.isfinite(kept).all():

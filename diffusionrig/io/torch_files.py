@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from diffusionrig.errors import RigError
-from diffusionrig.io.files import existing_file, short_reason
-from diffusionrig.io.unpickle import RefusedPickle, RestrictedUnpickler, Stub, refusal
+from diffusionrig.io.files import existing_file
+from diffusionrig.io.unpickle import RefusedPickle, RestrictedUnpickler, Stub, pickle_reason, refusal
 
 _LEGACY_MAGIC, _LEGACY_PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 _STORAGES = {"Double": torch.float64, "Float": torch.float32, "Half": torch.float16, "BFloat16": torch.bfloat16,
@@ -221,8 +221,7 @@ def torch_errors(what: str) -> Iterator[None]:
     except RefusedPickle as error:
         raise refusal(what, error) from None
     except Exception as error:  # a damaged pickle may raise anything
-        reason = "damaged" if isinstance(error, (KeyError, AttributeError, IndexError)) else short_reason(error)
-        raise RigError(f"{what} is damaged, cut off or not a torch file ({reason}); "
+        raise RigError(f"{what} is damaged, cut off or not a torch file ({pickle_reason(error)}); "
                        "copy or download it again.") from error
 
 

@@ -159,11 +159,13 @@ def restricted_loads(data: bytes, allowed: Mapping[str, Callable[..., Any]], wha
     except RefusedPickle as error:
         raise refusal(what, error) from None
     except Exception as error:  # a damaged pickle may raise anything
-        raise RigError(f"{what} is not a readable pickle ({_reason(error)}); "
+        raise RigError(f"{what} is not a readable pickle ({pickle_reason(error)}); "
                        "write or download it again.") from error
 
 
-def _reason(error: Exception) -> str:
+def pickle_reason(error: Exception) -> str:
+    if isinstance(error, EOFError):
+        return "it is cut off"
     # KeyError: an unknown opcode; AttributeError: text where an object should be.
     return "damaged" if isinstance(error, (KeyError, AttributeError, IndexError)) else short_reason(error)
 
