@@ -85,7 +85,8 @@ def capture_files(paths: Sequence[str], output_dir: str, choice: Choice | None =
     writer.finish()
     report = {"software": f"diffusionrig {__version__}", "encoder": encoder.name, "model": model, "head": head.name,
               "head_hash": head.hash, "flag_below": FLAG_BELOW, "detail": writer.wants_detail,
-              "missing_files": list(writer.atlas.missing) if writer.atlas else [], "counts": _counts(rows), "images": rows}
+              "missing_files": list(writer.atlas.missing) if writer.atlas else [],
+              "left_out": getattr(encoder, "left_out", {}), "counts": _counts(rows), "images": rows}
     write_json(writer.folder / "report.json", report)
     return report
 

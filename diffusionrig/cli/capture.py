@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from diffusionrig.cli.arguments import add_device_argument, boolean, positive_int
+from diffusionrig.cli.arguments import add_assets_argument, add_device_argument, boolean, positive_int
 
 DESCRIPTION = """Capture the face in each photograph and video frame: head rotation, expression, identity, skin and light as a
 face code. Writes an overlay per photograph, codes.npz, a mesh with texture, a contact sheet and report.json. Aligned
@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--save_codes", type=boolean, default=True, help="write codes.npz, and codes per face (True)")
     parser.add_argument("--batch_size", type=positive_int, default=8, help="photographs at a time (8)")
     parser.add_argument("--max_megapixels", type=float, default=100.0, help="refuse larger images (100)")
+    add_assets_argument(parser)
     add_device_argument(parser)
 
 

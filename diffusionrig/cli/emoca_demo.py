@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from diffusionrig.cli.arguments import add_device_argument, boolean, positive_int
+from diffusionrig.cli.arguments import add_assets_argument, add_device_argument, boolean, positive_int
 
 DESCRIPTION = """Capture the faces of a folder as EMOCA's demo does: a folder OUTPUT_FOLDER/MODEL_NAME/NAME00/ per face with
 pictures of its crop and, when asked for, codes and meshes. Takes the flags of the published script, and its defaults; videos
@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mode", choices=("detail", "coarse"), default="detail", help="with or without wrinkles (detail)")
     parser.add_argument("--landmarks", default="mediapipe", help="who finds the face; the published script uses fan (mediapipe)")
     parser.add_argument("--batch_size", type=positive_int, default=8, help="photographs at a time (8)")
+    add_assets_argument(parser)
     add_device_argument(parser)
 
 

@@ -34,9 +34,7 @@ def write_obj(path: str | Path, vertices: np.ndarray, faces: np.ndarray, uv: np.
 def write_coloured_obj(path: str | Path, vertices: np.ndarray, faces: np.ndarray, colours: np.ndarray,
                        decimals: int = 6) -> None:
     """Write a mesh with a colour per vertex: ``colours`` (V, 3) in 0..1 stand behind the coordinates, as MeshLab reads them."""
-    rows = np.concatenate([vertices, colours], 1).tolist()
-    place, shade = f"%.{decimals}f", "%.4f"
-    template = f"v {place} {place} {place} {shade} {shade} {shade}"
-    lines = [template % tuple(row) for row in rows]
-    lines += ["f %d %d %d" % tuple(face) for face in (faces + 1).tolist()]
+    lines = [f"v {x:.{decimals}f} {y:.{decimals}f} {z:.{decimals}f} {r:.4f} {g:.4f} {b:.4f}"
+             for x, y, z, r, g, b in np.concatenate([vertices, colours], 1).tolist()]
+    lines += [f"f {a} {b} {c}" for a, b, c in (faces + 1).tolist()]
     write_text(path, "\n".join(lines) + "\n")

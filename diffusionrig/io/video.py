@@ -10,7 +10,6 @@ import numpy as np
 from diffusionrig.errors import RigError
 from diffusionrig.io.files import existing_file
 
-
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".vid", ".ebm")
 """Endings, in lower case, by which a file is taken for a video."""
 

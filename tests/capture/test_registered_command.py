@@ -48,6 +48,8 @@ def test_emoca_writes_what_its_demo_writes(photos: Path, tmp_path: Path) -> None
     report = json.loads((out / "report.json").read_text())
     assert (report["encoder"], report["model"], report["head"], report["detail"]) == ("EMOCA", MODEL, "flame-2020", True)
     assert report["missing_files"] == []
+    assert {"deca.flame", "deca.uv_face_eye_mask", "deca.perceptual_loss", "emonet_loss.backbone"} <= set(report["left_out"])
+    assert not any(name.startswith(("deca.E_", "deca.D_")) for name in report["left_out"])
     assert [row.get("folder") for row in report["images"]] == [f"{MODEL}/first00", f"{MODEL}/second00", None]
     assert files(out) == {MODEL, "codes.npz", "contact_sheet.png", "report.json"}
     codes, sources = load_codes(out / "codes.npz")
@@ -65,10 +67,13 @@ def test_emoca_writes_what_its_demo_writes(photos: Path, tmp_path: Path) -> None
     assert drawn.shape == (224, 224, 3)
 
 
-def test_the_published_flags_and_their_defaults(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                                capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_published_flags_and_their_defaults(photos: Path, tmp_path: Path, standin_folder: Path,
+                                                monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run_command("emoca-demo", ["--input_folder", "photos", "--model_name", "DECA"], "scripts/capture.py") == 0
+    monkeypatch.delenv("DIFFUSIONRIG_DATA")
+    assert run_command("emoca-demo", ["--input_folder", "photos", "--model_name", "DECA", "--assets", str(standin_folder)],
+                       "scripts/capture.py") == 0
+    monkeypatch.setenv("DIFFUSIONRIG_DATA", str(standin_folder))
     assert files(tmp_path / "image_output" / "DECA" / "first00") == PICTURES
     assert not (tmp_path / "image_output" / "codes.npz").exists()
     assert run_command("emoca-demo", ["--input_folder", "photos/first.png", "--output_folder", "coarse", "--model_name", "DECA",

@@ -18,6 +18,7 @@ from diffusionrig.errors import RigError, UsageError
 from diffusionrig.faces.backends import FaceFinder
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.io.assets import user_assets
+from diffusionrig.io.encoder_files import emoca_left_out, read_emoca
 
 DEFAULT_MODEL = "EMOCA_v2_lr_mse_20"
 EXPRESSION = "E_expression"
@@ -48,10 +49,9 @@ def model_folder(models: Path, name: str) -> Path:
 def load_model(folder: Path, head: HeadModel, device: torch.device, options: EncoderOptions | None = None) -> EmocaEncoder:
     """The model in ``folder``, which holds ``cfg.yaml`` and ``detail/checkpoints``. RigError when a file is missing, damaged
     or incomplete."""
-    from diffusionrig.io.encoder_files import read_emoca
-
     networks, settings = read_emoca(folder)
-    return EmocaEncoder(head, networks, settings, device, options, model=folder.name, what=str(folder))
+    return EmocaEncoder(head, networks, settings, device, options, model=folder.name, what=str(folder),
+                        left_out=emoca_left_out(folder))
 
 
 def model_settings(settings: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -66,14 +66,16 @@ class EmocaEncoder(DecaEncoder):
     """DECA's encoder whose answers are those of DECA's network, but for what EMOCA's expression network says.
 
     ``model`` is the name of the release; ``background`` what its own pictures show outside the face; ``textured`` whether
-    it came with a texture space, without which its own pictures are grey (decoding for editing keeps DECA's texture).
+    it came with a texture space, without which its own pictures are grey (decoding for editing keeps DECA's texture);
+    ``left_out`` how many tensors of its file were not read, by the beginnings of their names.
     """
 
     name = "EMOCA"
 
     def __init__(self, head: HeadModel, networks: Mapping[str, Mapping[str, Tensor]], settings: Mapping[str, Any],
                  device: torch.device | str = "cpu", options: EncoderOptions | None = None, finder: FaceFinder | None = None,
-                 model: str = DEFAULT_MODEL, what: str = "the weights of EMOCA") -> None:
+                 model: str = DEFAULT_MODEL, what: str = "the weights of EMOCA",
+                 left_out: Mapping[str, int] | None = None) -> None:
         """``networks`` and ``settings`` as ``io.encoder_files.read_emoca`` gives them, ``what`` names their folder.
 
         RigError when tensors are missing, extra or misshaped, or the settings ask for what these networks are not.
@@ -85,7 +87,7 @@ class EmocaEncoder(DecaEncoder):
                            f"{', '.join(CONDITIONING)} is known; use a released model.")
         self.layout = layout_of(_outputs(tensors), settings, what)
         self.expression = filled(Regressor(self.layout.outputs), tensors, f"{EXPRESSION} of {what}").to(device)
-        self.model = model
+        self.model, self.left_out = model, dict(left_out or {})
         self.textured = bool(settings.get("use_texture", False))
         self.background = background_called(settings.get("background_from_input", True))
         super().__init__(head, networks, device, options, finder, what=what)

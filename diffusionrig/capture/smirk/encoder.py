@@ -20,6 +20,7 @@ from diffusionrig.capture.smirk.networks import N_EXPRESSION, SmirkNetwork
 from diffusionrig.faces.landmarker import FaceLandmarker
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.io.assets import user_assets
+from diffusionrig.io.encoder_files import read_smirk
 
 WEIGHTS = "SMIRK_em1.pt"
 GROUP = 32
@@ -28,8 +29,6 @@ GROUP = 32
 
 def load_encoder(head: HeadModel, device: torch.device, options: EncoderOptions) -> SmirkEncoder:
     """SMIRK over DECA, with the weights among the registered files. RigError when they are damaged or incomplete."""
-    from diffusionrig.io.encoder_files import read_smirk
-
     path = user_assets() / WEIGHTS
     return SmirkEncoder(load_deca(head, device, options), read_smirk(path), what=str(path))
 
