@@ -9,23 +9,13 @@ import numpy as np
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.geometry.flame import Flame
 from diffusionrig.io.assets import user_assets
-from diffusionrig.io.converted import converted_path
 from diffusionrig.io.flame_files import read_flame, read_landmark_embedding, read_template_uv, read_texture
 from diffusionrig.io.images import read_image
-from diffusionrig.io.registered import missing_files
+from diffusionrig.io.registered import missing_files, registered_files
 
 _EMBEDDING, _TEMPLATE = "landmark_embedding.npy", "head_template.obj"
 _TEXTURE, _BFM = "FLAME_texture.npz", "FLAME_albedo_from_BFM.npz"
 _MASKS = {"face": "uv_face_mask.png", "face_and_eyes": "uv_face_eye_mask.png"}
-_FLAME_SITE = "https://flame.is.tue.mpg.de"
-_BESIDE_DECA = "lies in the data folder of https://github.com/yfeng95/DECA, non-commercial research only"
-_SOURCES = {
-    "generic_model.pkl": f"FLAME 2020, register at {_FLAME_SITE}, whose model licence applies",
-    "flame2023.pkl": f"FLAME 2023, register at {_FLAME_SITE}; its Open edition is CC BY 4.0",
-    _EMBEDDING: _BESIDE_DECA, _TEMPLATE: _BESIDE_DECA,
-    _TEXTURE: f"from {_FLAME_SITE}, non-commercial use only",
-    _BFM: "made from the Basel Face Model 2017 by https://github.com/TimoBolkart/BFM_to_FLAME, not to be passed on",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,11 +41,12 @@ def load_registered_head(name: str) -> Flame:
     UsageError, saying where each is to be had, when files are absent; RigError when one is damaged.
     """
     edition, folder = EDITIONS[name], user_assets()
-    present = [model for model in edition.models if _there(model)]
+    present = [model for model in edition.models if not missing_files([model])]
     absent = [] if present else [edition.models[0]]
-    absent += [file for file in (_EMBEDDING, _TEMPLATE, edition.texture) if not _there(file)]
+    absent += missing_files([_EMBEDDING, _TEMPLATE, edition.texture])
     if absent:
-        listed = "; ".join(f"{file} ({_SOURCES[file]})" for file in absent)
+        listed = "; ".join(f"{file.name} ({file.what}, from {file.site}; {file.licence})"
+                           for file in registered_files() if file.name in absent)
         raise UsageError(f"The head model {name} needs what is not in {folder}/: {listed}. Put it there, or name the folder "
                          "that holds it in DIFFUSIONRIG_DATA.")
     model = read_flame(folder / present[0])
@@ -64,12 +55,6 @@ def load_registered_head(name: str) -> Flame:
         raise RigError(f"{folder / _TEMPLATE} does not list the triangles of {folder / present[0]} in their order, so its texture "
                        "coordinates belong to another mesh; get both again from where you registered.")
     masks = {region: read_image(folder / file)[..., 0].astype(np.float64) / 255
-             for region, file in _MASKS.items() if _there(file)}
+             for region, file in _MASKS.items() if not missing_files([file])}
     return Flame(model, read_landmark_embedding(folder / _EMBEDDING), uv, uv_faces, read_texture(folder / edition.texture),
                  name=name, masks=masks)
-
-
-def _there(file: str) -> bool:
-    """Whether a registered file, or the plain copy that ``convert-assets`` made of it, is in the folder."""
-    copy = converted_path(file)
-    return not missing_files([file]) or (copy is not None and not missing_files([str(copy)]))

@@ -17,6 +17,8 @@ from diffusionrig.capture.registry import make_encoder
 from diffusionrig.errors import RigError
 from diffusionrig.geometry.camera import image_points
 from diffusionrig.geometry.face_code import FaceCode
+from diffusionrig.geometry.flame import Flame
+from diffusionrig.geometry.heads import load_head
 from diffusionrig.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from diffusionrig.io.array_files import write_array_file
 from diffusionrig.render.physical import render_buffers
@@ -33,9 +35,8 @@ def encoder() -> FitEncoder:
     return made
 
 
-@pytest.fixture(scope="module")
-def renders() -> tuple[list[np.ndarray], FaceCode]:
-    head = open_flame()
+def drawn_faces(head: Flame) -> tuple[list[np.ndarray], FaceCode]:
+    """Pictures of random people with known codes."""
     code = flame_code(head, FACES, seed=4)
     code = code.replace(shape=0.8 * code.shape, expression=0.6 * code.expression, albedo=0.6 * code.albedo, eyes=0 * code.eyes)
     code.pose[:, :3] *= 0.6
@@ -46,6 +47,11 @@ def renders() -> tuple[list[np.ndarray], FaceCode]:
     buffers = render_buffers(head, code, 384)
     pictures = (buffers.rendered + 0.45 * (1 - buffers.alpha)).clamp(0, 1)
     return list((pictures * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()), code
+
+
+@pytest.fixture(scope="module")
+def renders() -> tuple[list[np.ndarray], FaceCode]:
+    return drawn_faces(open_flame())
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +67,17 @@ def test_faces_are_found_where_they_are(encoder: FitEncoder, result: Capture, re
     assert not result.flagged.any()
     assert result.code.head == "flame-2020"
     assert result.code.expression.shape == (FACES, 50)
-    turn = axis_angle_to_matrix(result.code.pose[:, :3]).mT @ axis_angle_to_matrix(truth.pose[:, :3])
-    assert torch.rad2deg(matrix_to_axis_angle(turn).norm(dim=1)).max() < 8
-    wanted, got = (image_points(head.landmarks(head.vertices(code), code), code)[:, 17:, :2] for code in (truth, result.code))
+    degrees, misses = errors(head, result.code, truth)
+    assert degrees.max() < 8
+    assert misses.max() < 0.05
+
+
+def errors(head: Flame, found: FaceCode, truth: FaceCode) -> tuple[torch.Tensor, torch.Tensor]:
+    """Degrees between head rotations, and landmark distances in units of the eye distance, (B,) each."""
+    turn = axis_angle_to_matrix(found.pose[:, :3]).mT @ axis_angle_to_matrix(truth.pose[:, :3])
+    wanted, got = (image_points(head.landmarks(head.vertices(code), code), code)[:, 17:, :2] for code in (truth, found))
     eyes = (wanted[:, 19:25].mean(1) - wanted[:, 25:31].mean(1)).norm(dim=-1)
-    assert ((wanted - got).norm(dim=-1).mean(1) / eyes).max() < 0.05
+    return torch.rad2deg(matrix_to_axis_angle(turn).norm(dim=1)), (wanted - got).norm(dim=-1).mean(1) / eyes
 
 
 def test_an_open_mouth_is_seen(result: Capture, renders: tuple[list[np.ndarray], FaceCode]) -> None:
@@ -105,3 +117,16 @@ def test_a_tie_that_was_kept_is_used(tmp_path, monkeypatch: pytest.MonkeyPatch, 
         write_array_file(path, {**arrays, **damage})
         with pytest.raises(RigError, match="is no landmark tie of this head"):
             find_tie(head)
+
+
+@pytest.mark.slow
+def test_faces_of_a_head_from_files_are_found(standin_head_folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIFFUSIONRIG_DATA", str(standin_head_folder))
+    head = load_head("flame-2020")
+    assert isinstance(head, Flame)
+    images, truth = drawn_faces(head)
+    captured = make_encoder("FIT", head=head, device="cpu").encode(images)
+    assert captured.found.all()
+    degrees, misses = errors(head, captured.code, truth)
+    assert degrees.max() < 8
+    assert misses.max() < 0.04

@@ -84,7 +84,7 @@ def test_the_2023_edition_and_the_basel_albedo_have_names_of_their_own(
 
 
 @pytest.mark.parametrize(("without", "told"), [
-    (("generic_model.pkl",), ("generic_model.pkl", "register at https://flame.is.tue.mpg.de")),
+    (("generic_model.pkl",), ("generic_model.pkl", "https://flame.is.tue.mpg.de", "registration required")),
     (("landmark_embedding.npy", "head_template.obj"), ("landmark_embedding.npy", "head_template.obj", "DECA")),
     (("FLAME_texture.npz",), ("FLAME_texture.npz", "non-commercial")),
 ])
