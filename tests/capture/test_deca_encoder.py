@@ -68,6 +68,16 @@ def test_a_code_does_not_depend_on_its_batch_by_a_bit(deca, photographs: Photogr
             assert torch.equal(tensor[0], together.tensors()[name][i]), name
 
 
+def test_in_groups_as_on_a_graphics_card_codes_agree_to_rounding(states, deca, photographs: Photographs, nothing) -> None:
+    grouped = DecaEncoder(deca.head, states)
+    grouped.group = 3
+    images = [*photographs[0][:2], nothing, photographs[0][2]]
+    one_by_one, together = deca.encode(images), grouped.encode(images)
+    assert torch.equal(together.found, one_by_one.found)
+    for name, tensor in one_by_one.code.tensors().items():
+        torch.testing.assert_close(together.code.tensors()[name], tensor, atol=1e-5, rtol=1e-5, msg=name)
+
+
 def test_preparing_apart_gives_the_same(deca, photographs: Photographs) -> None:
     assert isinstance(deca, StagedEncoder)
     images = photographs[0][:2]

@@ -58,6 +58,7 @@ class DecaEncoder:
                  what: str = "the weights of DECA") -> None:
         """``states`` are the networks' tensors as ``io.encoder_files.read_deca`` gives them, ``what`` names their file."""
         self.device = torch.device(device)
+        self.group = 1 if self.device.type == "cpu" else GROUP
         self.options = options or EncoderOptions()
         self.finder = finder or make_finder(self.options.landmarks)
         self.jaw_type = jaw_type
@@ -116,8 +117,7 @@ class DecaEncoder:
         return self._details
 
     def _groups(self, prepared: Sequence[Prepared]) -> list[tuple[Sequence[Prepared], Tensor]]:
-        size = 1 if self.device.type == "cpu" else GROUP
-        parts = [prepared[start:start + size] for start in range(0, len(prepared), size)]
+        parts = [prepared[start:start + self.group] for start in range(0, len(prepared), self.group)]
         return [(part, torch.from_numpy(np.stack([image.crop for image in part])).to(self.device)) for part in parts]
 
     def _code(self, images: Sequence[Prepared], answers: DecaCode) -> FaceCode:
