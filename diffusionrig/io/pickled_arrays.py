@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from diffusionrig.io.unpickle import RefusedPickle, Stub
+from diffusionrig.io.unpickle import RefusedPickle, Stub, encoded_text
 
 _MOST_DENSE = 1 << 24  # numbers; the largest matrix of a head model has 25 115
 
@@ -147,6 +147,9 @@ NUMPY_NAMES: dict[str, Callable[..., Any]] = {
     **{f"numpy.{core}.numeric._frombuffer": _from_buffer for core in ("core", "_core")},
     "numpy.ndarray": PickledArray,
     "numpy.dtype": PickledDtype,
+    "_codecs.encode": encoded_text,
+    # Protocols up to 2 spell no bytes at all as bytes(); with a number it would be as many as that.
+    "__builtin__.bytes": lambda: b"", "builtins.bytes": lambda: b"",
 }
 OBJECT_NAMES: dict[str, Callable[..., Any]] = {
     "copy_reg._reconstructor": _reconstructor, "copyreg._reconstructor": _reconstructor,

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from diffusionrig.errors import RigError
 from diffusionrig.io.files import existing_file
-from diffusionrig.io.unpickle import RefusedPickle, RestrictedUnpickler, Stub, pickle_reason, refusal
+from diffusionrig.io.unpickle import RefusedPickle, RestrictedUnpickler, Stub, encoded_text, pickle_reason, refusal
 
 _LEGACY_MAGIC, _LEGACY_PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 _STORAGES = {"Double": torch.float64, "Float": torch.float32, "Half": torch.float16, "BFloat16": torch.bfloat16,
@@ -79,12 +79,6 @@ def _parameter(data: Any, *_: object) -> Any:
     return data
 
 
-def _encode(text: str, encoding: str = "latin1") -> bytes:
-    if encoding.replace("-", "").replace("_", "").lower() not in {"latin1", "utf8", "ascii", "iso88591"}:
-        raise RefusedPickle(f"the encoding {encoding}")
-    return text.encode(encoding)
-
-
 def _ordered(*pairs: Any) -> OrderedDict[Any, Any]:
     if pairs:
         raise RefusedPickle("collections.OrderedDict with contents")
@@ -95,7 +89,7 @@ TENSOR_NAMES: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor_v2": rebuild_tensor,
     "torch._utils._rebuild_parameter": _parameter,
     "collections.OrderedDict": _ordered,
-    "_codecs.encode": _encode,  # how protocol 2 spells bytes
+    "_codecs.encode": encoded_text,
     "torch.Size": lambda items=(): tuple(items),
 }
 

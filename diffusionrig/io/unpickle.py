@@ -147,6 +147,13 @@ class RestrictedUnpickler(pickle._Unpickler):  # type: ignore[name-defined,misc]
         dispatch.pop(_opcode[0], None)
 
 
+def encoded_text(text: str, encoding: str = "latin1") -> bytes:
+    """What ``_codecs.encode`` stands for: protocols up to 2 spell bytes as text to be encoded."""
+    if encoding.replace("-", "").replace("_", "").lower() not in {"latin1", "utf8", "ascii", "iso88591"}:
+        raise RefusedPickle(f"the encoding {encoding}")
+    return text.encode(encoding)
+
+
 def restricted_loads(data: bytes, allowed: Mapping[str, Callable[..., Any]], what: str,
                      families: Mapping[str, type[Stub]] | None = None) -> Any:
     """Unpickle ``data``, in which only the dotted names of ``allowed`` may occur; each stands for the given callable.

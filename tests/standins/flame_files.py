@@ -97,6 +97,7 @@ def write_template(path: Path, mesh: Mesh) -> None:
 def write_eyelids(folder: Path, mesh: Mesh) -> None:
     """l_eyelid.npy, r_eyelid.npy: vertex offsets (5023, 3) float64 that close the subject's left and right eye."""
     names = mesh.open_head["exp_names"].tolist()
-    for side, action in (("l", "eyeBlinkLeft"), ("r", "eyeBlinkRight")):
+    for side, action, sign in (("l", "eyeBlinkLeft", 1), ("r", "eyeBlinkRight", -1)):
         offsets = mesh.carry(mesh.open_head["exp_basis"][names.index(action)].astype(np.float64))
-        np.save(folder / f"{side}_eyelid.npy", offsets * (np.abs(offsets).max(1, keepdims=True) > 5e-4))
+        lid = (np.abs(offsets).max(1) > 5e-4) & (sign * mesh.vertices[:, 0] > 0)
+        np.save(folder / f"{side}_eyelid.npy", offsets * lid[:, None])
