@@ -41,7 +41,7 @@ def read_emoca_settings(file: Path) -> dict[str, Any]:
     """The tree in ``cfg.yaml``, plain values only. UsageError when it is absent, RigError when it is no such file."""
     import yaml
 
-    data = read_bytes(existing_file(file, "the settings of the EMOCA model"), _MOST_BYTES)
+    data = read_bytes(existing_file(file, "file of settings"), _MOST_BYTES)
     try:
         tree = yaml.safe_load(data)
     except (yaml.YAMLError, ValueError, RecursionError) as error:

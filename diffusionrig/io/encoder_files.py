@@ -47,7 +47,7 @@ def read_deca(path: str | Path, original: bool = False) -> dict[str, dict[str, T
     or names foreign code.
     """
     file = Path(path) if original else newest(Path(path))
-    return _split(_networks(file, "DECA's weights", _deca_tree), ("E_flame", "E_detail", "D_detail"), str(file))
+    return _split(_networks(file, "file of DECA's weights", _deca_tree), ("E_flame", "E_detail", "D_detail"), str(file))
 
 
 def read_emoca(folder: str | Path, original: bool = False) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
@@ -68,7 +68,7 @@ def read_emoca(folder: str | Path, original: bool = False) -> tuple[dict[str, di
         return _split(tensors, names, str(file)), settings
     settings = read_emoca_settings(settings_file)
     file = best_checkpoint(folder)
-    return _split(_networks(file, "EMOCA's checkpoint", _emoca_tree), names, str(file)), settings
+    return _split(_networks(file, "checkpoint of EMOCA", _emoca_tree), names, str(file)), settings
 
 
 def emoca_left_out(folder: str | Path) -> dict[str, int]:
@@ -78,7 +78,7 @@ def emoca_left_out(folder: str | Path) -> dict[str, int]:
     if _emoca_file(folder) != folder:
         return {}
     file = best_checkpoint(folder)
-    with _open(file, "EMOCA's checkpoint") as source:
+    with _open(file, "checkpoint of EMOCA") as source:
         kept = _emoca_tree(source.tree, str(file))
         rest = [name for name in source.tree["state_dict"] if str(name).removeprefix("deca.") not in kept]
     return dict(sorted(Counter(".".join(str(name).split(".")[:2]) for name in rest).items()))
@@ -87,14 +87,14 @@ def emoca_left_out(folder: str | Path) -> dict[str, int]:
 def read_smirk(path: str | Path, original: bool = False) -> dict[str, Tensor]:
     """The encoder of ``SMIRK_em1.pt``, its prefix ``smirk_encoder.`` taken off, float32 on the CPU. Errors as ``read_deca``."""
     file = Path(path) if original else newest(Path(path))
-    tensors = _networks(file, "SMIRK's weights", _smirk_tree)
+    tensors = _networks(file, "file of SMIRK's weights", _smirk_tree)
     _check("SMIRK's encoder", tensors, _SMIRK, str(file))
     return tensors
 
 
 def check_deca(path: str | Path) -> None:
     """RigError when ``read_deca`` would refuse the file for its names or shapes; the numbers are not read."""
-    _look(newest(Path(path)), "DECA's weights", _deca_tree, ("E_flame", "E_detail", "D_detail"))
+    _look(newest(Path(path)), "file of DECA's weights", _deca_tree, ("E_flame", "E_detail", "D_detail"))
 
 
 def check_emoca(folder: str | Path) -> None:
@@ -104,7 +104,7 @@ def check_emoca(folder: str | Path) -> None:
         read_emoca(folder)
         return
     read_emoca_settings(folder / SETTINGS)
-    _look(best_checkpoint(folder), "EMOCA's checkpoint", _emoca_tree, ("E_flame", "E_detail", "D_detail", "E_expression"))
+    _look(best_checkpoint(folder), "checkpoint of EMOCA", _emoca_tree, ("E_flame", "E_detail", "D_detail", "E_expression"))
 
 
 def check_smirk(path: str | Path) -> None:
@@ -113,7 +113,7 @@ def check_smirk(path: str | Path) -> None:
     if file.suffix == ".safetensors":
         read_smirk(path)
         return
-    with _open(file, "SMIRK's weights") as source:
+    with _open(file, "file of SMIRK's weights") as source:
         _check("SMIRK's encoder", _smirk_tree(source.tree, str(file)), _SMIRK, str(file))
 
 

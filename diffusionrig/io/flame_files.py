@@ -63,7 +63,7 @@ def read_flame(path: str | Path, original: bool = False) -> dict[str, np.ndarray
     """
     file = Path(path) if original else newest(Path(path))
     if file.suffix == ".npz":
-        arrays = read_checked_npz(file, _PLAIN_MODEL, "the FLAME model")
+        arrays = read_checked_npz(file, _PLAIN_MODEL, "FLAME model")
     else:
         found = picked(_model_pickle(file), _PICKLED_MODEL, str(file))
         arrays = {**{key: found[key] for key in MODEL_ARRAYS}, "faces": found["f"], "parents": _parents(found["kintree_table"])}
@@ -73,7 +73,7 @@ def read_flame(path: str | Path, original: bool = False) -> dict[str, np.ndarray
 
 
 def _model_pickle(file: Path) -> dict[str, Any]:
-    data = read_bytes(existing_file(file, "the FLAME model"), _MOST_BYTES)
+    data = read_bytes(existing_file(file, "FLAME model"), _MOST_BYTES)
     value = restricted_loads(data, MODEL_NAMES, str(file), MODEL_FAMILIES)
     if not isinstance(value, dict):
         raise RigError(f"{file} holds no dictionary of arrays; check that it is FLAME's generic_model.pkl.")
@@ -106,9 +106,9 @@ def read_landmark_embedding(path: str | Path, original: bool = False) -> dict[st
     file = Path(path) if original else newest(Path(path))
     wanted = dict(_EMBEDDING.values())
     if file.suffix == ".npz":
-        found = read_checked_npz(file, wanted, "the landmark tables")
+        found = read_checked_npz(file, wanted, "table of landmarks")
     else:
-        found = picked(read_object_npy(file, "the landmark tables"), wanted, str(file))
+        found = picked(read_object_npy(file, "table of landmarks"), wanted, str(file))
     tables = {}
     for short, (key, _) in _EMBEDDING.items():
         array = found[key][0] if short.startswith("full") else found[key]
@@ -130,7 +130,7 @@ def embedding_as_stored(tables: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def read_mediapipe_embedding(path: str | Path) -> dict[str, np.ndarray]:
     """``mediapipe_landmark_embedding.npz``: lmk_face_idx (105,), lmk_b_coords (105, 3) float64, landmark_indices (105,)."""
-    found = read_checked_npz(path, _MEDIAPIPE, "the MediaPipe landmark table")
+    found = read_checked_npz(path, _MEDIAPIPE, "table of MediaPipe's landmarks")
     _check_bary(found["lmk_b_coords"], str(path), "lmk_b_coords")
     return {key: array.astype(np.float64 if key == "lmk_b_coords" else np.int64) for key, array in found.items()}
 
@@ -138,7 +138,7 @@ def read_mediapipe_embedding(path: str | Path) -> dict[str, np.ndarray]:
 def read_template_uv(path: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """``(uv, uv_faces, faces)`` of head_template.obj: (5118, 2) float64 with v = 1 at the top, and twice (9976, 3) int64,
     counted from 0. Its vertices lie in another frame than FLAME's and are not read. Errors as ``read_flame``."""
-    file = existing_file(path, "the head template")
+    file = existing_file(path, "head template")
     try:
         lines = read_bytes(file, _MOST_BYTES).decode("ascii", "replace").splitlines()
         uv = np.array([line.split()[1:3] for line in lines if line.startswith("vt ")], np.float64)
@@ -163,9 +163,9 @@ def read_texture_data(path: str | Path, original: bool = False) -> dict[str, np.
     Errors as ``read_flame``."""
     file = Path(path) if original else newest(Path(path))
     if file.suffix == ".npz":
-        found = read_checked_npz(file, _TEXTURE_DATA, "the table of texture points")
+        found = read_checked_npz(file, _TEXTURE_DATA, "table of texture points")
     else:
-        found = picked(read_object_npy(file, "the table of texture points"), _TEXTURE_DATA, str(file))
+        found = picked(read_object_npy(file, "table of texture points"), _TEXTURE_DATA, str(file))
     lengths = {len(found[key]) for key in ("valid_pixel_ids", "valid_pixel_3d_faces", "valid_pixel_b_coords")}
     if len(lengths) > 1:
         raise RigError(f"The tables of valid pixels of {file} differ in length ({sorted(lengths)}); download it again.")
@@ -174,7 +174,7 @@ def read_texture_data(path: str | Path, original: bool = False) -> dict[str, np.
 
 def read_eyelid(path: str | Path) -> np.ndarray:
     """``l_eyelid.npy`` or ``r_eyelid.npy``: vertex offsets (5023, 3) float64, metres. Errors as ``read_flame``."""
-    return read_checked_npy(path, Wanted((VERTICES, 3), "f"), "eyelid offsets").astype(np.float64)
+    return read_checked_npy(path, Wanted((VERTICES, 3), "f"), "file of eyelid offsets").astype(np.float64)
 
 
 def read_fixed_displacement(path: str | Path) -> np.ndarray:

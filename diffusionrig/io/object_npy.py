@@ -31,16 +31,16 @@ def read_object_npy(path: str | Path, what: str) -> dict[str, Any]:
     try:
         header = read_npy_header(io.BytesIO(data))
     except ValueError as error:
-        raise RigError(f"{file} is no .npy file of {what} ({error}); download it again.") from error
+        raise RigError(f"{file} is no .npy file with a {what} ({error}); download it again.") from error
     if header.dtype is not None or header.shape not in ((), (1,)):
-        raise RigError(f"{file} holds an array of shape {header.shape}, but one dictionary ({what}) is needed; "
+        raise RigError(f"{file} holds an array of shape {header.shape}, but one dictionary, the {what}, is needed; "
                        "check that it is the right file.")
     names: dict[str, Callable[..., Any]] = {**pickled_tensor_names(), **NUMPY_NAMES, **OBJECT_NAMES}
     value = restricted_loads(data[header.length:], names, str(file))
     if isinstance(value, PickledArray) and isinstance(value.value, list) and len(value.value) == 1:
         value = value.value[0]
     if not isinstance(value, dict):
-        raise RigError(f"{file} holds no dictionary ({what}); check that it is the right file.")
+        raise RigError(f"{file} holds no dictionary, which the {what} is; check that it is the right file.")
     return value
 
 

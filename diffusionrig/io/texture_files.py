@@ -28,7 +28,7 @@ def read_texture(path: str | Path, components: int = COMPONENTS, original: bool 
     damaged, of another shape or has fewer components.
     """
     file = Path(path) if original else newest(Path(path))
-    with open_npz(file, "the albedo space") as archive:
+    with open_npz(file, "albedo space") as archive:
         space = _space(archive)
         (mean, wanted_mean), (basis, wanted_basis) = space.items()
         found = read_array(archive, mean, wanted_mean).astype(np.float32)
@@ -45,9 +45,9 @@ def read_texture(path: str | Path, components: int = COMPONENTS, original: bool 
 def check_texture(path: str | Path) -> None:
     """RigError when the declared shapes in ``path`` are not those of an albedo space; its numbers are not read."""
     file = newest(Path(path))
-    with open_npz(file, "the albedo space") as archive:
+    with open_npz(file, "albedo space") as archive:
         space = _space(archive)
-    check_npz_headers(file, space, "the albedo space")
+    check_npz_headers(file, space, "albedo space")
 
 
 def _space(archive: zipfile.ZipFile) -> dict[str, Wanted]:
