@@ -24,10 +24,12 @@ class EncoderOptions:
     published_side  pixels that pictures, which must be aligned faces then, are brought to first, as DiffusionRig does;
                     0: they are taken as they are
     landmarks       who finds the face: a name of ``faces.backends.BACKENDS``
+    model           the folder of an EMOCA model among the registered files; empty: the usual one
     """
 
     published_side: int = 0
     landmarks: str = "mediapipe"
+    model: str = ""
 
     @staticmethod
     def as_published(size: int, landmarks: str = "mediapipe") -> EncoderOptions:

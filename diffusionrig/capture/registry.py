@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffusionrig.capture.encoder import Encoder, EncoderOptions
@@ -11,7 +12,9 @@ from diffusionrig.errors import UsageError
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.geometry.heads import DEFAULT_HEAD, load_head
 from diffusionrig.io.assets import user_assets
-from diffusionrig.io.registered import missing_files
+from diffusionrig.io.converted import EMOCA_FILE
+from diffusionrig.io.emoca_folder import SETTINGS
+from diffusionrig.io.registered import EMOCA_MODELS, missing_files
 
 if TYPE_CHECKING:
     import torch
@@ -36,11 +39,15 @@ class _Entry:
     site: str = ""
 
 
+def _emoca(model: str) -> _Entry:
+    folder = f"{EMOCA_MODELS}/{model}"
+    return _Entry("emoca", FLAME, (f"{folder}/{SETTINGS}", f"{folder}/detail/checkpoints/**/*.ckpt", *_FLAME_FILES),
+                  f"https://emoca.is.tue.mpg.de and {_FLAME_SITE}")
+
+
 _ENTRIES = {
     "DECA": _Entry("deca", FLAME, ("deca_model.tar", *_FLAME_FILES), f"https://deca.is.tue.mpg.de and {_FLAME_SITE}"),
-    "EMOCA": _Entry("emoca", FLAME, ("emoca/EMOCA_v2_lr_mse_20/cfg.yaml",
-                                     "emoca/EMOCA_v2_lr_mse_20/detail/checkpoints/**/*.ckpt", *_FLAME_FILES),
-                    f"https://emoca.is.tue.mpg.de and {_FLAME_SITE}"),
+    "EMOCA": _emoca("EMOCA_v2_lr_mse_20"),
     "SMIRK": _Entry("smirk", FLAME, ("SMIRK_em1.pt", "deca_model.tar", *_FLAME_FILES),
                     f"https://github.com/georgeretsi/smirk, https://deca.is.tue.mpg.de and {_FLAME_SITE}"),
     "FIT": _Entry("fit"),
@@ -64,22 +71,37 @@ def best_encoder(head: str = "") -> str:
 
 
 def encoder_called(name: str) -> str:
-    """``name``, in any letter case, as the encoder is called here. UsageError when there is none."""
+    """``name``, in any letter case, as the encoder is called here; a model of EMOCA whose folder is among the registered files
+    is an encoder too, called as its folder. UsageError when there is none."""
     known = {candidate.upper(): candidate for candidate in _ENTRIES}
-    if name.upper() not in known:
-        raise UsageError(f"There is no encoder {name!r}; choose one of {', '.join(_ENTRIES)}.")
-    return known[name.upper()]
+    if name.upper() in known:
+        return known[name.upper()]
+    if Path(name).name == name and any((user_assets() / EMOCA_MODELS / name / file).is_file() for file in (SETTINGS, EMOCA_FILE)):
+        return name
+    raise UsageError(f"There is no encoder {name!r}; choose one of {', '.join(_ENTRIES)}.")
+
+
+def _entry(name: str) -> _Entry:
+    known = encoder_called(name)
+    return _ENTRIES[known] if known in _ENTRIES else _emoca(known)
 
 
 def usual_head(name: str) -> str:
     """The head model whose codes the encoder ``name`` makes when it is given none."""
-    return next(iter(_ENTRIES[encoder_called(name)].heads), DEFAULT_HEAD)
+    return next(iter(_entry(name).heads), DEFAULT_HEAD)
 
 
 def makes_codes_of(name: str, head: str) -> bool:
     """Whether the encoder ``name`` can make codes of the head model called ``head``."""
-    heads = _ENTRIES[encoder_called(name)].heads
+    heads = _entry(name).heads
     return not heads or head in heads
+
+
+def check_head(name: str, head: str) -> None:
+    """UsageError when the encoder ``name`` makes no codes of the head model called ``head``."""
+    if not makes_codes_of(name, head):
+        raise UsageError(f"The encoder {name} makes codes of the head model {usual_head(name)}, not of {head}; use FIT, which "
+                         f"fits any head, or a head or model of {usual_head(name)}.")
 
 
 def check_usable(name: str) -> str:
@@ -99,19 +121,21 @@ def make_encoder(name: str, head: HeadModel | None = None, device: str | torch.d
     files are damaged.
     """
     known = check_usable(name)
-    if head is not None and not makes_codes_of(known, head.name):
-        raise UsageError(f"The encoder {known} makes codes of the head model {usual_head(known)}, not of {head.name}; use "
-                         f"FIT, which fits any head, or a head or model of {usual_head(known)}.")
+    if head is not None:
+        check_head(known, head.name)
     from diffusionrig.devices import resolve_device
 
-    module = importlib.import_module(f"diffusionrig.capture.{_ENTRIES[known].package}.encoder")
+    options = options or EncoderOptions()
+    if known not in _ENTRIES:
+        options = dataclasses.replace(options, model=known)
+    module = importlib.import_module(f"diffusionrig.capture.{_entry(known).package}.encoder")
     encoder: Encoder = module.load_encoder(head if head is not None else load_head(usual_head(known)),
-                                           resolve_device(str(device)), options or EncoderOptions())
+                                           resolve_device(str(device)), options)
     return encoder
 
 
 def _reason(name: str) -> str:
-    entry, folder = _ENTRIES[name], user_assets()
+    entry, folder = _entry(name), user_assets()
     missing = missing_files(entry.files)
     if missing:
         these = "file" if len(missing) == 1 else "files"

@@ -17,8 +17,8 @@ from diffusionrig.capture.smirk.encoder import SmirkEncoder
 from diffusionrig.errors import RigError
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
-from diffusionrig.io.arrays import read_npy
 from diffusionrig.io.assets import user_assets
+from diffusionrig.io.flame_files import read_fixed_displacement
 from diffusionrig.io.images import read_image
 from diffusionrig.render.detail import detail_normals, displacement_map
 from diffusionrig.render.face_views import PLAIN_ALBEDO, FaceViews, render_views, texture_fragments
@@ -49,17 +49,14 @@ def load_atlas(head: HeadModel) -> Atlas:
     mask, fixed = torch.ones(TEXELS, TEXELS), torch.zeros(TEXELS, TEXELS)
     missing = tuple(name for name in (FACE_MASK, FIXED) if not (user_assets() / name).is_file())
     if FACE_MASK not in missing:
-        mask = torch.from_numpy(_square(read_image(user_assets() / FACE_MASK)[..., 0] / np.float32(255), FACE_MASK))
+        pixels = read_image(user_assets() / FACE_MASK)[..., 0]
+        if pixels.shape != (TEXELS, TEXELS):
+            raise RigError(f"{user_assets() / FACE_MASK} has {pixels.shape[1]} x {pixels.shape[0]} pixels, where {TEXELS} x "
+                           f"{TEXELS} are needed; get DECA's file again.")
+        mask = torch.from_numpy(pixels / np.float32(255))
     if FIXED not in missing:
-        fixed = torch.from_numpy(_square(read_npy(user_assets() / FIXED).astype(np.float32), FIXED))
+        fixed = torch.from_numpy(read_fixed_displacement(user_assets() / FIXED).astype(np.float32))
     return Atlas(texture_fragments(head, TEXELS), mask, fixed, missing)
-
-
-def _square(values: np.ndarray, name: str) -> np.ndarray:
-    if values.shape != (TEXELS, TEXELS):
-        raise RigError(f"{user_assets() / name} holds {' x '.join(map(str, values.shape))} values, where {TEXELS} x {TEXELS} "
-                       "are needed; get DECA's file again.")
-    return np.ascontiguousarray(values)
 
 
 @dataclasses.dataclass(frozen=True)

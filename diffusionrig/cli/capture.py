@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--use_model", default="", metavar="NAME",
                         help="EMOCA, DECA, SMIRK or FIT; default: the best whose files are present")
     parser.add_argument("--model_name", default="", metavar="NAME",
-                        help="the same names, or the folder of an EMOCA model (EMOCA, EMOCA_v2_mp, EMOCA_v2_lr_cos_1.5, "
-                             "EMOCA_v2_lr_mse_20)")
+                        help="the same, or the folder of an EMOCA model (EMOCA, which is version 1, EMOCA_v2_mp, "
+                             "EMOCA_v2_lr_cos_1.5, EMOCA_v2_lr_mse_20)")
     parser.add_argument("--path_to_models", default="", metavar="DIR",
                         help="folder of EMOCA's models (emoca among the registered files)")
     parser.add_argument("--head", default="", metavar="NAME",

@@ -165,5 +165,9 @@ def test_maps_that_are_not_there_or_misshapen(tmp_path: Path, monkeypatch: pytes
     assert (plain.face_mask == 1).all()
     assert (plain.fixed == 0).all()
     write_npy(tmp_path / FIXED, np.zeros((128, 256)))
-    with pytest.raises(RigError, match="holds 128 x 256 values, where 256 x 256 are needed"):
+    with pytest.raises(RigError, match=r"fixed_displacement_256.npy .*256"):
+        load_atlas(open_flame())
+    write_npy(tmp_path / FIXED, np.zeros((256, 256)))
+    write_png(tmp_path / FACE_MASK, np.zeros((256, 128, 3), np.uint8))
+    with pytest.raises(RigError, match="has 128 x 256 pixels, where 256 x 256 are needed"):
         load_atlas(open_flame())

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from diffusionrig.capture.choosing import Choice, chosen_encoder
 from diffusionrig.capture.saved_codes import load_codes
 from diffusionrig.cli import main, run_command
+from diffusionrig.errors import UsageError
 from diffusionrig.io.assets import asset_path
 from diffusionrig.io.images import read_image, write_png
 
@@ -91,6 +93,7 @@ def test_the_published_flags_and_their_defaults(photos: Path, tmp_path: Path, st
     (["--model_name", "EMOCA_v2_mp"], f"There is no EMOCA model 'EMOCA_v2_mp' in DATA/emoca (there are {MODEL})"),
     (["--model_name", "EMOCA_v2_mp", "--use_model", "DECA"], "is a model of EMOCA, but --use_model is DECA"),
     (["--model_name", "SMIRK", "--use_model", "DECA"], "name two encoders; give one of them"),
+    (["--model_name", "EMOCA"], f"There is no EMOCA model 'EMOCA' in DATA/emoca (there are {MODEL})"),
     (["--use_model", "DECA", "--head", "open-head-1"], "makes codes of the head model flame-2020, not of open-head-1"),
     (["--use_model", "DECA", "--head", "smpl"], "There is no head model 'smpl'"),
 ])
@@ -100,3 +103,27 @@ def test_contradictions_are_one_sentence(flags: list[str], words: str, photos: P
     error = capsys.readouterr().err
     assert words.replace("DATA", str(standin_folder)) in error
     assert error.count("\n") == 1
+
+
+def test_other_models_of_emoca_are_encoders_by_the_names_of_their_folders(photos: Path, tmp_path: Path, standin_folder: Path,
+                                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    for path in standin_folder.iterdir():
+        if path.name != "emoca":
+            (data / path.name).symlink_to(path)
+    for name in ("EMOCA", "EMOCA_v2_mp"):
+        (data / "emoca").mkdir(exist_ok=True)
+        (data / "emoca" / name).symlink_to(standin_folder / "emoca" / MODEL)
+    monkeypatch.setenv("DIFFUSIONRIG_DATA", str(data))
+    encoder, head, folder = chosen_encoder(Choice("EMOCA_v2_mp"), "cpu")
+    assert (encoder.name, head, folder) == ("EMOCA_v2_mp", "flame-2020", "EMOCA_v2_mp")
+    # In the published script EMOCA is version 1, here also the usual model of --use_model.
+    encoder, _, folder = chosen_encoder(Choice(model="EMOCA"), "cpu")
+    assert (encoder.name, folder) == ("EMOCA", "EMOCA")
+    with pytest.raises(UsageError, match=f"needs the files emoca/{MODEL}/cfg.yaml"):
+        chosen_encoder(Choice("EMOCA"), "cpu")
+    encoder, _, folder = chosen_encoder(Choice("EMOCA", path_to_models=str(standin_folder / "emoca")), "cpu")
+    assert (encoder.name, folder) == ("EMOCA", MODEL)
+    with pytest.raises(UsageError, match="makes codes of the head model flame-2020, not of open-head-1"):
+        chosen_encoder(Choice(model="EMOCA_v2_mp", path_to_models=str(data / "emoca"), head="open-head-1"), "cpu")

@@ -18,7 +18,10 @@ from diffusionrig.errors import RigError, UsageError
 from diffusionrig.faces.backends import FaceFinder
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.io.assets import user_assets
+from diffusionrig.io.converted import EMOCA_FILE
+from diffusionrig.io.emoca_folder import SETTINGS
 from diffusionrig.io.encoder_files import emoca_left_out, read_emoca
+from diffusionrig.io.registered import EMOCA_MODELS
 
 DEFAULT_MODEL = "EMOCA_v2_lr_mse_20"
 EXPRESSION = "E_expression"
@@ -27,19 +30,20 @@ CONDITIONING = ("jawpose", "expression", "detail")
 
 def models_folder() -> Path:
     """Where the folders of EMOCA's models are looked for: ``emoca`` among the registered files."""
-    return user_assets() / "emoca"
+    return user_assets() / EMOCA_MODELS
 
 
 def load_encoder(head: HeadModel, device: torch.device, options: EncoderOptions) -> EmocaEncoder:
-    """The default model, EMOCA_v2_lr_mse_20. RigError when its files are damaged or incomplete."""
-    return load_model(models_folder() / DEFAULT_MODEL, head, device, options)
+    """The model that ``options`` names among the registered files, EMOCA_v2_lr_mse_20 when they name none. RigError when its
+    files are damaged or incomplete."""
+    return load_model(models_folder() / (options.model or DEFAULT_MODEL), head, device, options)
 
 
 def model_folder(models: Path, name: str) -> Path:
     """The folder of the model ``name`` below ``models``. UsageError naming those that are there when it is not."""
     folder = models / name
     if not folder.is_dir():
-        others = sorted(path.parent.name for path in models.glob("*/cfg.yaml"))
+        others = sorted({path.parent.name for file in (SETTINGS, EMOCA_FILE) for path in models.glob(f"*/{file}")})
         there = f"there are {', '.join(others)}" if others else "no model is there"
         raise UsageError(f"There is no EMOCA model {name!r} in {models} ({there}); download it from "
                          "https://emoca.is.tue.mpg.de, or name the folder that holds it with --path_to_models.")
@@ -87,6 +91,9 @@ class EmocaEncoder(DecaEncoder):
                            f"{', '.join(CONDITIONING)} is known; use a released model.")
         self.layout = layout_of(_outputs(tensors), settings, what)
         self.expression = filled(Regressor(self.layout.outputs), tensors, f"{EXPRESSION} of {what}").to(device)
+        if model != DEFAULT_MODEL:
+            # Stores and checkpoints keep the name: codes of two models are not the same.
+            self.name = model
         self.model, self.left_out = model, dict(left_out or {})
         self.textured = bool(settings.get("use_texture", False))
         self.background = background_called(settings.get("background_from_input", True))
