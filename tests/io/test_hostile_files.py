@@ -124,7 +124,7 @@ def test_settings_of_emoca(tmp_path: Path, settings: str, words: str) -> None:
 
 def test_albedo_spaces(tmp_path: Path) -> None:
     mark = tmp_path / "ran"
-    assert each(albedo_files(), tmp_path / "FLAME_texture.npz", mark, read_texture) == 7
+    assert each(albedo_files(), tmp_path / "FLAME_texture.npz", mark, read_texture) == 8
 
 
 @pytest.mark.parametrize("read", [read_fixed_displacement, read_eyelid])

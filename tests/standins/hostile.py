@@ -217,6 +217,13 @@ def albedo_files() -> Iterator[tuple[str, bytes, str]]:
     yield "10 G components", _zip_of({"mean.npy": mean, "tex_dir.npy": npy_of((512, 512, 3, HUGE), "<f4")}), r"tex_dir of .* shape"
     yield "a promise", _zip_of({"mean.npy": mean, "tex_dir.npy": npy_of((512, 512, 3, 200), "<f4")}), "holds .* bytes where"
     yield "deflated", _zip_of({"mean.npy": npy_of((512, 512, 3), "|u1", bytes(80_000_000))}, True), "holds .* bytes where"
+    yield "a false directory", _false_size(_zip_of({"mean.npy": mean[:1000]}), len(mean)), "damaged|cut off"
     yield "objects", _zip_of({"mean.npy": object_npy(dumps(None), (512, 512, 3))}), "Python objects, which are not unpickled"
     yield "no zip", b"PK\x03\x04 nothing", "no .npz archive"
     yield "another zip", _zip_of({"a.npy": mean}), r"lacks mean \(it holds a\)"
+
+
+def _false_size(data: bytes, size: int) -> bytes:
+    """The zip ``data`` of one member, its directory saying that the member has ``size`` bytes."""
+    entry = data.rindex(b"PK\x01\x02")
+    return data[:entry + 24] + struct.pack("<I", size) + data[entry + 28:]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import struct
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +59,7 @@ def _widened(block: np.ndarray, count: int) -> np.ndarray:
     return wide
 
 
-def _write_member(archive: zipfile.ZipFile, name: str, blocks, shape: tuple[int, ...]) -> None:
+def _write_member(archive: zipfile.ZipFile, name: str, blocks: Iterable[np.ndarray], shape: tuple[int, ...]) -> None:
     with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
         for at, block in enumerate(blocks):
             if at == 0:
@@ -121,13 +121,3 @@ def write_texture_data(path: Path, mesh: Mesh, faces: np.ndarray, barys: np.ndar
                   "valid_pixel_3d_faces": mesh.faces[faces[at]].astype(np.int64), "valid_pixel_b_coords": barys[at],
                   "vt": mesh.uv, "ft": mesh.uv_faces}
     path.write_bytes(object_npy(dumps(holder, protocol=2)))
-
-
-def zip_with_false_size(path: Path, member: str, size: int) -> None:
-    """A zip whose directory says that ``member`` inflates to ``size`` bytes."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(member, bytes(1000))
-    data = bytearray(path.read_bytes())
-    entry = data.rindex(b"PK\x01\x02")
-    data[entry + 24:entry + 28] = struct.pack("<I", size)
-    path.write_bytes(bytes(data))
