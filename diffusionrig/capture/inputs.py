@@ -80,15 +80,19 @@ def count_pictures(files: Sequence[Path], every: int = 1) -> int:
 
 def read_pictures(files: Sequence[Path], max_megapixels: float, every: int = 1) -> Iterator[Picture]:
     """Every photograph, and every ``every``-th frame of every video, read as it is asked for; failures are given too."""
-    for file, name in zip(files, result_names(files)):
+    names = result_names(files)
+    for file, name in zip(files, names):
         if not is_video(file):
             try:
                 yield Picture(str(file), name, image=read_image(file, max_megapixels))
             except RigError as error:
                 yield Picture(str(file), name, failure=str(error))
             continue
+        start = f"{name}_frame"
+        while any(other.lower().startswith(start.lower()) for other in names):
+            start = f"{start}_"
         try:
             for number, frame in all_frames(file, every):
-                yield Picture(str(file), f"{name}_frame{number:04d}", number, frame)
+                yield Picture(str(file), f"{start}{number:04d}", number, frame)
         except RigError as error:
             yield Picture(str(file), name, failure=str(error))

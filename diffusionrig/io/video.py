@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ def frames_at(path: str | Path, shares: Sequence[float] | np.ndarray) -> Iterato
             position = 0
             for index, frame in enumerate(container.decode(stream)):
                 while position < len(wanted) and wanted[position] == index:
-                    yield np.asarray(frame.to_ndarray(format="rgb24"))
+                    yield _upright(frame)
                     position += 1
                 if position == len(wanted):
                     return
@@ -66,9 +67,16 @@ def all_frames(path: str | Path, every: int = 1) -> Iterator[tuple[int, np.ndarr
         with av.open(str(file)) as container:
             for number, frame in enumerate(container.decode(container.streams.video[0])):
                 if number % every == 0:
-                    yield number, np.asarray(frame.to_ndarray(format="rgb24"))
+                    yield number, _upright(frame)
     except (av.FFmpegError, IndexError) as error:
         raise RigError(f"The video {file} cannot be decoded ({error}); convert it to MP4.") from error
+
+
+def _upright(frame: Any) -> np.ndarray:
+    """The pixels as players show them: telephones record lying frames and note how to turn them."""
+    pixels = np.asarray(frame.to_ndarray(format="rgb24"))
+    quarters = round(getattr(frame, "rotation", 0) / 90) % 4
+    return np.ascontiguousarray(np.rot90(pixels, quarters)) if quarters else pixels
 
 
 def find_videos(folder: str | Path) -> list[Path]:
