@@ -33,7 +33,9 @@ _DECODER = (44, {"l1.0.weight": (8192, 181), "conv_blocks.2.weight": (128, 128, 
 _OUTPUTS = {"E_flame": (236,), "E_detail": (128,), "E_expression": (50, 53, 56)}
 _SMIRK = (762, {"pose_encoder.pose_cam_layers.0.weight": (6, 576), "shape_encoder.shape_layers.0.weight": (300, 960),
                 "expression_encoder.expression_layers.0.weight": (55, 960)})
-_LIGHTNING = ("omegaconf.", "pytorch_lightning.", "lightning.", "lightning_fabric.", "lightning_utilities.")
+# Lightning, OmegaConf, and the packages EMOCA was written in.
+_LIGHTNING = ("omegaconf.", "pytorch_lightning.", "lightning.", "lightning_fabric.", "lightning_utilities.", "gdl.", "gdl_apps.",
+              "inferno.", "inferno_apps.")
 _HARMLESS = ("typing.Any", "typing.Union", "typing.Optional", "collections.defaultdict", "argparse.Namespace",
              "pathlib.PosixPath", "pathlib.WindowsPath", "pathlib.Path", "pathlib.PurePosixPath", "torch.device",
              *(f"{module}.{name}" for module in ("builtins", "__builtin__") for name in (

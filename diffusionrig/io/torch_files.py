@@ -79,10 +79,11 @@ def _parameter(data: Any, *_: object) -> Any:
     return data
 
 
-def _ordered(*pairs: Any) -> OrderedDict[Any, Any]:
-    if pairs:
-        raise RefusedPickle("collections.OrderedDict with contents")
-    return OrderedDict()
+def _ordered(pairs: Any = ()) -> OrderedDict[str, Any]:
+    if not isinstance(pairs, (list, tuple)) or not all(
+            isinstance(pair, (list, tuple)) and len(pair) == 2 and isinstance(pair[0], str) for pair in pairs):
+        raise RefusedPickle("collections.OrderedDict of something else than named values")
+    return OrderedDict(pairs)  # Python 2 hands them over at once, Python 3 one after another
 
 
 TENSOR_NAMES: dict[str, Callable[..., Any]] = {

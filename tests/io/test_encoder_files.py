@@ -10,11 +10,13 @@ import pytest
 import torch
 from standins.checkpoints import deca_networks, emoca_folder, write_deca, write_emoca, write_lightning, write_smirk
 from standins.networks import count, detail_decoder_names, encoder_names, smirk_names
+from standins.pickles import Call, Name, dumps
 
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.emoca_folder import best_checkpoint
 from diffusionrig.io.encoder_files import check_deca, check_emoca, check_smirk, emoca_left_out, read_deca, read_emoca, read_smirk
-from diffusionrig.io.torch_files import open_torch
+from diffusionrig.io.torch_files import TENSOR_NAMES, open_torch
+from diffusionrig.io.unpickle import restricted_loads
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +177,22 @@ def test_torch_files_of_both_formats(tmp_path: Path, legacy: bool) -> None:
             assert read.is_contiguous()
             assert read.dtype == tensor.dtype
             assert torch.equal(read, tensor)
+
+
+def test_files_saved_on_a_gpu_or_by_python_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What a GPU writes differs in one thing: the name of the device the numbers lay on.
+    tensor, path = torch.randn(3, 4), tmp_path / "x.pt"
+    for legacy in (False, True):
+        with monkeypatch.context() as patch:
+            patch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+            torch.save({"a": tensor}, path, _use_new_zipfile_serialization=not legacy)
+        assert b"cuda:0" in path.read_bytes()
+        with open_torch(path, "file") as file:
+            assert torch.equal(file.load(file.tree["a"]), tensor)
+    names = {"collections.OrderedDict": TENSOR_NAMES["collections.OrderedDict"]}
+    assert restricted_loads(dumps(Call(Name("collections", "OrderedDict"), [["a", 1], ["b", 2]])), names, "x") == {"a": 1, "b": 2}
+    with pytest.raises(RigError, match="refused"):
+        restricted_loads(dumps(Call(Name("collections", "OrderedDict"), [[("a",), 1]])), names, "x")
 
 
 def test_damaged_numbers_are_noticed(tmp_path: Path) -> None:
