@@ -38,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", dest="sliders", default="", metavar="NAME=X,...",
                         help="expression weights and yaw, pitch, roll in degrees, set on every output")
     parser.add_argument("--meanshape", default="", help="mean_shape.pkl or .npy that replaces the captured shape")
-    parser.add_argument("--use_model", default="", help="encoder of both sides: EMOCA, DECA, SMIRK or FIT (default: the best present)")
+    parser.add_argument("--use_model", default="",
+                        help="encoder of both sides: EMOCA, DECA, SMIRK or FIT (default: the best present)")
     parser.add_argument("--source_model", default="", help="encoder of the source, when it differs")
     parser.add_argument("--target_model", default="", help="encoder of the target, when it differs")
     parser.add_argument("--head", default="",
