@@ -59,9 +59,9 @@ def _convert(file: RegisteredFile, folder: Path, output: Path, overwrite: bool) 
             finding = find(file, folder)
             return Step(file, "absent" if finding.state == "absent" else "refused", note=finding.note)
         # Only the plain copy is there.
-        return Step(file, "plain") if same else _copy(file, folder, copy, target, overwrite)
+        return _plain(file, folder) if same else _copy(file, folder, copy, target, overwrite)
     if target is None:
-        return Step(file, "plain") if same else _copy(file, folder, source, output / file.name, overwrite)
+        return _plain(file, folder) if same else _copy(file, folder, source, output / file.name, overwrite)
     originals = [source / SETTINGS, *checkpoints_in(source)] if source.is_dir() else [source]
     if target.is_file() and not overwrite:
         stale = same and newest(source, originals) == source
@@ -79,6 +79,11 @@ def _convert(file: RegisteredFile, folder: Path, output: Path, overwrite: bool) 
     except RigError as error:
         return Step(file, "refused", note=str(error))
     return Step(file, "converted", str(target))
+
+
+def _plain(file: RegisteredFile, folder: Path) -> Step:
+    finding = find(file, folder)
+    return Step(file, "plain" if finding.state == "present" else "refused", note="" if finding.state == "present" else finding.note)
 
 
 def _copy(file: RegisteredFile, folder: Path, source: Path, target: Path, overwrite: bool) -> Step:

@@ -143,6 +143,8 @@ def test_one_bad_file_does_not_keep_the_others(small: Path, tmp_path: Path, caps
     assert "[!!] l_eyelid.npy: refused" in out
     assert (tmp_path / "out" / "landmark_embedding.npz").is_file()
     assert not (tmp_path / "out" / "deca_model.safetensors").exists()
+    assert main(["convert-assets", "--assets", str(small)]) == 1
+    assert "[!!] l_eyelid.npy: refused" in capsys.readouterr().out
     assert not (tmp_path / "ran").exists()
 
 
