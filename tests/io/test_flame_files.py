@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import pickle
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,19 @@ def test_flame_2020_of_python_2_with_chumpy(standin_folder: Path, arrays: dict[s
                  b"numpy.core.multiarray\n_reconstruct"):
         assert name in data
     check_model(standin_folder / "generic_model.pkl", arrays)
+
+
+def test_the_ordinary_unpickler_finds_the_same_arrays(standin_folder: Path, arrays: dict[str, np.ndarray],
+                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("scipy.sparse.csc")
+    for name in ("chumpy", "chumpy.ch"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    sys.modules["chumpy.ch"].Ch = type("Ch", (), {})
+    table = pickle.loads((standin_folder / "generic_model.pkl").read_bytes(), encoding="latin1")
+    assert np.array_equal(table["shapedirs"].x, arrays["shapedirs"])
+    assert np.array_equal(table["J_regressor"].toarray(), arrays["J_regressor"])
+    assert np.array_equal(table["posedirs"], arrays["posedirs"])
+    assert table["bs_style"] == "lbs"
 
 
 def test_flame_2023_with_the_newer_names(standin_optional_folder: Path, arrays: dict[str, np.ndarray]) -> None:
