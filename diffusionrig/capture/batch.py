@@ -1,8 +1,10 @@
-"""Capturing files: reads photographs, writes codes, pictures, meshes and a report."""
+"""Capturing files: reads photographs and videos, writes codes, pictures, meshes and a report."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,128 +12,187 @@ import numpy as np
 import torch
 
 from diffusionrig import __version__
-from diffusionrig.capture.encoder import FLAG_BELOW, Encoder
+from diffusionrig.capture.choosing import Choice, chosen_encoder
+from diffusionrig.capture.encoder import FLAG_BELOW, Encoder, StagedEncoder
+from diffusionrig.capture.face_folder import write_codes, write_meshes, write_pictures
+from diffusionrig.capture.inputs import Picture, count_pictures, listed_inputs, read_pictures, result_names
 from diffusionrig.capture.pictures import COLUMNS, capture_pictures
-from diffusionrig.capture.registry import best_encoder, make_encoder
 from diffusionrig.capture.saved_codes import save_codes
-from diffusionrig.errors import RigError, UsageError
+from diffusionrig.capture.study import Atlas, Study, deca_inside, load_atlas, record_face, study_faces
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.geometry.heads import load_head
 from diffusionrig.io.files import make_folder, write_json
-from diffusionrig.io.images import find_images, read_image, write_png
+from diffusionrig.io.images import write_png
 from diffusionrig.io.obj import write_obj
 from diffusionrig.io.sheets import contact_sheet, to_uint8
 from diffusionrig.progress import Progress
 
+__all__ = ["Outputs", "capture_files", "result_names"]
+
 SHEET_ROWS = 12
+INDEX = "00"
+"""Number of the face within its picture, as EMOCA's demo writes it behind the name: one face is captured per picture."""
 
 
-def listed_images(paths: Sequence[str]) -> list[Path]:
-    """The files named, and the images in the folders named, in order, each once. UsageError when there is none."""
-    files: list[Path] = []
-    for path in map(Path, paths):
-        if not path.exists():
-            raise UsageError(f"There is no file or folder {path}; check the path.")
-        files += find_images(path) if path.is_dir() else [path]
-    if not files:
-        raise UsageError(f"No image files were found in {', '.join(map(str, paths))}.")
-    return list(dict.fromkeys(files))
+@dataclasses.dataclass(frozen=True)
+class Outputs:
+    """What is written per face, besides the contact sheet and the report.
 
-
-def result_names(files: Sequence[Path]) -> list[str]:
-    """One name per file for its results: the stem, with a number where another file has taken it."""
-    names: list[str] = []
-    for file in files:
-        name, number = file.stem, 0
-        while name.lower() in {taken.lower() for taken in names}:
-            number += 1
-            name = f"{file.stem}_{number}"
-        names.append(name)
-    return names
-
-
-def capture_files(paths: Sequence[str], output_dir: str, use_model: str = "", image_size: int = 256,
-                  save_images: bool = True, save_mesh: bool = True, save_codes: bool = True, batch_size: int = 8,
-                  max_megapixels: float = 100.0, device: str = "auto") -> dict[str, Any]:
-    """Capture every image of ``paths`` (files and folders) into ``output_dir``; returns what is in its report.json.
-
-    Files that cannot be read and images without a face are reported and skipped.
+    image_size  side of overlays and renders, pixels
+    images, mesh, codes  whether pictures, OBJ files and codes are written
+    detail      whether wrinkles are computed and written, by encoders that know them
     """
-    files = listed_images(paths)
-    encoder = make_encoder(use_model or best_encoder(), device=device)
-    folder = make_folder(output_dir)
-    head = load_head()
+
+    image_size: int = 256
+    images: bool = True
+    mesh: bool = True
+    codes: bool = True
+    detail: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class _Captured:
+    """A picture with its row of the report and, where a face was found, its code (batch 1, on the CPU) and, of an encoder of
+    DECA's kind, its study."""
+
+    picture: Picture
+    row: dict[str, Any]
+    code: FaceCode | None = None
+    study: Study | None = None
+
+
+def capture_files(paths: Sequence[str], output_dir: str, choice: Choice | None = None, outputs: Outputs | None = None,
+                  batch_size: int = 8, max_megapixels: float = 100.0, every: int = 1, device: str = "auto") -> dict[str, Any]:
+    """Capture every image and every ``every``-th video frame of ``paths`` (files and folders) into ``output_dir``; returns
+    what is in its report.json.
+
+    An encoder of DECA's kind gets a folder ``<output_dir>/<model>/<name>00/`` per face with what EMOCA's demo writes; others
+    files ``<output_dir>/<name>_*``. Files that cannot be read and pictures without a face are reported and skipped.
+    """
+    outputs = outputs or Outputs()
+    files = listed_inputs(paths)
+    encoder, head_name, model = chosen_encoder(choice or Choice(), device)
+    head = load_head(head_name)
+    writer = _Writer(make_folder(output_dir), model, encoder, head, outputs)
     rows: list[dict[str, Any]] = []
-    codes: list[FaceCode] = []
-    sheet: list[list[np.ndarray]] = []
-    sources: list[str] = []
-    with Progress(len(files), "capture") as progress:
-        for row, image, code in _captured(files, encoder, batch_size, max_megapixels):
-            rows.append(row)
+    with Progress(count_pictures(files, every), "capture") as progress:
+        for captured in _captured(read_pictures(files, max_megapixels, every), encoder, batch_size, writer.wants_detail):
+            rows.append(captured.row)
+            if captured.code is not None:
+                writer.write(captured.picture, captured.row, captured.code, captured.study)
             progress.update()
-            if code is None or image is None:
-                continue
-            codes.append(code)
-            sources.append(row["file"])
-            pictures = capture_pictures(head, code, image, image_size)
-            if len(sheet) < SHEET_ROWS:
-                sheet.append([pictures[column] for column in COLUMNS])
-            if save_images:
-                write_png(folder / f"{row['name']}_overlay.png", pictures["overlay"])
-                write_png(folder / f"{row['name']}_shape.png", pictures["shape"])
-                write_png(folder / f"{row['name']}_rendered.png", pictures["rendered"])
-            if save_mesh:
-                _write_mesh(folder, row["name"], head, code)
-    if codes:
-        if save_codes:
-            _save(folder, codes, sources)
-        write_png(folder / "contact_sheet.png", contact_sheet(sheet, COLUMNS))
-    report = {"software": f"diffusionrig {__version__}", "encoder": encoder.name, "head": head.name, "head_hash": head.hash,
-              "flag_below": FLAG_BELOW, "counts": _counts(rows), "images": rows}
-    write_json(folder / "report.json", report)
+    writer.finish()
+    report = {"software": f"diffusionrig {__version__}", "encoder": encoder.name, "model": model, "head": head.name,
+              "head_hash": head.hash, "flag_below": FLAG_BELOW, "detail": writer.wants_detail,
+              "missing_files": list(writer.atlas.missing) if writer.atlas else [],
+              "left_out": getattr(encoder, "left_out", {}), "counts": _counts(rows), "images": rows}
+    write_json(writer.folder / "report.json", report)
     return report
 
 
-def _captured(files: Sequence[Path], encoder: Encoder, batch_size: int,
-              max_megapixels: float) -> Iterator[tuple[dict[str, Any], np.ndarray | None, FaceCode | None]]:
-    """Per file: its report row, and where a face was found its image and its code (batch 1, on the CPU)."""
-    names = result_names(files)
-    for start in range(0, len(files), batch_size):
-        images: dict[int, np.ndarray] = {}
-        failures: dict[int, str] = {}
-        for i in range(start, min(start + batch_size, len(files))):
-            try:
-                images[i] = read_image(files[i], max_megapixels)
-            except RigError as error:
-                failures[i] = str(error)
-        result = encoder.encode(list(images.values()))
-        place = {i: k for k, i in enumerate(images)}
-        flagged = result.flagged
-        for i in range(start, min(start + batch_size, len(files))):
-            row: dict[str, Any] = {"file": str(files[i]), "name": names[i], "status": "unreadable", "confidence": 0.0,
-                                   "note": failures.get(i, "")}
-            if i in failures:
-                yield row, None, None
+class _Writer:
+    """Writes what each face gets, and keeps what the whole run gets."""
+
+    def __init__(self, folder: Path, model: str, encoder: Encoder, head: HeadModel, outputs: Outputs) -> None:
+        self.folder, self.model, self.encoder, self.head, self.outputs = folder, model, encoder, head, outputs
+        self.deca = deca_inside(encoder)
+        self.atlas: Atlas | None = load_atlas(head) if self.deca else None
+        self.codes: list[FaceCode] = []
+        self.sources: list[str] = []
+        self.sheet: list[list[np.ndarray]] = []
+
+    @property
+    def wants_detail(self) -> bool:
+        return self.deca is not None and self.outputs.detail
+
+    def write(self, picture: Picture, row: dict[str, Any], code: FaceCode, study: Study | None) -> None:
+        assert picture.image is not None
+        self.codes.append(code)
+        self.sources.append(picture.source)
+        drawn: dict[str, np.ndarray] = {}
+        if self.outputs.images or len(self.sheet) < SHEET_ROWS:
+            drawn = capture_pictures(self.head, code, picture.image, self.outputs.image_size)
+        if len(self.sheet) < SHEET_ROWS:
+            self.sheet.append([drawn[column] for column in COLUMNS])
+        shown = {name: drawn[name] for name in ("overlay", "shape", "rendered")} if self.outputs.images else {}
+        if study is None:
+            for name, pixels in shown.items():
+                write_png(self.folder / f"{picture.name}_{name}.png", pixels)
+            if self.outputs.mesh:
+                _write_mesh(self.folder, picture.name, self.head, code)
+            return
+        row["folder"] = f"{self.model}/{picture.name}{INDEX}"
+        self._write_folder(make_folder(self.folder / row["folder"]), code, study, shown)
+
+    def _write_folder(self, place: Path, code: FaceCode, study: Study, shown: dict[str, np.ndarray]) -> None:
+        assert self.deca is not None
+        assert self.atlas is not None
+        for name, pixels in shown.items():
+            write_png(place / f"{name}.png", pixels)
+        if self.outputs.codes:
+            write_codes(place, code, study)
+        if not (self.outputs.images or self.outputs.mesh):
+            return
+        record = record_face(self.deca, self.head, self.atlas, code, study)
+        if self.outputs.images:
+            write_pictures(place, record, study)
+        if self.outputs.mesh:
+            write_meshes(place, self.head, self.atlas, record)
+
+    def finish(self) -> None:
+        """What belongs to all faces: codes.npz and the contact sheet."""
+        if not self.codes:
+            return
+        if self.outputs.codes:
+            save_codes(self.folder / "codes.npz", FaceCode.concatenate(self.codes), self.sources)
+        write_png(self.folder / "contact_sheet.png", contact_sheet(self.sheet, COLUMNS))
+
+
+def _batches(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
+    stream = iter(pictures)
+    while batch := list(islice(stream, size)):
+        yield batch
+
+
+def _captured(pictures: Iterable[Picture], encoder: Encoder, batch_size: int, detail: bool) -> Iterator[_Captured]:
+    """Every picture with its row and, where a face was found, its code and study."""
+    deca = deca_inside(encoder)
+    for batch in _batches(pictures, batch_size):
+        images = [picture.image for picture in batch if picture.image is not None]
+        prepared = [encoder.prepare(image) for image in images] if isinstance(encoder, StagedEncoder) else []
+        result = encoder.encode_prepared(prepared) if isinstance(encoder, StagedEncoder) else encoder.encode(images)
+        # Only faces are studied: wrinkles cost as much as everything else.
+        seen = [row for row, found in enumerate(result.found.tolist()) if found]
+        studies: dict[int, Study | None] = dict.fromkeys(seen)
+        if deca is not None and seen:
+            faces = study_faces(deca, [prepared[row] for row in seen], result.code[seen], detail)
+            studies = {row: faces[place] for place, row in enumerate(seen)}
+        flagged, row = result.flagged, -1
+        for picture in batch:
+            entry: dict[str, Any] = {"file": picture.file, "name": picture.name, "status": "unreadable", "confidence": 0.0,
+                                     "note": picture.failure}
+            if picture.frame is not None:
+                entry["frame"] = picture.frame
+            if picture.image is None:
+                yield _Captured(picture, entry)
                 continue
-            k = place[i]
-            row.update(note=result.notes[k], status="no face")
-            if not result.found[k]:
-                yield row, None, None
+            row += 1
+            entry.update(note=result.notes[row], status="no face")
+            if row not in studies:
+                # DECA encodes the whole picture then, of which nothing is kept here.
+                entry["note"] = "No face was found."
+                yield _Captured(picture, entry)
                 continue
-            code = result.code[k].to("cpu")
-            row.update(status="flagged" if flagged[k] else "captured", confidence=round(float(code.confidence), 4))
-            yield row, images[i], code
+            code = result.code[row].to("cpu")
+            entry.update(status="flagged" if flagged[row] else "captured", confidence=round(float(code.confidence), 4))
+            yield _Captured(picture, entry, code, studies[row])
 
 
 def _counts(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
     of = [row["status"] for row in rows]
     return {"images": len(rows), "captured": of.count("captured") + of.count("flagged"), "flagged": of.count("flagged"),
             "without_face": of.count("no face"), "unreadable": of.count("unreadable")}
-
-
-def _save(folder: Path, codes: Sequence[FaceCode], sources: Sequence[str]) -> None:
-    save_codes(folder / "codes.npz", FaceCode.concatenate(codes), sources)
 
 
 def _write_mesh(folder: Path, name: str, head: HeadModel, code: FaceCode) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor
@@ -13,6 +13,28 @@ from diffusionrig.geometry.face_code import FaceCode
 
 FLAG_BELOW = 0.5
 """Captures whose confidence is below this are flagged: worth a look before they are trained on."""
+
+LEAST_SIDE = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderOptions:
+    """How encoders with a published way of looking at photographs (DECA, EMOCA, SMIRK) look at them.
+
+    published_side  pixels that pictures, which must be aligned faces then, are brought to first, as DiffusionRig does;
+                    0: they are taken as they are
+    landmarks       who finds the face: a name of ``faces.backends.BACKENDS``
+    model           the folder of an EMOCA model among the registered files; empty: the usual one
+    """
+
+    published_side: int = 0
+    landmarks: str = "mediapipe"
+    model: str = ""
+
+    @staticmethod
+    def as_published(size: int, landmarks: str = "mediapipe") -> EncoderOptions:
+        """For aligned pictures that a network of ``size`` pixels is to draw; smaller ones show too little of a face."""
+        return EncoderOptions(max(size, LEAST_SIDE), landmarks)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,4 +63,21 @@ class Encoder(Protocol):
 
     def encode(self, images: Sequence[np.ndarray]) -> Capture:
         """``images``: uint8 (H, W, 3) RGB, sizes may differ. The result does not depend on how images are batched."""
+        ...
+
+
+@runtime_checkable
+class StagedEncoder(Encoder, Protocol):
+    """An encoder whose work on a single image (finding the face, cutting it out) can be done apart from its network.
+
+    ``encode(images)`` equals ``encode_prepared([prepare(image) for image in images])``. ``prepare`` may be called from
+    several threads at once, so that images are prepared while the network works on others.
+    """
+
+    def prepare(self, image: np.ndarray) -> Any:
+        """What the network needs of one uint8 (H, W, 3) RGB image."""
+        ...
+
+    def encode_prepared(self, prepared: Sequence[Any]) -> Capture:
+        """One row per prepared image."""
         ...

@@ -7,6 +7,7 @@ A command module offers ``add_arguments(parser)`` and ``run(args) -> int | None`
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import sys
@@ -24,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "capture": "turn photographs into face codes, buffers and meshes",
     "synth": "make synthetic people with known face codes",
     "inspect": "show what a store holds, with a contact sheet",
+    "convert-assets": "turn registered files into plain ones, once, so that no pickle is read again",
     "doctor": "say what this installation can do and what is missing",
     "demo": "run the whole chain on the shipped prior",
     "verify": "read back the provenance of an edited image",
@@ -50,7 +52,8 @@ def run_command(command: str, argv: Sequence[str] | None = None, prog: str | Non
     try:
         module = importlib.import_module(f"diffusionrig.cli.{command.replace('-', '_')}")
         args = command_parser(command, prog).parse_args(argv)
-        return int(module.run(args) or 0)
+        with _assets(args):
+            return int(module.run(args) or 0)
     except RigError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return error.exit_code
@@ -61,6 +64,14 @@ def run_command(command: str, argv: Sequence[str] | None = None, prog: str | Non
         # The reader of a pipe (head, less) went away: no error of ours; silence the flush at exit as well.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _assets(args: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
+    if not getattr(args, "assets", ""):
+        return contextlib.nullcontext()
+    from diffusionrig.io.assets import assets_in
+
+    return assets_in(args.assets)
 
 
 def _overview() -> str:

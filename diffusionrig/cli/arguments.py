@@ -29,3 +29,9 @@ def positive_int(text: str) -> int:
 def add_device_argument(parser: argparse.ArgumentParser) -> None:
     """``--device``: where tensors live; resolved by ``diffusionrig.devices.resolve_device``."""
     parser.add_argument("--device", default="auto", help="auto (CUDA when there is one), cpu, cuda, cuda:1, mps")
+
+
+def add_assets_argument(parser: argparse.ArgumentParser) -> None:
+    """``--assets``: the folder of registered files; the command then runs within ``io.assets.assets_in``."""
+    parser.add_argument("--assets", default="", metavar="DIR",
+                        help="folder of the files you registered for (DIFFUSIONRIG_DATA, else data)")

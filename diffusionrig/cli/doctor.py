@@ -15,9 +15,11 @@ from typing import Any
 
 from diffusionrig import __version__
 
-DESCRIPTION = """Print versions, devices, MPI, memory, and which head models, encoders and priors are usable; say what is missing
-and where to get it. Exit status 0 when the shipped default works, 1 when it does not."""
+DESCRIPTION = """Print versions, devices, MPI, memory, which head models, encoders and priors are usable, and of each file that one
+registers for whether it is there and right; say what is missing and where to get it, under which licence. Exit status 0 when
+the shipped default works, 1 when it does not."""
 EXAMPLES = """  diffusionrig doctor
+  diffusionrig doctor --assets ~/downloads/flame
   diffusionrig doctor --json True"""
 
 PACKAGES = ("torch", "numpy", "pillow", "opencv-python-headless", "lmdb", "safetensors", "kornia", "yacs", "blobfile",
@@ -26,8 +28,9 @@ OPTIONAL = {"tensorboard": "log", "dlib-bin": "dlib", "face-alignment": "fan", "
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from diffusionrig.cli.arguments import boolean
+    from diffusionrig.cli.arguments import add_assets_argument, boolean
 
+    add_assets_argument(parser)
     parser.add_argument("--json", type=boolean, default=False, help="print one JSON object instead of text")
 
 
@@ -106,6 +109,17 @@ def _priors() -> list[dict[str, Any]]:
     return rows
 
 
+def _registered() -> dict[str, Any]:
+    from diffusionrig.io.assets import user_assets
+    from diffusionrig.io.registered import find, registered_files
+
+    findings = [find(file) for file in registered_files()]
+    return {"folder": str(user_assets()), "files": [
+        {"file": found.file.name, "state": found.state, "what": found.file.what, "optional": found.file.optional,
+         "converted": found.converted, "site": found.file.site, "licence": found.file.licence, "note": found.note}
+        for found in findings]}
+
+
 def examine() -> dict[str, Any]:
     """Everything ``doctor`` prints, as plain values."""
     return {
@@ -119,6 +133,7 @@ def examine() -> dict[str, Any]:
         "heads": _heads(),
         "encoders": _encoders(),
         "priors": _priors(),
+        "registered": _registered(),
     }
 
 
@@ -126,6 +141,12 @@ def _row(mark: bool, name: str, details: dict[str, Any]) -> str:
     rest = ", ".join(f"{key} {value}" for key, value in details.items() if value is not None and key != "note")
     note = details.get("note", "")
     return f"  [{'ok' if mark else '--'}] {name}{': ' + rest if rest else ''}{(' - ' if rest else ': ') + note if note else ''}"
+
+
+def _registered_row(row: dict[str, Any]) -> str:
+    mark = {"present": "ok", "absent": "--", "wrong": "!!"}[row["state"]]
+    details = [row["state"], "optional" if row["optional"] else "", "plain copy" if row["converted"] else ""]
+    return f"  [{mark}] {row['file']}: {', '.join(filter(None, details))}{' - ' + row['note'] if row['note'] else ''}"
 
 
 def report(found: dict[str, Any]) -> str:
@@ -146,6 +167,8 @@ def report(found: dict[str, Any]) -> str:
         for row in found[key]:
             name = row[key[:-1]]
             lines.append(_row(row["usable"], name, {k: v for k, v in row.items() if k not in {key[:-1], "usable"}}))
+    lines += ["", f"registered files, in {found['registered']['folder']}"]
+    lines += [_registered_row(row) for row in found["registered"]["files"]]
     return "\n".join(lines)
 
 

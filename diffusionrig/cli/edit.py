@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diffusionrig.cli.arguments import add_device_argument, boolean, positive_int
+from diffusionrig.cli.arguments import add_assets_argument, add_device_argument, boolean, positive_int
 from diffusionrig.cli.config_arguments import add_dataclass_arguments, from_arguments, given_arguments
 from diffusionrig.errors import UsageError
 
@@ -25,6 +25,7 @@ EXAMPLES = """  diffusionrig edit --source me.png --target smile.png --modes exp
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from diffusionrig.diffusion.config import DiffusionConfig
+    from diffusionrig.faces.backends import BACKENDS
     from diffusionrig.model.config import ModelConfig
 
     parser.add_argument("--source", default="", help="picture or folder of pictures to edit")
@@ -37,9 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", dest="sliders", default="", metavar="NAME=X,...",
                         help="expression weights and yaw, pitch, roll in degrees, set on every output")
     parser.add_argument("--meanshape", default="", help="mean_shape.pkl or .npy that replaces the captured shape")
-    parser.add_argument("--use_model", default="", help="encoder of both sides: FIT, DECA, EMOCA (default: the best present)")
+    parser.add_argument("--use_model", default="",
+                        help="encoder of both sides: EMOCA, DECA, SMIRK or FIT (default: the best present)")
     parser.add_argument("--source_model", default="", help="encoder of the source, when it differs")
     parser.add_argument("--target_model", default="", help="encoder of the target, when it differs")
+    parser.add_argument("--head", default="",
+                        help="head model of a released .pt file, which does not name its own (default: that of the encoder)")
+    parser.add_argument("--landmarks", choices=list(BACKENDS), default="mediapipe",
+                        help="who finds the face that DECA and EMOCA look at; the published code uses fan (mediapipe)")
     parser.add_argument("--use_ddim", type=boolean, default=True, help="DDIM, or ancestral sampling when false (default True)")
     parser.add_argument("--eta", type=float, default=0.0, help="DDIM noise, 0 is deterministic (default 0)")
     parser.add_argument("--clip_denoised", type=boolean, default=True, help="clamp the predicted image (default True)")
@@ -51,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max_megapixels", type=float, default=100.0, help="larger pictures are refused (default 100)")
     parser.add_argument("--overwrite", type=boolean, default=False, help="replace the results of another edit in the folder")
     parser.add_argument("--save_buffers", type=boolean, default=False, help="write the buffers of every output to buffers/")
+    add_assets_argument(parser)
     add_device_argument(parser)
     add_dataclass_arguments(parser, ModelConfig, "model (of a released .pt file)")
     add_dataclass_arguments(parser, DiffusionConfig, "diffusion")
@@ -99,7 +106,7 @@ def _load(args: argparse.Namespace) -> Rig:
     diffusion_flags = given_arguments(DiffusionConfig, args)
     rig = Rig.from_pretrained(args.model_path or "default", device=args.device, encoder=args.use_model or None,
                               model=from_arguments(ModelConfig, args), diffusion=from_arguments(DiffusionConfig, args),
-                              rasterizer=args.rasterizer)
+                              rasterizer=args.rasterizer, head=args.head, landmarks=args.landmarks)
     if rig.pretrained.meta:
         _agree(given_arguments(ModelConfig, args), rig.pretrained.model.to_dict(), args.model_path)
         _agree({k: v for k, v in diffusion_flags.items() if k != "timestep_respacing"}, rig.pretrained.diffusion.to_dict(),

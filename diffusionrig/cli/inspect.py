@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from diffusionrig.cli.arguments import positive_int
+from diffusionrig.cli.arguments import add_assets_argument, positive_int
 
 DESCRIPTION = """Print what a face store holds and draw a contact sheet of its records: image, rendered, normal, albedo.
 Stores written by the published create_data.py are read as well, without running anything they contain."""
@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", default="", metavar="PNG",
                         help="contact sheet; default: inspect.png in the store, or here when that is read-only")
     parser.add_argument("--columns", type=positive_int, default=8, help="records on the sheet, spread over the store (8)")
+    add_assets_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:

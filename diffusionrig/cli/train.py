@@ -7,6 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from diffusionrig.cli.arguments import add_assets_argument
 from diffusionrig.cli.config_arguments import add_dataclass_arguments, from_arguments
 from diffusionrig.diffusion.config import DiffusionConfig
 from diffusionrig.errors import UsageError
@@ -37,6 +38,7 @@ _FREE = {"dropout", "use_checkpoint", "timestep_respacing", "use_kl", "rescale_l
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", default="", metavar="FILE.yaml",
                         help="settings in sections train, model, diffusion (a run's config.yaml); flags typed here win")
+    add_assets_argument(parser)
     for name, cls in SECTIONS.items():
         add_dataclass_arguments(parser, cls, name)
 

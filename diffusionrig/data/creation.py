@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from diffusionrig import __version__
-from diffusionrig.capture.encoder import FLAG_BELOW, Encoder
+from diffusionrig.capture.encoder import FLAG_BELOW, Encoder, StagedEncoder
 from diffusionrig.data.batches import render_codes
 from diffusionrig.data.photographs import Photograph, ReadAhead, read_photograph
 from diffusionrig.data.records import code_arrays, code_from_arrays, store_header
@@ -99,7 +99,9 @@ class _Creation:
     def _capture_all(self, todo: list[Source], total: int) -> None:
         options = self.options
         labels = self.ranks.on_main(lambda: Labels(options.data_dir, options.labels))
-        read = partial(read_photograph, labels=labels, size=options.image_size, max_megapixels=options.max_megapixels)
+        prepare = self.encoder.prepare if isinstance(self.encoder, StagedEncoder) else None
+        read = partial(read_photograph, labels=labels, size=options.image_size, max_megapixels=options.max_megapixels,
+                       prepare=prepare)
         mine = share_of(todo, options.batch_size, self.ranks)
         with (ReadAhead(mine, read, options.num_workers, 2 * options.batch_size) as reading,
               Progress(total, "create-data", initial=total - len(todo), enabled=self.ranks.rank == 0) as progress):
@@ -114,7 +116,9 @@ class _Creation:
         readable = [(photograph, photograph.capture) for photograph in photographs if photograph.capture is not None]
         if not readable:
             return records, refused
-        result = self.encoder.encode([image for _, image in readable])
+        inputs = [image for _, image in readable]
+        result = (self.encoder.encode_prepared(inputs) if isinstance(self.encoder, StagedEncoder)
+                  else self.encoder.encode(inputs))
         codes = result.code.to("cpu")
         used = []
         for i, (photograph, _) in enumerate(readable):

@@ -25,21 +25,25 @@ PNG_LEVEL = 6
 
 @dataclasses.dataclass
 class Photograph:
-    """capture  (H, H, 3) uint8 for the encoder; None when the file cannot be read
+    """capture  (H, H, 3) uint8 for the encoder, or what its ``prepare`` made of it; None when the file cannot be read
     stored   PNG file for the store
     fields   labels, and a note when the picture was not square
     failure  why the file cannot be read
     """
 
     source: Source
-    capture: np.ndarray | None = None
+    capture: Any = None
     stored: bytes = b""
     fields: dict[str, Any] = dataclasses.field(default_factory=dict)
     failure: str = ""
 
 
-def read_photograph(source: Source, labels: Labels, size: int, max_megapixels: float) -> Photograph:
-    """Read ``source``, to be stored with side ``size``; of a picture that is not square the centred square is taken."""
+def read_photograph(source: Source, labels: Labels, size: int, max_megapixels: float,
+                    prepare: Callable[[np.ndarray], Any] | None = None) -> Photograph:
+    """Read ``source``, to be stored with side ``size``; of a picture that is not square the centred square is taken.
+
+    ``prepare`` is an encoder's share of the work on a single picture, done here and at the picture's full size.
+    """
     try:
         fields = labels.of(source)
         image = read_image(source.path, max_megapixels)
@@ -47,7 +51,10 @@ def read_photograph(source: Source, labels: Labels, size: int, max_megapixels: f
         if height != width:
             fields["note"] = f"{width} x {height} pixels: the centred square was taken"
         square = resize_square(image)
-        capture = square if square.shape[0] <= CAPTURE_SIDE else resize_square(square, CAPTURE_SIDE)
+        if prepare is not None:
+            capture = prepare(square)
+        else:
+            capture = square if square.shape[0] <= CAPTURE_SIDE else resize_square(square, CAPTURE_SIDE)
         return Photograph(source, capture, png_bytes(resize_square(square, size), level=PNG_LEVEL), fields)
     except RigError as error:
         return Photograph(source, failure=str(error))

@@ -8,6 +8,8 @@ import math
 import torch
 
 from diffusionrig.errors import UsageError
+from diffusionrig.geometry.arkit import ARKIT_NAMES
+from diffusionrig.geometry.expression_map import expression_map
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.geometry.rotations import axis_angle_to_matrix, euler_degrees_to_axis_angle, matrix_to_euler_degrees
@@ -76,12 +78,15 @@ def parse_sliders(text: str) -> tuple[tuple[str, float], ...]:
 def apply_sliders(code: FaceCode, sliders: tuple[tuple[str, float], ...], head: HeadModel) -> FaceCode:
     """Set expression weights, and head angles in degrees, to absolute values on every face of ``code``.
 
-    Angles that are not named keep their value. UsageError on a name the head model does not have.
+    Angles that are not named keep their value. A head with other expressions than ARKit's (FLAME) takes ARKit's names too,
+    through its expression map. UsageError on a name the head model does not have.
     """
     names = {name: index for index, name in enumerate(head.expression_names)}
+    mapped = ARKIT_NAMES if names.keys().isdisjoint(ARKIT_NAMES) else ()
     expression = code.expression.clone()
     angles = matrix_to_euler_degrees(axis_angle_to_matrix(code.pose[:, :3].double()))
     turned = False
+    actions: dict[str, float] = {}
     for name, value in sliders:
         if name in ANGLES:
             if abs(value) > 90:
@@ -90,14 +95,31 @@ def apply_sliders(code: FaceCode, sliders: tuple[tuple[str, float], ...], head: 
             turned = True
         elif name in names:
             expression[:, names[name]] = value
+        elif name in mapped:
+            actions[name] = value
         else:
-            near = [known for known in names if known.lower().startswith(name.lower()[:4])]
+            near = [known for known in (*names, *mapped) if known.lower().startswith(name.lower()[:4])]
             hint = f"did you mean {', '.join(near)}?" if near else f"angles are {', '.join(ANGLES)}"
             raise UsageError(f"--set names {name!r}, which the head model {head.name} does not have; {hint}")
+    code = code.replace(expression=expression)
+    if actions:
+        code = _with_actions(code, actions, head)
     if not turned:
-        return code.replace(expression=expression)
+        return code
     rotation = torch.stack([euler_degrees_to_axis_angle(*row) for row in angles.tolist()]).to(code.pose)
-    return code.replace(expression=expression, pose=torch.cat([rotation, code.pose[:, 3:]], 1))
+    return code.replace(pose=torch.cat([rotation, code.pose[:, 3:]], 1))
+
+
+def _with_actions(code: FaceCode, actions: dict[str, float], head: HeadModel) -> FaceCode:
+    """ARKit's ``actions`` set to absolute weights on a head that has others: what the face shows of them already is counted."""
+    known = expression_map(head)
+    jaw = code.pose[:, 3:]
+    change = torch.zeros(len(code), len(ARKIT_NAMES)).to(code.pose)
+    columns = [ARKIT_NAMES.index(name) for name in actions]
+    shown = known.weights(code.expression, jaw)[:, columns]
+    change[:, columns] = change.new_tensor(list(actions.values())) - shown
+    expression, turn = known.apply(change)
+    return code.replace(expression=code.expression + expression, pose=torch.cat([code.pose[:, :3], jaw + turn], 1))
 
 
 def edited_code(source: FaceCode, target: FaceCode | None, edit: Edit, head: HeadModel) -> FaceCode:

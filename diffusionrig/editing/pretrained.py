@@ -16,8 +16,8 @@ from diffusionrig.io.arrays import read_npy
 from diffusionrig.io.assets import PACKAGE_ASSETS, asset_path
 from diffusionrig.io.checkpoints import load_checkpoint, load_released
 from diffusionrig.io.files import existing_file, sha256_of
+from diffusionrig.io.pickled_tensors import read_pickled_tensor
 from diffusionrig.io.remote import local_copy
-from diffusionrig.io.unpickle import read_pickled_tensor
 from diffusionrig.model.config import ModelConfig
 from diffusionrig.model.network import DiffusionRig, build_network
 from diffusionrig.model.released import load_strict
@@ -76,16 +76,21 @@ def checkpoint_path(name: str | Path) -> Path:
 
 
 def load_pretrained(name: str | Path = "default", *, model: ModelConfig | None = None,
-                    diffusion: DiffusionConfig | None = None, device: torch.device | str = "cpu") -> Pretrained:
+                    diffusion: DiffusionConfig | None = None, device: torch.device | str = "cpu",
+                    head: str = "", usual_head: str = DEFAULT_HEAD) -> Pretrained:
     """Load a network. ``model`` and ``diffusion`` are needed for a released ``.pt`` file, which describes neither.
 
-    Raises UsageError when the path does not exist, RigError when the file is damaged or does not fit its configuration.
+    Nor do released files, and models trained on published stores, say whose buffers they understand: that is ``head`` when
+    it is given, else ``usual_head``.
+
+    Raises UsageError when the path does not exist or the file names another head than ``head``, RigError when it is damaged
+    or does not fit its configuration.
     """
     path = checkpoint_path(name)
     if path.suffix in {".pt", ".pth"}:
         tensors, meta = load_released(path), dict[str, Any]()
         model, diffusion = model or ModelConfig(), diffusion or DiffusionConfig()
-        head, head_hash = DEFAULT_HEAD, ""
+        stated, head_hash = "", ""
     elif path.suffix == ".safetensors":
         tensors, meta = load_checkpoint(path)
         for key in ("model", "diffusion", "head"):
@@ -93,14 +98,16 @@ def load_pretrained(name: str | Path = "default", *, model: ModelConfig | None =
                 raise UsageError(f"{path} does not describe its {key}, so it is not a checkpoint of diffusionrig.")
         model, diffusion = ModelConfig.from_dict(meta["model"]), DiffusionConfig.from_dict(meta["diffusion"])
         # Trained on a published store, which does not say whose buffers it holds.
-        head, head_hash = meta["head"]["name"] or DEFAULT_HEAD, meta["head"]["hash"] or ""
+        stated, head_hash = meta["head"]["name"] or "", meta["head"]["hash"] or ""
     else:
         raise UsageError(f"{path} is neither a .safetensors checkpoint nor a released .pt file.")
+    if head and stated and head != stated:
+        raise UsageError(f"The model {path} was trained on the head {stated}, not on {head}; leave --head out.")
     mean_shape = tensors.pop(MEAN_SHAPE, None)
     network = build_network(model)
     load_strict(network, tensors)
     network = network.to(device).eval().requires_grad_(False)
-    return Pretrained(network, model, diffusion, head, head_hash, mean_shape, sha256_of(path), meta)
+    return Pretrained(network, model, diffusion, stated or head or usual_head, head_hash, mean_shape, sha256_of(path), meta)
 
 
 def read_mean_shape(path: str | Path, n_shape: int) -> Tensor:

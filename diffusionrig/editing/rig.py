@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffusionrig.capture.encoder import Encoder
-from diffusionrig.capture.registry import best_encoder, make_encoder
+from diffusionrig.capture.encoder import Encoder, EncoderOptions
+from diffusionrig.capture.registry import best_encoder, make_encoder, usual_head
 from diffusionrig.devices import resolve_device
 from diffusionrig.diffusion.config import DiffusionConfig
 from diffusionrig.diffusion.process import GaussianDiffusion
@@ -115,7 +115,7 @@ class Rig:
     """
 
     def __init__(self, pretrained: Pretrained, encoder: str | None = None, device: torch.device | str = "cpu",
-                 rasterizer: str = "torch") -> None:
+                 rasterizer: str = "torch", landmarks: str = "mediapipe") -> None:
         self.pretrained = pretrained
         self.device = torch.device(device)
         self.network = pretrained.network.to(self.device)
@@ -126,23 +126,28 @@ class Rig:
         self.size = pretrained.model.image_size
         self.rasterizer = rasterizer
         self._encoder_name = encoder
+        self._options = EncoderOptions.as_published(self.size, landmarks)
         self._encoders: dict[str, Encoder] = {}
 
     @classmethod
     def from_pretrained(cls, path: str | Path = "default", *, device: str = "auto", encoder: str | None = None,
                         model: ModelConfig | None = None, diffusion: DiffusionConfig | None = None,
-                        rasterizer: str = "torch") -> Rig:
+                        rasterizer: str = "torch", head: str = "", landmarks: str = "mediapipe") -> Rig:
         """Load a rig from the shipped prior (``default``), a ``.safetensors`` checkpoint, or a released ``.pt`` file
-        (with its ``model`` and ``diffusion`` configuration). ``encoder`` defaults to the best whose files are there.
+        (with its ``model`` and ``diffusion`` configuration). ``encoder`` defaults to the best whose files are there, and
+        ``head``, where the model does not name its own, to the one whose codes that encoder makes. ``landmarks`` (a name of
+        ``faces.backends.BACKENDS``) says who finds the faces that DECA and EMOCA look at.
         """
         chosen = resolve_device(device)
-        return cls(load_pretrained(path, model=model, diffusion=diffusion, device=chosen), encoder, chosen, rasterizer)
+        pretrained = load_pretrained(path, model=model, diffusion=diffusion, device=chosen, head=head,
+                                     usual_head=usual_head(encoder or best_encoder()))
+        return cls(pretrained, encoder, chosen, rasterizer, landmarks)
 
     def encoder(self, name: str | None = None) -> Encoder:
-        """The named encoder (made once), by default the rig's own."""
-        word = name or self._encoder_name or best_encoder()
+        """The named encoder (made once), by default the rig's own, else the best that knows the model's head."""
+        word = name or self._encoder_name or best_encoder(self.head.name)
         if word not in self._encoders:
-            self._encoders[word] = make_encoder(word, self.head, self.device)
+            self._encoders[word] = make_encoder(word, self.head, self.device, self._options)
         return self._encoders[word]
 
     def capture(self, photos: Photo | Sequence[Photo], encoder: str | None = None) -> Analysis:

@@ -5,7 +5,6 @@ Made by ``scripts/bake_head.py`` from CC0 MakeHuman data; docs/open-head.md tell
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 
@@ -16,13 +15,14 @@ from torch import Tensor, nn
 from diffusionrig.errors import RigError
 from diffusionrig.geometry.arkit import ARKIT_NAMES
 from diffusionrig.geometry.face_code import FaceCode
+from diffusionrig.geometry.flame_landmarks import CONTOUR, contour_row, points_on
+from diffusionrig.geometry.hashing import arrays_hash
 from diffusionrig.geometry.rotations import axis_angle_to_matrix
 from diffusionrig.geometry.skinning import skin
 
 NAME = "open-head-1"
 JOINTS = ("root", "neck", "jaw", "eyeLeft", "eyeRight")
 TEXTURE_SIZE = 256
-_CONTOUR, _MOST_YAW = 17, 39
 
 
 class OpenHead(nn.Module):
@@ -108,12 +108,10 @@ class OpenHead(nn.Module):
 
     def landmarks(self, vertices: Tensor, code: FaceCode) -> Tensor:
         """(B, 68, 3) iBUG-68 points on posed ``vertices``; the 17 of the contour follow the yaw of ``code.pose``."""
-        row = contour_row(code.pose[:, :3])
-        face = torch.cat([self.contour_face[row], self.lmk_face[_CONTOUR:].expand(len(row), -1)], 1)
-        bary = torch.cat([self.contour_bary[row], self.lmk_bary[_CONTOUR:].expand(len(row), -1, -1)], 1)
-        corners = self.faces[face]
-        batch = torch.arange(len(row), device=row.device)[:, None, None]
-        return (vertices[batch, corners] * bary[..., None]).sum(2)
+        row = contour_row(axis_angle_to_matrix(code.pose[:, :3].detach()))
+        face = torch.cat([self.contour_face[row], self.lmk_face[CONTOUR:].expand(len(row), -1)], 1)
+        bary = torch.cat([self.contour_bary[row], self.lmk_bary[CONTOUR:].expand(len(row), -1, -1)], 1)
+        return points_on(vertices, self.faces, face, bary)
 
     def texture(self, albedo: Tensor) -> Tensor:
         """(B, n_albedo) -> (B, 3, 256, 256) albedo, RGB about 0..1, row 0 at v = 1; linear and not clamped."""
@@ -129,27 +127,6 @@ class OpenHead(nn.Module):
                                     ("expression", code.expression.shape[1], self.n_expression)):
             if found != wanted:
                 raise RigError(f"The head model {NAME} has {wanted} {what} coefficients, not {found}.")
-
-
-def contour_row(rotation: Tensor) -> Tensor:
-    """Row of the contour table for head rotations (B, 3), axis-angle: FLAME's rule.
-
-    Yaw in whole degrees, clamped to 39: rows 0..39 turn towards +x, rows 40..78 are -1..-39.
-    """
-    matrix = axis_angle_to_matrix(rotation.detach())
-    yaw = torch.atan2(-matrix[:, 2, 0], torch.hypot(matrix[:, 0, 0], matrix[:, 1, 0]))
-    degrees = torch.rad2deg(yaw).round().long().clamp(-_MOST_YAW, _MOST_YAW)
-    return torch.where(degrees < 0, _MOST_YAW - degrees, degrees)
-
-
-def arrays_hash(arrays: Mapping[str, np.ndarray]) -> str:
-    """SHA-256 (hex) over names, types, shapes and bytes of the arrays, in alphabetical order."""
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        array = arrays[name]
-        digest.update(f"{name}|{array.dtype.str}|{array.shape}|".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
 
 
 def _albedo_basis(arrays: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -40,11 +40,17 @@ def skin(vertices: Tensor, joints: Tensor, pose: Tensor, weights: Tensor, parent
     (V, J), rows summing to 1; ``correctives`` (9 (J - 1), 3 V), FLAME's ``posedirs``, is added before skinning, driven by
     the entries of R - I of every joint but the root, row by row.
     """
+    rotations = axis_angle_to_matrix(pose.view(len(pose), joints.shape[1], 3))
+    return skin_turned(vertices, joints, rotations, weights, parents, correctives)
+
+
+def skin_turned(vertices: Tensor, joints: Tensor, rotations: Tensor, weights: Tensor, parents: Sequence[int],
+                correctives: Tensor | None = None) -> Tensor:
+    """``skin`` by rotations (B, J, 3, 3) relative to the parent."""
     batch, count, _ = vertices.shape
     joint_count = joints.shape[1]
-    rotations = axis_angle_to_matrix(pose.view(batch, joint_count, 3))
     if correctives is not None:
-        identity = torch.eye(3, dtype=pose.dtype, device=pose.device)
+        identity = torch.eye(3, dtype=rotations.dtype, device=rotations.device)
         feature = (rotations[:, 1:] - identity).reshape(batch, -1)
         vertices = vertices + (feature @ correctives).view(batch, count, 3)
     transforms = joint_transforms(rotations, joints, parents).reshape(batch, joint_count, 12)

@@ -13,16 +13,17 @@ from diffusionrig.io.files import existing_file, write_bytes
 from diffusionrig.io.npz import read_arrays
 
 
-def write_array_file(path: str | Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write ``arrays`` (numbers and fixed-width text only), compressed. The same arrays give the same bytes."""
+def write_array_file(path: str | Path, arrays: dict[str, np.ndarray], compress: bool = True) -> None:
+    """Write ``arrays`` (numbers and fixed-width text only); the same arrays give the same bytes."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    kind = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
+    with zipfile.ZipFile(buffer, "w", kind) as archive:
         for name, array in arrays.items():
             member = io.BytesIO()
             np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
             # A fixed date: numpy's own savez would put the hour of writing into the file.
             entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
-            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.compress_type = kind
             archive.writestr(entry, member.getvalue())
     write_bytes(path, buffer.getvalue())
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from diffusionrig.errors import RigError
+from diffusionrig.errors import RigError, UsageError
 
+_VARIABLE = "DIFFUSIONRIG_DATA"
 PACKAGE_ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
 
@@ -28,5 +31,27 @@ def read_asset(name: str) -> bytes:
 
 
 def user_assets() -> Path:
-    """Folder of registered files: ``$DIFFUSIONRIG_DATA``, else ``data`` in the working folder."""
-    return Path(os.environ.get("DIFFUSIONRIG_DATA") or "data")
+    """Folder of registered files: ``--assets`` or ``$DIFFUSIONRIG_DATA``, else ``data`` in the working folder."""
+    return Path(os.environ.get(_VARIABLE) or "data")
+
+
+@contextlib.contextmanager
+def assets_in(folder: str | Path) -> Iterator[None]:
+    """Within the ``with`` block, also in processes that it starts, registered files lie in ``folder``; "" changes nothing.
+
+    UsageError when there is no such folder.
+    """
+    if not str(folder):
+        yield
+        return
+    if not Path(folder).is_dir():
+        raise UsageError(f"There is no folder {folder} of registered files; check the path given as --assets.")
+    before = os.environ.get(_VARIABLE)
+    os.environ[_VARIABLE] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_VARIABLE]
+        else:
+            os.environ[_VARIABLE] = before

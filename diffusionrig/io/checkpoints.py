@@ -103,8 +103,11 @@ def load_state(path: str | Path) -> dict[str, Any]:
 
 
 def match_tensors(expected: Mapping[str, Sequence[int]], got: Mapping[str, Tensor],
-                  what: str = "The checkpoint") -> None:
-    """RigError naming what is missing, extra or misshaped when ``got`` is not exactly ``expected`` (name to shape)."""
+                  what: str = "The checkpoint", advice: str = "Give the model flags that it was trained with.") -> None:
+    """RigError naming what is missing, extra or misshaped when ``got`` is not exactly ``expected`` (name to shape).
+
+    ``advice`` is the sentence that says what to do about it.
+    """
     missing = [name for name in expected if name not in got]
     extra = [name for name in got if name not in expected]
     misshaped = [f"{name} is {tuple(got[name].shape)} instead of {tuple(shape)}" for name, shape in expected.items()
@@ -112,8 +115,7 @@ def match_tensors(expected: Mapping[str, Sequence[int]], got: Mapping[str, Tenso
     faults = [f"{len(names)} {kind} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
               for kind, names in (("missing", missing), ("extra", extra), ("misshaped", misshaped)) if names]
     if faults:
-        raise RigError(f"{what} does not fit the model: of {len(expected)} tensors, {'; '.join(faults)}. "
-                       "Give the model flags that it was trained with.")
+        raise RigError(f"{what} does not fit the model: of {len(expected)} tensors, {'; '.join(faults)}. {advice}")
 
 
 @contextlib.contextmanager

@@ -61,9 +61,13 @@ def write_bytes(path: str | Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
-def read_bytes(path: str | Path) -> bytes:
-    """The bytes of a file; RigError with the system's reason when it cannot be read."""
+def read_bytes(path: str | Path, most: int | None = None) -> bytes:
+    """The bytes of a file; RigError with the system's reason when it cannot be read, or when it has over ``most`` bytes."""
     try:
+        size = os.stat(path).st_size
+        if most is not None and size > most:
+            raise RigError(f"{path} has {size / 1e6:.0f} MB, more than the {most / 1e6:.0f} MB that such a file can have; check "
+                           "that it is the right one.")
         return Path(path).read_bytes()
     except OSError as error:
         raise RigError(f"Cannot read {path}: {_reason(error)}.") from error

@@ -13,9 +13,9 @@ import numpy as np
 
 from diffusionrig.errors import RigError
 from diffusionrig.io.lmdb_files import ReadHandle
+from diffusionrig.io.pickled_tensors import tensor_from_pickle
 from diffusionrig.io.png import png_size
 from diffusionrig.io.record import Record
-from diffusionrig.io.unpickle import tensor_from_pickle
 
 _PARTS = ("rendered", "normal", "albedo")
 

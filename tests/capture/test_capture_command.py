@@ -15,6 +15,7 @@ from diffusionrig.errors import RigError
 from diffusionrig.geometry.heads import load_head
 from diffusionrig.io.assets import asset_path
 from diffusionrig.io.images import read_image, write_png
+from diffusionrig.io.resize import resize_square
 
 
 def test_good_and_bad_files_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,7 +64,7 @@ def test_nothing_captured_is_status_one(tmp_path: Path) -> None:
     (["nowhere.png"], "no file or folder nowhere.png"),
     (["."], "No image files"),
     ([".", "--use_model", "DECA"], "deca_model.tar"),
-    ([".", "--use_model", "XYZ"], "choose one of DECA, EMOCA, FIT"),
+    ([".", "--use_model", "XYZ"], "choose one of DECA, EMOCA, SMIRK, FIT"),
 ])
 def test_wrong_requests_are_one_sentence(arguments: list[str], words: str, tmp_path: Path,
                                          monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,6 +75,32 @@ def test_wrong_requests_are_one_sentence(arguments: list[str], words: str, tmp_p
     error = capsys.readouterr().err
     assert words in error
     assert error.count("\n") == 1
+
+
+def test_frames_of_a_video_are_captured_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import av
+
+    folder, target = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    portrait = resize_square(read_image(asset_path("portrait.jpg")), 256)
+    with av.open(str(folder / "clip.MP4"), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width = stream.height = 256
+        stream.pix_fmt = "yuv420p"
+        for number in range(5):
+            picture = portrait if number != 2 else np.full_like(portrait, 90)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    (folder / "broken.mov").write_bytes(b"no video")
+    assert main(["capture", str(folder), "-o", str(target), "--image_size", "64", "--device", "cpu", "--every", "2",
+                 "--save_mesh", "False", "--batch_size", "2", "--use_model", "FIT"]) == 0
+    report = json.loads((target / "report.json").read_text())
+    assert [(row["name"], row.get("frame"), row["status"]) for row in report["images"]] == [
+        ("broken", None, "unreadable"), ("clip_frame0000", 0, "captured"), ("clip_frame0002", 2, "no face"),
+        ("clip_frame0004", 4, "captured")]
+    assert (target / "clip_frame0004_overlay.png").is_file()
+    assert load_codes(target / "codes.npz")[1] == [f"{folder / 'clip.MP4'}#0", f"{folder / 'clip.MP4'}#4"]
+    assert "clip.MP4#2: No face was found." in capsys.readouterr().out
 
 
 def test_results_of_one_stem_do_not_overwrite_each_other() -> None:

@@ -6,7 +6,7 @@ from seed_faces import MODEL, SeedEncoder
 
 from diffusionrig.diffusion.config import DiffusionConfig
 from diffusionrig.editing import rig as rig_module
-from diffusionrig.geometry.heads import load_head
+from diffusionrig.geometry.heads import DEFAULT_HEAD, load_head
 from diffusionrig.io.checkpoints import save_checkpoint
 from diffusionrig.model.network import build_network
 from diffusionrig.randomness import torch_stream
@@ -28,6 +28,7 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture
 def rig(checkpoint, monkeypatch):
-    monkeypatch.setattr(rig_module, "make_encoder", lambda name, head, device: SeedEncoder())
-    monkeypatch.setattr(rig_module, "best_encoder", lambda: "SEED")
+    monkeypatch.setattr(rig_module, "make_encoder", lambda name, head, device, options: SeedEncoder())
+    monkeypatch.setattr(rig_module, "best_encoder", lambda head="": "SEED")
+    monkeypatch.setattr(rig_module, "usual_head", lambda name: DEFAULT_HEAD)
     return rig_module.Rig.from_pretrained(checkpoint, device="cpu")

@@ -2,9 +2,12 @@ import types
 
 import pytest
 import torch
+from flame_arrays import flame_code, open_flame
 
 from diffusionrig.editing.controls import Edit, apply_sliders, edited_code, parse_modes, parse_sliders
 from diffusionrig.errors import UsageError
+from diffusionrig.geometry.arkit import ARKIT_NAMES
+from diffusionrig.geometry.expression_map import expression_map
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.rotations import axis_angle_to_matrix, euler_degrees_to_axis_angle, matrix_to_euler_degrees
 
@@ -93,3 +96,36 @@ def test_positive_angles_turn_as_documented():
     assert (turn @ forward)[0] > 0.4  # towards the subject's left
     assert (nod @ forward)[1] < -0.4  # looks down
     assert (tilt @ up)[0] < -0.4  # towards the subject's right
+
+
+def test_flame_takes_arkit_names_and_counts_what_the_face_shows_already():
+    head = open_flame()
+    neutral = flame_code(head)
+    fitted = expression_map(head)
+    opened = apply_sliders(neutral, (("jawOpen", 0.6), ("yaw", 10.0)), head)
+    weights = torch.zeros(1, 52)
+    weights[0, ARKIT_NAMES.index("jawOpen")] = 0.6
+    expression, jaw = fitted.apply(weights)
+    torch.testing.assert_close(opened.expression, expression)
+    torch.testing.assert_close(opened.pose[:, 3:], jaw)
+    assert matrix_to_euler_degrees(axis_angle_to_matrix(opened.pose[:, :3]))[0, 1] == pytest.approx(10, abs=1e-4)
+
+    again = apply_sliders(opened, (("jawOpen", 0.6),), head)
+    closed = apply_sliders(opened, (("jawOpen", 0.0),), head)
+
+    def gap(code):
+        points = head.landmarks(head.vertices(code), code)[0]
+        return float(points[62, 1] - points[66, 1])
+
+    assert gap(again) == pytest.approx(gap(opened), rel=0.1)
+    assert abs(gap(closed) - gap(neutral)) < 0.1 * (gap(opened) - gap(neutral))
+    assert torch.equal(closed.shape, neutral.shape)
+
+
+def test_flame_takes_its_own_names_too_and_wrong_ones_are_told():
+    head = open_flame()
+    edited = apply_sliders(flame_code(head), (("exp003", 1.5),), head)
+    assert edited.expression[0, 3] == 1.5
+    assert edited.expression.abs().sum() == 1.5
+    with pytest.raises(UsageError, match=r"did you mean .*mouthSmileLeft"):
+        apply_sliders(flame_code(head), (("mouthSmirk", 1.0),), head)

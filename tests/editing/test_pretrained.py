@@ -4,9 +4,11 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from seed_faces import MODEL
 
 from diffusionrig.editing.pretrained import checkpoint_path, load_pretrained, read_mean_shape
 from diffusionrig.errors import RigError, UsageError
+from diffusionrig.io.checkpoints import export_legacy, load_checkpoint
 
 
 class Creator:
@@ -60,3 +62,13 @@ def test_paths_that_lead_nowhere_are_named(tmp_path):
     (tmp_path / "model.txt").write_text("x")
     with pytest.raises(UsageError, match="neither a"):
         load_pretrained(tmp_path / "model.txt")
+
+
+def test_the_head_is_the_models_own_else_the_one_asked_for_else_the_encoders(checkpoint, tmp_path):
+    tensors, meta = load_checkpoint(checkpoint)
+    assert load_pretrained(checkpoint, usual_head="flame-2020").head == meta["head"]["name"] == "open-head-1"
+    with pytest.raises(UsageError, match="was trained on the head open-head-1, not on flame-2020; leave --head out"):
+        load_pretrained(checkpoint, head="flame-2020")
+    export_legacy(tmp_path / "model000001.pt", tensors)
+    for asked, usual, expected in (("", "flame-2020", "flame-2020"), ("open-head-1", "flame-2020", "open-head-1")):
+        assert load_pretrained(tmp_path / "model000001.pt", model=MODEL, head=asked, usual_head=usual).head == expected

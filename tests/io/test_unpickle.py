@@ -11,7 +11,8 @@ import torch
 from processes import Touch
 
 from diffusionrig.errors import RigError
-from diffusionrig.io.unpickle import read_pickled_tensor, restricted_loads, tensor_from_pickle
+from diffusionrig.io.pickled_tensors import read_pickled_tensor, tensor_from_pickle
+from diffusionrig.io.unpickle import restricted_loads
 
 
 class InStorage(Touch):

@@ -21,7 +21,8 @@ from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.geometry.mesh import vertex_normals
 from diffusionrig.geometry.rotations import euler_degrees_to_axis_angle
-from diffusionrig.io.assets import read_asset
+from diffusionrig.io.array_files import read_array_file
+from diffusionrig.io.assets import read_asset, user_assets
 from diffusionrig.io.npz import read_arrays
 from diffusionrig.randomness import numpy_stream
 from diffusionrig.render.physical import rasterize_points, render_buffers
@@ -174,20 +175,41 @@ _FOUND: dict[str, LandmarkTie] = {}
 
 
 def find_tie(head: HeadModel, landmarker: FaceLandmarker | None = None) -> LandmarkTie:
-    """The tie of ``head``: the shipped one where it fits, else found now and remembered."""
+    """The tie of ``head``: the shipped one or one in the folder of registered files where it fits, else found now and
+    remembered."""
     if head.hash not in _FOUND:
         shipped, landmarks = shipped_tie()
-        close = fits(shipped, landmarks[:1], head, NEUTRAL_TOLERANCE)
-        _FOUND[head.hash] = shipped if close else tie_landmarks(head, landmarker)
+        kept = user_assets() / tie_file_name(head)
+        if fits(shipped, landmarks[:1], head, NEUTRAL_TOLERANCE):
+            _FOUND[head.hash] = shipped
+        elif kept.is_file():
+            _FOUND[head.hash], _ = _read_tie(read_array_file(kept), str(kept), head)
+        else:
+            _FOUND[head.hash] = tie_landmarks(head, landmarker)
     return _FOUND[head.hash]
+
+
+def tie_file_name(head: HeadModel) -> str:
+    """Name, in the folder of registered files, of a tie made for this edition of the head by scripts/bake_landmark_tie.py."""
+    return f"landmark_tie_{head.hash[:12]}.npz"
 
 
 def shipped_tie() -> tuple[LandmarkTie, Tensor]:
     """The tie that ships with the package, made by ``scripts/bake_landmark_tie.py``, and the ``probe`` of its head."""
-    arrays = read_arrays(read_asset(ASSET), f"assets/{ASSET}")
-    tie = LandmarkTie(torch.from_numpy(arrays["face"].astype(np.int64)), torch.from_numpy(arrays["barycentric"]),
-                      torch.from_numpy(arrays["reliability"]))
-    return tie, torch.from_numpy(arrays["probe"])
+    return _read_tie(read_arrays(read_asset(ASSET), f"assets/{ASSET}"), f"assets/{ASSET}")
+
+
+def _read_tie(arrays: dict[str, np.ndarray], name: str, head: HeadModel | None = None) -> tuple[LandmarkTie, Tensor]:
+    """Tie and probe; RigError, calling the file ``name``, when they are none or lie on triangles ``head`` does not have."""
+    try:
+        tie = LandmarkTie(torch.from_numpy(arrays["face"].astype(np.int64)), torch.from_numpy(arrays["barycentric"]),
+                          torch.from_numpy(arrays["reliability"]))
+        if tie.barycentric.shape != (len(tie.face), 3) or (head is not None and int(tie.face.max()) >= len(head.faces)):
+            raise ValueError("shape")
+        return tie, torch.from_numpy(arrays["probe"])
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise RigError(f"{name} is no landmark tie of this head; delete it, or make it again with "
+                       "scripts/bake_landmark_tie.py.") from error
 
 
 def probe(tie: LandmarkTie, head: HeadModel) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffusionrig.capture.encoder import FLAG_BELOW, Capture
+from diffusionrig.capture.encoder import FLAG_BELOW, Capture, EncoderOptions
 from diffusionrig.capture.fit.calibration import calibrated, photographed_surface, shipped_calibration
 from diffusionrig.capture.fit.confidence import confidence
 from diffusionrig.capture.fit.correspondence import find_tie
@@ -32,6 +32,7 @@ from diffusionrig.capture.fit.rigid import solid_pose
 from diffusionrig.capture.fit.solver import Observation, Prior, solve
 from diffusionrig.capture.fit.surface import build_surface, choose_places, samples_of
 from diffusionrig.capture.fit.view import look, sample_view
+from diffusionrig.errors import UsageError
 from diffusionrig.faces.face import Face
 from diffusionrig.faces.landmarker import FaceLandmarker
 from diffusionrig.geometry.camera import image_points
@@ -83,6 +84,14 @@ class Fit:
     code: FaceCode
     landmark_error: Tensor
     colour_error: Tensor
+
+
+def load_encoder(head: HeadModel, device: torch.device, options: EncoderOptions) -> FitEncoder:
+    """FIT for ``head``: it needs no files but those of the package. UsageError for other landmarks than its own."""
+    if options.landmarks != "mediapipe":
+        raise UsageError(f"FIT needs the dense landmarks of mediapipe, which {options.landmarks} does not give; leave "
+                         "--landmarks out.")
+    return FitEncoder(head, device)
 
 
 class FitEncoder:

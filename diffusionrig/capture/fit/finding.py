@@ -7,14 +7,14 @@ import dataclasses
 import cv2
 import numpy as np
 
+from diffusionrig.faces.backends import FaceFinder
 from diffusionrig.faces.face import Face
-from diffusionrig.faces.landmarker import FaceLandmarker
 
 SMALL = 256
 """Images whose longer side is below this are enlarged to it before landmarks are sought."""
 
 
-def find_face(image: np.ndarray, landmarker: FaceLandmarker) -> Face | None:
+def find_face(image: np.ndarray, landmarker: FaceFinder) -> Face | None:
     """The face that an aligned picture is about: large and near the middle; None when there is none."""
     height, width = image.shape[:2]
     scale = max(1.0, SMALL / max(height, width))
@@ -24,7 +24,6 @@ def find_face(image: np.ndarray, landmarker: FaceLandmarker) -> Face | None:
         faces = [_shrink(face, ratio) for face in landmarker.detect(enlarged)]
     else:
         faces = landmarker.detect(image)
-    faces = [face for face in faces if face.points is not None]
     middle = np.array([width, height]) / 2
     def importance(face: Face) -> float:
         away = np.hypot(*((face.box[:2] + face.box[2:]) / 2 - middle)) / np.hypot(*middle)
@@ -37,6 +36,7 @@ def _shrink(face: Face, ratio: np.ndarray) -> Face:
     def back(points: np.ndarray) -> np.ndarray:
         return ((points + 0.5) / ratio - 0.5).astype(np.float32)
 
-    assert face.points is not None
-    points = np.concatenate([back(face.points[:, :2]), face.points[:, 2:] / ratio.mean()], 1).astype(np.float32)
+    points = face.points
+    if points is not None:
+        points = np.concatenate([back(points[:, :2]), points[:, 2:] / ratio.mean()], 1).astype(np.float32)
     return dataclasses.replace(face, box=back(face.box.reshape(2, 2)).reshape(4), points68=back(face.points68), points=points)

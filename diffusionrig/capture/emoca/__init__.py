@@ -1,0 +1,1 @@
+"""EMOCA (Danecek et al. 2022): DECA with a second network for the expression, and sometimes the jaw."""

@@ -1,0 +1,98 @@
+"""What is to be captured: photographs, and frames of videos, each with a name of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from diffusionrig.errors import RigError, UsageError
+from diffusionrig.io.images import find_images, read_image
+from diffusionrig.io.video import VIDEO_SUFFIXES, all_frames, find_videos, frame_count
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """One photograph or frame.
+
+    file   path of the photograph or of the video
+    name   what its results are called, unique within a run
+    frame  number of the frame, counted from 0; None for a photograph
+    image  (H, W, 3) uint8 RGB; None when it could not be read, and then ``failure`` says why
+    """
+
+    file: str
+    name: str
+    frame: int | None = None
+    image: np.ndarray | None = None
+    failure: str = ""
+
+    @property
+    def source(self) -> str:
+        """The file, with the number of the frame behind a ``#`` where it is a video's."""
+        return self.file if self.frame is None else f"{self.file}#{self.frame}"
+
+
+def is_video(path: Path) -> bool:
+    """Whether a file is taken for a video, by its ending."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def listed_inputs(paths: Sequence[str]) -> list[Path]:
+    """The files named, and the images and videos in the folders named, in order, each once.
+
+    UsageError when a path does not exist or there is nothing to capture.
+    """
+    files: list[Path] = []
+    for path in map(Path, paths):
+        if not path.exists():
+            raise UsageError(f"There is no file or folder {path}; check the path.")
+        files += sorted([*find_images(path), *find_videos(path)]) if path.is_dir() else [path]
+    if not files:
+        raise UsageError(f"No image files were found in {', '.join(map(str, paths))}.")
+    return list(dict.fromkeys(files))
+
+
+def result_names(files: Sequence[Path]) -> list[str]:
+    """One name per file for its results: the stem, with a number where another file has taken it."""
+    names: list[str] = []
+    for file in files:
+        name, number = file.stem, 0
+        while name.lower() in {taken.lower() for taken in names}:
+            number += 1
+            name = f"{file.stem}_{number}"
+        names.append(name)
+    return names
+
+
+def count_pictures(files: Sequence[Path], every: int = 1) -> int:
+    """How many pictures ``read_pictures`` will give; a video that cannot be read counts as one."""
+    total = 0
+    for file in files:
+        try:
+            total += -(-frame_count(file) // every) if is_video(file) else 1
+        except RigError:
+            total += 1
+    return total
+
+
+def read_pictures(files: Sequence[Path], max_megapixels: float, every: int = 1) -> Iterator[Picture]:
+    """Every photograph, and every ``every``-th frame of every video, read as it is asked for; failures are given too."""
+    names = result_names(files)
+    for file, name in zip(files, names):
+        if not is_video(file):
+            try:
+                yield Picture(str(file), name, image=read_image(file, max_megapixels))
+            except RigError as error:
+                yield Picture(str(file), name, failure=str(error))
+            continue
+        start = f"{name}_frame"
+        while any(other.lower().startswith(start.lower()) for other in names):
+            start = f"{start}_"
+        try:
+            for number, frame in all_frames(file, every):
+                yield Picture(str(file), f"{start}{number:04d}", number, frame)
+        except RigError as error:
+            yield Picture(str(file), name, failure=str(error))
