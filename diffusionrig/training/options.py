@@ -61,8 +61,8 @@ class TrainOptions:
         _require(self.stage in (1, 2), f"--stage {self.stage} does not exist; 1 trains on everyone, 2 on one person.")
         for name in ("batch_size", "grad_accumulation", "log_interval", "save_interval", "keep_states"):
             _require(getattr(self, name) >= 1, f"--{name} must be 1 or more, not {getattr(self, name)}.")
-        for name in ("max_steps", "weight_decay", "warmup_steps", "decay_steps", "auto_scale_grad_clip", "num_workers", "sample_count",
-                     "cache_megabytes", "lr"):
+        for name in ("max_steps", "weight_decay", "warmup_steps", "decay_steps", "auto_scale_grad_clip", "num_workers",
+                     "sample_count", "cache_megabytes", "lr"):
             _require(getattr(self, name) >= 0, f"--{name} must not be negative, but is {getattr(self, name):g}.")
         _require(not self.decay_steps or self.max_steps > 0,
                  "--decay_steps needs --max_steps, the step at which the learning rate arrives at 0.")

@@ -43,7 +43,8 @@ def test_edits_keep_the_head_where_it_was_in_every_row_of_a_batch(rig):
         source = sources[result.request.source]
         assert not torch.equal(result.code.pose[:, :3], source.code.pose[:, :3])
         alone = rig.buffers(result.code, source.centre)
-        torch.testing.assert_close(result.buffers.stack(), alone.stack(), atol=1e-4, rtol=0)  # float32 sums round by batch and threads
+        # float32 sums round by batch and number of threads.
+        torch.testing.assert_close(result.buffers.stack(), alone.stack(), atol=1e-4, rtol=0)
         own = ffhq_centre(rig.head.landmarks(rig.head.vertices(result.code), result.code))
         assert (own - source.centre).abs().max() > 1e-4  # without the rule the head would have moved
 
