@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from diffusionrig.errors import RigError
@@ -37,7 +37,8 @@ def save_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], meta: Mappi
     entry = json.dumps(meta, allow_nan=False, sort_keys=True)
     stored = {name: _plain(tensor, dtype) for name, tensor in tensors.items()}
     with _atomic(path) as temporary:
-        save_file(stored, temporary, metadata={_ENTRY: entry})
+        # As bytes: safetensors' own writer goes through a file of its own name, which nobody could clear away after a kill.
+        temporary.write_bytes(save(stored, metadata={_ENTRY: entry}))
 
 
 def load_checkpoint(path: str | Path, dtype: torch.dtype | None = torch.float32,
@@ -124,13 +125,9 @@ def _atomic(path: str | Path) -> Iterator[Path]:
     _remove_leftovers(final)
     with atomic_path(final) as temporary:
         try:
-            temporary.touch()
-            mode = temporary.stat().st_mode
             yield temporary
-            # safetensors makes files that only their owner may read; give them the rights that other files get here.
-            temporary.chmod(mode)
         except (SafetensorError, RuntimeError) as error:
-            # Both writers report a full disk as an error of their own.
+            # torch reports a full disk as an error of its own.
             raise OSError(None, short_reason(error)) from error
 
 
