@@ -25,6 +25,7 @@ EXAMPLES = """  diffusionrig edit --source me.png --target smile.png --modes exp
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from diffusionrig.diffusion.config import DiffusionConfig
+    from diffusionrig.editing.keeping import KEEPS
     from diffusionrig.faces.backends import BACKENDS
     from diffusionrig.model.config import ModelConfig
 
@@ -48,6 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="who finds the face that DECA and EMOCA look at; the published code uses fan (mediapipe)")
     parser.add_argument("--use_ddim", type=boolean, default=True, help="DDIM, or ancestral sampling when false (default True)")
     parser.add_argument("--eta", type=float, default=0.0, help="DDIM noise, 0 is deterministic (default 0)")
+    parser.add_argument("--keep", choices=list(KEEPS), default="none",
+                        help="what stays as the source shows it: none (as published), background, or all but what changes its "
+                             "shape; inverts the sampler, three more network calls a step and source (none)")
     parser.add_argument("--clip_denoised", type=boolean, default=True, help="clamp the predicted image (default True)")
     parser.add_argument("--num_samples", type=positive_int, default=10000,
                         help="at most this many outputs (default 10000)")
@@ -80,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("Nothing to edit: give a --target with --modes, or sliders with --set.")
     rig = _load(args)
     sampling = Sampling(respacing=getattr(args, "timestep_respacing", ""), solver="ddim" if args.use_ddim else "ancestral",
-                        eta=args.eta, clip_denoised=args.clip_denoised, seed=args.seed)
+                        eta=args.eta, clip_denoised=args.clip_denoised, seed=args.seed, keep=args.keep)
     if rig.calls(sampling) >= 250:
         print(f"diffusionrig edit: {rig.calls(sampling)} network calls per picture; --timestep_respacing ddim20 needs 20.",
               file=sys.stderr)

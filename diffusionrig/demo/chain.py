@@ -14,7 +14,7 @@ from diffusionrig.demo.score import score_edits, summarise, wins
 from diffusionrig.editing.pretrained import checkpoint_path, describe_prior
 from diffusionrig.geometry.heads import load_head
 from diffusionrig.io.assets import asset_path
-from diffusionrig.io.files import make_folder, read_json
+from diffusionrig.io.files import make_folder, read_json, sha256_of
 from diffusionrig.io.images import read_image, write_png
 
 CONSENT = "a synthetic person, made by this program"
@@ -53,11 +53,13 @@ def run_demo(settings: DemoSettings) -> dict[str, Any]:
     for group in ("album", "sources", "targets", "portrait"):
         run_step("align", *flags(input_imgs_path=photos / group, output_imgs_path=aligned / group, output_size=256))
     model = personalise(settings, root, aligned / "album", prior, size, CONSENT)
-    run_step("edit", *flags(model_path=model, source=aligned / "sources", target=aligned / "targets",
-                            modes="pose,exp,light,exp+light", timestep_respacing=settings.respacing, save_buffers=True,
-                            overwrite=True, output_dir=root / "edits"))
+    for folder, keep in (("edits", "all"), ("edits_from_noise", "none")):
+        run_step("edit", *flags(model_path=model, source=aligned / "sources", target=aligned / "targets",
+                                modes="pose,exp,light,exp+light", keep=keep, timestep_respacing=settings.respacing,
+                                save_buffers=True, overwrite=True, output_dir=root / folder))
     portrait(settings, root, aligned, prior)
-    scored = score_edits(cast, photos, aligned, root / "edits", read_json(root / "edits" / "report.json")["outputs"], size)
+    scored = score_edits(cast, photos, aligned, root / "edits", root / "edits_from_noise",
+                         read_json(root / "edits" / "report.json")["outputs"], size)
     write_score_sheet(root / "edits_and_truth.png", scored)
     summary = summarise(scored)
     report = {"settings": dataclasses.asdict(settings), "prior": str(prior), "model": str(model), "image_size": size,
@@ -68,7 +70,8 @@ def run_demo(settings: DemoSettings) -> dict[str, Any]:
 
 def personalise(settings: DemoSettings, root: Path, album: Path, prior: Path, size: int, consent: str) -> Path:
     """Store the album and run stage 2 on it; returns the personal model."""
-    store, log_dir = root / "store", root / "stage2"
+    # A folder for each prior: results of an earlier one must not pass for those of this one.
+    store, log_dir = root / "store", root / f"stage2-{sha256_of(prior)[:8]}"
     run_step("create-data", *flags(data_dir=album, output_dir=store, image_size=size, use_meanshape=True))
     run_step("inspect", store, *flags(output=root / "store.png"))
     model = log_dir / f"model{settings.steps:06d}.safetensors"
@@ -90,8 +93,9 @@ def portrait(settings: DemoSettings, root: Path, aligned: Path, prior: Path) -> 
     """Capture the real portrait, and edit it with the general prior: there is one photograph, so no personal model."""
     run_step("capture", aligned / "portrait", *flags(output=root / "portrait_capture"))
     run_step("edit", *flags(model_path=prior, source=aligned / "portrait", target=aligned / "targets",
-                            modes="pose,exp,light", timestep_respacing=settings.respacing, overwrite=True,
+                            modes="pose,exp,light", keep="all", timestep_respacing=settings.respacing, overwrite=True,
                             output_dir=root / "portrait_edits"))
     run_step("edit", *flags(model_path=prior, source=aligned / "portrait", set="mouthSmileLeft=0,mouthSmileRight=0,yaw=-15",
-                            timestep_respacing=settings.respacing, overwrite=True, output_dir=root / "portrait_sliders"))
+                            keep="all", timestep_respacing=settings.respacing, overwrite=True,
+                            output_dir=root / "portrait_sliders"))
 

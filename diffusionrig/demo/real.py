@@ -61,7 +61,7 @@ def run_real_demo(settings: DemoSettings) -> dict[str, Any]:
     model = personalise(settings, root, aligned / "album", prior, size, CONSENT)
     for name, weights in (("edits", model), ("edits_general_prior", prior)):
         run_step("edit", *flags(model_path=weights, source=aligned / "sources", target=aligned / "target",
-                                modes="pose,exp,light", timestep_respacing=settings.respacing, overwrite=True,
+                                modes="pose,exp,light", keep="all", timestep_respacing=settings.respacing, overwrite=True,
                                 output_dir=root / name))
     report = {"settings": dataclasses.asdict(settings), "video": VIDEO, "model": str(model),
               "seconds": round(time.monotonic() - began, 1)}

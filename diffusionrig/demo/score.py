@@ -22,7 +22,8 @@ from diffusionrig.faces.landmarker import FaceLandmarker
 from diffusionrig.io.images import read_image
 from diffusionrig.io.resize import resize_square
 
-CANDIDATES = ("edit", "unchanged source", "rendered buffer")
+CANDIDATES = ("edit", "edit from noise", "unchanged source", "rendered buffer")
+BASELINES = CANDIDATES[2:]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Scored:
     target: np.ndarray
     truth: np.ndarray
     rendered: np.ndarray
+    from_noise: np.ndarray
     result: np.ndarray
     psnr: dict[str, float]
     ssim: dict[str, float]
@@ -50,10 +52,12 @@ def _largest_face(photo: np.ndarray, landmarker: FaceLandmarker, name: str) -> F
     return faces[0]
 
 
-def score_edits(cast: Cast, photos: Path, aligned: Path, edits: Path, entries: Sequence[dict[str, Any]], size: int) -> list[Scored]:
+def score_edits(cast: Cast, photos: Path, aligned: Path, edits: Path, from_noise: Path, entries: Sequence[dict[str, Any]],
+                size: int) -> list[Scored]:
     """Score every entry of an edit report whose mode is one code part.
 
-    The true photograph is cut out by the very square that alignment cut from the source, then brought to ``size``.
+    ``from_noise`` is the folder of the same edits with nothing kept of the source. The true photograph is cut out by the very
+    square that alignment cut from the source, then brought to ``size``.
     """
     landmarker = FaceLandmarker()
     scored = []
@@ -67,13 +71,13 @@ def score_edits(cast: Cast, photos: Path, aligned: Path, edits: Path, entries: S
         truth = resize_square(align(truth, points, 256).image, size)
         mask = align(np.repeat((region.numpy() * 255).astype(np.uint8)[..., None], 3, 2), points, 256).image
         weight = _tensor(resize_square(mask, size))[:, :1]
-        images = {"edit": read_image(edits / entry["file"]),
+        images = {"edit": read_image(edits / entry["file"]), "edit from noise": read_image(from_noise / entry["file"]),
                   "unchanged source": resize_square(read_image(aligned / "sources" / f"{source}.png"), size),
                   "rendered buffer": read_image(edits / entry["buffers"]["rendered"])}
         reference = _tensor(truth)
         scored.append(Scored(
             entry["mode"], images["unchanged source"], resize_square(read_image(aligned / "targets" / f"{target}.png"), size),
-            truth, images["rendered buffer"], images["edit"],
+            truth, images["rendered buffer"], images["edit from noise"], images["edit"],
             {name: psnr(_tensor(image), reference, weight).item() for name, image in images.items()},
             {name: ssim(_tensor(image), reference, weight).item() for name, image in images.items()}))
     return scored
@@ -92,4 +96,4 @@ def summarise(scored: Sequence[Scored]) -> dict[str, dict[str, dict[str, float]]
 def wins(summary: dict[str, dict[str, dict[str, float]]]) -> dict[str, bool]:
     """Per mode, whether the edit beats both baselines in PSNR and SSIM."""
     return {mode: all(values[measure]["edit"] > values[measure][other] for measure in ("psnr", "ssim")
-                      for other in CANDIDATES[1:]) for mode, values in summary.items()}
+                      for other in BASELINES) for mode, values in summary.items()}

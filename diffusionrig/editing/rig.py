@@ -15,9 +15,10 @@ from diffusionrig.capture.encoder import Encoder, EncoderOptions
 from diffusionrig.capture.registry import best_encoder, make_encoder, usual_head
 from diffusionrig.devices import resolve_device
 from diffusionrig.diffusion.config import DiffusionConfig
-from diffusionrig.diffusion.process import GaussianDiffusion
-from diffusionrig.diffusion.samplers import ancestral, ddim, draw_noise
+from diffusionrig.diffusion.process import Denoiser, GaussianDiffusion
+from diffusionrig.diffusion.samplers import ancestral, ddim, ddim_reverse, draw_noise
 from diffusionrig.editing.controls import Edit, edited_code, parse_modes, parse_sliders
+from diffusionrig.editing.keeping import KEEPS, REFINEMENTS, mix_noise, renewed
 from diffusionrig.editing.pretrained import Pretrained, load_pretrained
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.geometry.alignment import ffhq_centre
@@ -64,6 +65,10 @@ class Analysis:
                         self.notes[rows])
 
 
+    def rows(self, rows: Sequence[int]) -> Analysis:
+        """Some of the faces."""
+        return Analysis.concatenate([self[row] for row in rows])
+
     @staticmethod
     def concatenate(parts: Sequence[Analysis]) -> Analysis:
         """Analyses by one rig, joined along the batch."""
@@ -96,7 +101,9 @@ class Result:
 class Sampling:
     """How images are drawn: a respacing string (``ddim20``, ``""`` for every step), DDIM's eta, clamping, the seed.
 
-    ``solver`` is ``ddim`` or ``ancestral``. The same seed draws the same image whatever else is in the batch.
+    ``solver`` is ``ddim`` or ``ancestral``. The same seed draws the same image whatever else is in the batch. ``keep`` is a
+    word of ``editing.keeping.KEEPS``: what of the source picture stays; all but "none" need DDIM without noise, and do not
+    clamp, since both would lose what was kept.
     """
 
     respacing: str = "ddim20"
@@ -104,6 +111,13 @@ class Sampling:
     eta: float = 0.0
     clip_denoised: bool = True
     seed: int = 0
+    keep: str = "none"
+
+    def __post_init__(self) -> None:
+        if self.keep not in KEEPS:
+            raise UsageError(f"--keep {self.keep} does not exist; choose from {', '.join(KEEPS)}.")
+        if self.keep != "none" and (self.solver != "ddim" or self.eta):
+            raise UsageError(f"--keep {self.keep} inverts the sampler, which only DDIM with --eta 0 allows; change one of them.")
 
 
 class Rig:
@@ -204,11 +218,19 @@ class Rig:
         Every output has its own seeded noise, the same for all outputs of one seed, so edits of a face can be compared.
         """
         sampling = sampling or Sampling()
+        kept: dict[int, Tensor] = {}
         for start in range(0, len(requests), batch_size):
-            yield from self._draw(sources, targets, requests[start:start + batch_size], sampling, on_call)
+            part = requests[start:start + batch_size]
+            if sampling.keep != "none":
+                rows = sorted({request.source for request in part} - kept.keys())
+                for row in rows:
+                    _require_face(sources, row, "source")
+                if rows:
+                    kept.update(zip(rows, self.invert(sources.rows(rows), sampling, on_call)))
+            yield from self._draw(sources, targets, part, sampling, on_call, kept)
 
     def _draw(self, sources: Analysis, targets: Analysis | None, requests: Sequence[Request], sampling: Sampling,
-              on_call: Callable[[int], None] | None) -> list[Result]:
+              on_call: Callable[[int], None] | None, kept: dict[int, Tensor]) -> list[Result]:
         codes, latents = [], []
         for request in requests:
             _require_face(sources, request.source, "source")
@@ -223,8 +245,13 @@ class Rig:
             codes.append(edited_code(code, chosen, request.edit, self.head))
             latents.append(latent)
         code = FaceCode.concatenate(codes)
-        buffers = self.buffers(code, sources.centre[[request.source for request in requests]])
-        drawn = self.draw(buffers, torch.stack(latents), sampling, on_call)
+        rows = [request.source for request in requests]
+        buffers = self.buffers(code, sources.centre[rows])
+        start = self._noise(len(requests), sampling)
+        if kept:
+            own = self.buffers(sources.code[rows], sources.centre[rows])
+            start = mix_noise(torch.stack([kept[row] for row in rows]), start, renewed(sampling.keep, own, buffers))
+        drawn = self.draw(buffers, torch.stack(latents), sampling, on_call, start)
         return [Result(image, buffers[i], code[i], request)
                 for i, (image, request) in enumerate(zip(to_uint8(drawn.cpu().numpy(), -1, 1), requests))]
 
@@ -232,16 +259,22 @@ class Rig:
         """Network calls one image takes."""
         return len(self._process(sampling).schedule)
 
-    def _process(self, sampling: Sampling) -> GaussianDiffusion:
-        return GaussianDiffusion(dataclasses.replace(self.pretrained.diffusion, timestep_respacing=sampling.respacing))
+    def inversion_calls(self, sampling: Sampling) -> int:
+        """Further network calls each source takes, once for all its edits."""
+        return 0 if sampling.keep == "none" else (1 + REFINEMENTS) * self.calls(sampling)
 
-    def draw(self, buffers: PhysicalBuffers, latent: Tensor, sampling: Sampling,
-             on_call: Callable[[int], None] | None = None) -> Tensor:
-        """Images (B, 3, S, S) in [-1, 1] from buffers and global latents (B, latent_dim)."""
-        process = self._process(sampling)
-        generators = [torch_stream(sampling.seed, "edit") for _ in range(len(buffers))]
-        start = draw_noise(generators, (3, self.size, self.size), self.device).contiguous(memory_format=torch.channels_last)
-        condition = buffers.stack().contiguous(memory_format=torch.channels_last)
+    def invert(self, sources: Analysis, sampling: Sampling, on_call: Callable[[int], None] | None = None) -> Tensor:
+        """The noise (B, 3, S, S) from which DDIM draws the ``sources`` themselves under their own buffers."""
+        condition = self.buffers(sources.code, sources.centre).stack()
+        with torch.inference_mode():
+            return ddim_reverse(self._denoiser(condition, sources.latent, on_call), sources.images,
+                                self._process(sampling).schedule, refinements=REFINEMENTS)
+
+    def _noise(self, count: int, sampling: Sampling) -> Tensor:
+        return draw_noise([torch_stream(sampling.seed, "edit") for _ in range(count)], (3, self.size, self.size), self.device)
+
+    def _denoiser(self, condition: Tensor, latent: Tensor, on_call: Callable[[int], None] | None) -> Denoiser:
+        condition = condition.contiguous(memory_format=torch.channels_last)
 
         def predict(x: Tensor, t: Tensor) -> Tensor:
             prediction = self.network(x, t, condition, detail_cond=latent)
@@ -249,12 +282,28 @@ class Rig:
                 on_call(len(x))
             return prediction
 
+        return predict
+
+    def _process(self, sampling: Sampling) -> GaussianDiffusion:
+        return GaussianDiffusion(dataclasses.replace(self.pretrained.diffusion, timestep_respacing=sampling.respacing))
+
+    def draw(self, buffers: PhysicalBuffers, latent: Tensor, sampling: Sampling,
+             on_call: Callable[[int], None] | None = None, start: Tensor | None = None) -> Tensor:
+        """Images (B, 3, S, S) in [-1, 1] from buffers and global latents (B, latent_dim).
+
+        ``start`` is the noise (B, 3, S, S) to begin with; that of the seed when it is left out.
+        """
+        schedule = self._process(sampling).schedule
+        predict = self._denoiser(buffers.stack(), latent, on_call)
+        start = self._noise(len(buffers), sampling) if start is None else start
+        start = start.contiguous(memory_format=torch.channels_last)
+        generators = [torch_stream(sampling.seed, "edit steps") for _ in range(len(buffers))]
+        clip = sampling.clip_denoised and sampling.keep == "none"
         with torch.inference_mode():
             if sampling.solver == "ancestral":
-                return ancestral(predict, start, process.schedule, generators=generators, clip_denoised=sampling.clip_denoised)
+                return ancestral(predict, start, schedule, generators=generators, clip_denoised=clip)
             if sampling.solver == "ddim":
-                return ddim(predict, start, process.schedule, eta=sampling.eta, generators=generators,
-                            clip_denoised=sampling.clip_denoised)
+                return ddim(predict, start, schedule, eta=sampling.eta, generators=generators, clip_denoised=clip).clamp(-1, 1)
         raise UsageError(f"There is no solver {sampling.solver!r}; choose ddim or ancestral.")
 
 

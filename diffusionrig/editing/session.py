@@ -158,7 +158,8 @@ def run_session(rig: Rig, order: Order) -> dict[str, Any]:
     requests = [Request(i, None, Edit(RECONSTRUCTION)) for i in used] + edits
     entries: list[dict[str, Any]] = []
     rows: list[list[np.ndarray]] = []
-    with Progress(len(requests) * rig.calls(order.sampling), "draw", "call") as progress:
+    calls = len(requests) * rig.calls(order.sampling) + len(used) * rig.inversion_calls(order.sampling)
+    with Progress(calls, "draw", "call") as progress:
         for result in rig.edit_many(sources, targets, requests, batch_size=order.batch_size, sampling=order.sampling,
                                     on_call=progress.update):
             entry = _entry(result.request, len(entries) - len(used), source, target)
