@@ -77,9 +77,15 @@ def _devices() -> list[dict[str, Any]]:
 def _heads() -> list[dict[str, Any]]:
     from diffusionrig.errors import RigError
     from diffusionrig.geometry.heads import head_names, load_head
+    from diffusionrig.geometry.registered_heads import EDITIONS, absent_files
 
     rows = []
     for name in head_names():
+        # Where absent files are to be had, the list of registered files tells once.
+        absent = absent_files(name) if name in EDITIONS else []
+        if absent:
+            rows.append({"head": name, "usable": False, "note": f"needs {', '.join(absent)} (see below)"})
+            continue
         try:
             head = load_head(name)
             rows.append({"head": name, "usable": True, "shape": head.n_shape, "expression": head.n_expression,

@@ -35,20 +35,29 @@ EDITIONS = {"flame-2020": Edition(_2020), "flame-2023": Edition(_2023),
 DECA's encoder was trained with the Basel Face Model's albedo, in which ``-bfm`` shows its coefficients as they were meant."""
 
 
+def _models(edition: Edition) -> list[str]:
+    return [model for model in edition.models if not missing_files([model])]
+
+
+def absent_files(name: str) -> list[str]:
+    """The files that the head model ``name``, a key of EDITIONS, still lacks."""
+    edition = EDITIONS[name]
+    return ([] if _models(edition) else [edition.models[0]]) + missing_files([_EMBEDDING, _TEMPLATE, edition.texture])
+
+
 def load_registered_head(name: str) -> Flame:
     """The head model ``name``, a key of EDITIONS, in float32 on the CPU.
 
     UsageError, saying where each is to be had, when files are absent; RigError when one is damaged.
     """
     edition, folder = EDITIONS[name], user_assets()
-    present = [model for model in edition.models if not missing_files([model])]
-    absent = [] if present else [edition.models[0]]
-    absent += missing_files([_EMBEDDING, _TEMPLATE, edition.texture])
+    absent = absent_files(name)
     if absent:
         listed = "; ".join(f"{file.name} ({file.what}, from {file.site}; {file.licence})"
                            for file in registered_files() if file.name in absent)
         raise UsageError(f"The head model {name} needs what is not in {folder}/: {listed}. Put it there, or name the folder "
                          "that holds it in DIFFUSIONRIG_DATA.")
+    present = _models(edition)
     model = read_flame(folder / present[0])
     uv, uv_faces, faces = read_template_uv(folder / _TEMPLATE)
     if not np.array_equal(faces, model["faces"]):
