@@ -103,9 +103,14 @@ class LastWord:
                 self._shell.stdin.flush()
 
     def speak(self) -> None:
-        """Say it now; the shell stays quiet afterwards."""
-        self.withdraw()
-        print(self.sentence, file=sys.stderr, flush=True)
+        """Have it said now, in both places."""
+        shell, self._shell = self._shell, None
+        if shell is None or shell.stdin is None:
+            print(self.sentence, file=sys.stderr, flush=True)
+            return
+        shell.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            shell.wait(timeout=5)
 
     def withdraw(self) -> None:
         """This process can speak for itself from here on."""

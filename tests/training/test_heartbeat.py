@@ -35,8 +35,10 @@ def test_a_process_that_has_spoken_is_not_repeated(tmp_path):
     assert not (tmp_path / "log.txt").exists()
 
 
-def test_speaking_at_once(capsys):
+def test_speaking_at_once(capfd, tmp_path):
     word = LastWord("Lost.")
+    word.write_to(tmp_path / "log.txt")
     word.speak()
     word.withdraw()
-    assert capsys.readouterr().err == "Lost.\n"
+    assert capfd.readouterr().err == "Lost.\n"
+    assert (tmp_path / "log.txt").read_text() == "Lost.\n"
