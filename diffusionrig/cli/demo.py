@@ -10,7 +10,7 @@ DESCRIPTION = """Run the whole chain: photographs of a synthetic person are alig
 the personal model then edits expression, pose and light, and each edit is scored against the true photograph. A real portrait
 is captured and edited too. With --real True the person is real: frames of a portrait video that a public package carries."""
 EXAMPLES = """  diffusionrig demo
-  diffusionrig demo --output_dir log/demo --steps 800
+  diffusionrig demo --output_dir log/demo --steps 400
   diffusionrig demo --real True --output_dir log/demo-real"""
 
 
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output_dir", default="", help="folder of the results (default log/demo, log/demo-real)")
     parser.add_argument("--real", type=boolean, default=False, help="a real person from a video instead (default False)")
     parser.add_argument("--prior", default="default", help="model to start from (default: the shipped prior)")
-    parser.add_argument("--steps", type=positive_int, default=800, help="updates of stage 2 (default 800)")
+    parser.add_argument("--steps", type=positive_int, default=800, help="updates of stage 2 (default 400)")
     parser.add_argument("--seed", type=int, default=8, help="who the synthetic person is (default 8)")
 
 
