@@ -17,9 +17,10 @@ HONEST_WORD = """## A word on quality
 The scores are those of a synthetic person, whose true photograph after each edit is known. The real portrait is edited with
 the general prior alone: one photograph is no album, and the prior has seen synthetic faces only, at {size} x {size} pixels.
 Look at `portrait_capture/` to judge whether the head sits on the face, and at `portrait_edits/` for what the prior makes of
-it: pose, expression and light change as asked, but fine likeness, hair and background are a synthetic prior's guess. For a
-real person, train stage 2 on about 20 of their photographs (`make demo-real` does that with a video), and stage 1 on real
-faces for real quality.
+it: pose, expression and light change as asked; likeness, hair and background come from the photograph where the head keeps
+its shape (`--keep all`), and are a synthetic prior's guess where it does not, most of all beside a head that turns. For a real
+person, train stage 2 on about 20 of their photographs (`make demo-real` does that with a video), and stage 1 on real faces for
+real quality.
 """
 
 
