@@ -6,15 +6,15 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from diffusionrig.errors import RigError
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.flame_landmarks import CONTOUR, MOST_YAW, contour_row, points_on
-from diffusionrig.geometry.flame_texture import TEXTURE_SIZE, albedo_space, grey_space
+from diffusionrig.geometry.flame_texture import albedo_space, grey_space
 from diffusionrig.geometry.hashing import arrays_hash
+from diffusionrig.geometry.linear_head import LinearHead
 from diffusionrig.geometry.rotations import flame_rotation
-from diffusionrig.geometry.skinning import skin_turned
 
 JOINTS = ("root", "neck", "jaw", "eyeLeft", "eyeRight")
 PARENTS = (-1, 0, 1, 1, 1)
@@ -22,7 +22,7 @@ FIRST_EXPRESSION = 300
 """Columns of ``shapedirs`` before it are identity, those from it on expression."""
 
 
-class Flame(nn.Module):
+class Flame(LinearHead):
     """HeadModel of FLAME. See geometry/head.py for the attributes.
 
     Frame: metres, +x the subject's left, y up, z out of the face; coefficients in standard deviations. The neck joint is
@@ -30,24 +30,18 @@ class Flame(nn.Module):
     eyeballs, by their skinning) and whatever masks were given.
     """
 
-    v_template: Tensor
+    parents = PARENTS
+    rotate = staticmethod(flame_rotation)
+
     faces: Tensor
     uv: Tensor
     uv_faces: Tensor
-    basis: Tensor
-    joints_template: Tensor
-    joint_basis: Tensor
-    correctives: Tensor
-    weights: Tensor
     static_faces: Tensor
     static_bary: Tensor
     dynamic_faces: Tensor
     dynamic_bary: Tensor
     full_faces: Tensor
     full_bary: Tensor
-    albedo_mean: Tensor
-    albedo_basis: Tensor
-    region_masks: Tensor
 
     def __init__(self, model: Mapping[str, np.ndarray], embedding: Mapping[str, np.ndarray], uv: np.ndarray,
                  uv_faces: np.ndarray, texture: Mapping[str, np.ndarray] | None = None, *, name: str,
@@ -140,23 +134,6 @@ class Flame(nn.Module):
         np.maximum.at(found, self.faces.numpy().reshape(-1), mask[row, column][self.uv_faces.numpy().reshape(-1)])
         return found
 
-    @property
-    def regions(self) -> dict[str, Tensor]:
-        """Vertex masks (V,) in 0..1 by name."""
-        return dict(zip(self.region_names, self.region_masks))
-
-    def vertices(self, code: FaceCode) -> Tensor:
-        """(B, V, 3) posed vertices in metres. Rotation is about the root joint, near the base of the neck."""
-        self._check(code)
-        batch = len(code)
-        coefficients = torch.cat([code.shape, code.expression], 1)
-        shaped = (coefficients @ self.basis).view(batch, -1, 3) + self.v_template
-        # Joints after shape and expression, before the correctives: the regressor is linear, so it was applied once.
-        joints = (coefficients @ self.joint_basis).view(batch, -1, 3) + self.joints_template
-        pose = torch.cat([code.pose[:, :3], torch.zeros_like(code.pose[:, :3]), code.pose[:, 3:], code.eyes], 1)
-        rotations = flame_rotation(pose.view(batch, len(JOINTS), 3))
-        return skin_turned(shaped, joints, rotations, self.weights, PARENTS, self.correctives)
-
     def landmarks(self, vertices: Tensor, code: FaceCode) -> Tensor:
         """(B, 68, 3) iBUG-68 points of posed ``vertices``; the 17 of the contour follow the yaw of ``code.pose``.
 
@@ -170,18 +147,3 @@ class Flame(nn.Module):
     def full_landmarks(self, vertices: Tensor) -> Tensor:
         """(B, 68, 3) points whose contour stays where it is on the surface: DECA's ``landmarks3d``."""
         return points_on(vertices, self.faces, self.full_faces, self.full_bary)
-
-    def texture(self, albedo: Tensor) -> Tensor:
-        """(B, n_albedo) -> (B, 3, 256, 256) albedo, RGB about 0..1, row 0 at v = 1; linear and not clamped."""
-        if albedo.shape[1] != self.n_albedo:
-            raise RigError(f"The head model {self.name} has {self.n_albedo} albedo coefficients, not {albedo.shape[1]}.")
-        return (albedo @ self.albedo_basis + self.albedo_mean).view(-1, 3, TEXTURE_SIZE, TEXTURE_SIZE)
-
-    def _check(self, code: FaceCode) -> None:
-        if code.head != self.name:
-            raise RigError(f"A face code of the head model {code.head!r} cannot drive {self.name!r}; "
-                           "capture the photographs again with this head model.")
-        for what, found, wanted in (("shape", code.shape.shape[1], self.n_shape),
-                                    ("expression", code.expression.shape[1], self.n_expression)):
-            if found != wanted:
-                raise RigError(f"The head model {self.name} has {wanted} {what} coefficients, not {found}.")

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-TEXTURE_SIZE = 256
+from diffusionrig.geometry.linear_head import TEXTURE_SIZE
+
 FILE_SIZE = 512
 BYTE_RANGE = 255.0
 GREY = 0.5

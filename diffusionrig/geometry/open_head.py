@@ -10,22 +10,21 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from diffusionrig.errors import RigError
 from diffusionrig.geometry.arkit import ARKIT_NAMES
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.flame_landmarks import CONTOUR, contour_row, points_on
 from diffusionrig.geometry.hashing import arrays_hash
+from diffusionrig.geometry.linear_head import TEXTURE_SIZE, LinearHead
 from diffusionrig.geometry.rotations import axis_angle_to_matrix
-from diffusionrig.geometry.skinning import skin
 
 NAME = "open-head-1"
 JOINTS = ("root", "neck", "jaw", "eyeLeft", "eyeRight")
-TEXTURE_SIZE = 256
 
 
-class OpenHead(nn.Module):
+class OpenHead(LinearHead):
     """HeadModel of the open head. See geometry/head.py for the attributes.
 
     Frame: metres, +x the subject's left, y up, z out of the face, origin between the eye joints of the mean head.
@@ -35,21 +34,13 @@ class OpenHead(nn.Module):
     real gaze is ``code.eyes``, a rotation of each eyeball about its centre.
     """
 
-    v_template: Tensor
     faces: Tensor
     uv: Tensor
     uv_faces: Tensor
-    basis: Tensor
-    joints_template: Tensor
-    joint_basis: Tensor
-    weights: Tensor
     lmk_face: Tensor
     lmk_bary: Tensor
     contour_face: Tensor
     contour_bary: Tensor
-    albedo_mean: Tensor
-    albedo_basis: Tensor
-    region_masks: Tensor
 
     def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
         """``arrays`` as in assets/open_head.npz; RigError when one is missing or misshapen."""
@@ -70,6 +61,7 @@ class OpenHead(nn.Module):
         if self.expression_names != ARKIT_NAMES:
             raise ValueError("its expressions are not the 52 of ARKit")
         self.parents = tuple(int(parent) for parent in arrays["parents"])
+        self.register_buffer("correctives", None)
         self.n_shape, self.n_expression = len(arrays["id_basis"]), len(arrays["exp_basis"])
         self.n_albedo = len(arrays["albedo_names"])
         self.albedo_names = tuple(str(name) for name in arrays["albedo_names"])
@@ -91,42 +83,12 @@ class OpenHead(nn.Module):
         self.region_names = tuple(str(name) for name in arrays["region_names"])
         keep("region_masks", arrays["region_masks"].astype(np.float32) / 255)
 
-    @property
-    def regions(self) -> dict[str, Tensor]:
-        """Vertex masks (V,) in 0..1 by name."""
-        return dict(zip(self.region_names, self.region_masks))
-
-    def vertices(self, code: FaceCode) -> Tensor:
-        """(B, V, 3) posed vertices in metres. Rotation is about the root joint in the middle of the neck's cut."""
-        self._check(code)
-        batch = len(code)
-        coefficients = torch.cat([code.shape, code.expression], 1)
-        shaped = (coefficients @ self.basis).view(batch, -1, 3) + self.v_template
-        joints = (coefficients @ self.joint_basis).view(batch, -1, 3) + self.joints_template
-        pose = torch.cat([code.pose[:, :3], torch.zeros_like(code.pose[:, :3]), code.pose[:, 3:], code.eyes], 1)
-        return skin(shaped, joints, pose, self.weights, self.parents)
-
     def landmarks(self, vertices: Tensor, code: FaceCode) -> Tensor:
         """(B, 68, 3) iBUG-68 points on posed ``vertices``; the 17 of the contour follow the yaw of ``code.pose``."""
         row = contour_row(axis_angle_to_matrix(code.pose[:, :3].detach()))
         face = torch.cat([self.contour_face[row], self.lmk_face[CONTOUR:].expand(len(row), -1)], 1)
         bary = torch.cat([self.contour_bary[row], self.lmk_bary[CONTOUR:].expand(len(row), -1, -1)], 1)
         return points_on(vertices, self.faces, face, bary)
-
-    def texture(self, albedo: Tensor) -> Tensor:
-        """(B, n_albedo) -> (B, 3, 256, 256) albedo, RGB about 0..1, row 0 at v = 1; linear and not clamped."""
-        if albedo.shape[1] != self.n_albedo:
-            raise RigError(f"The head model {NAME} has {self.n_albedo} albedo coefficients, not {albedo.shape[1]}.")
-        return (albedo @ self.albedo_basis + self.albedo_mean).view(-1, 3, TEXTURE_SIZE, TEXTURE_SIZE)
-
-    def _check(self, code: FaceCode) -> None:
-        if code.head != self.name:
-            raise RigError(f"A face code of the head model {code.head!r} cannot drive {self.name!r}; "
-                           "capture the photographs again with this head model.")
-        for what, found, wanted in (("shape", code.shape.shape[1], self.n_shape),
-                                    ("expression", code.expression.shape[1], self.n_expression)):
-            if found != wanted:
-                raise RigError(f"The head model {NAME} has {wanted} {what} coefficients, not {found}.")
 
 
 def _albedo_basis(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
