@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from diffusionrig.errors import RigError
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.rotations import axis_angle_to_matrix
-from diffusionrig.geometry.skinning import skin_turned
+from diffusionrig.geometry.skinning import skin
 
 TEXTURE_SIZE = 256
 
@@ -55,7 +55,7 @@ class LinearHead(nn.Module):
         joints = (coefficients @ self.joint_basis).view(batch, -1, 3) + self.joints_template
         pose = torch.cat([code.pose[:, :3], torch.zeros_like(code.pose[:, :3]), code.pose[:, 3:], code.eyes], 1)
         rotations = self.rotate(pose.view(batch, len(self.parents), 3))
-        return skin_turned(shaped, joints, rotations, self.weights, self.parents, self.correctives)
+        return skin(shaped, joints, rotations, self.weights, self.parents, self.correctives)
 
     def texture(self, albedo: Tensor) -> Tensor:
         """(B, n_albedo) -> (B, 3, 256, 256) albedo, RGB about 0..1, row 0 at v = 1; linear and not clamped."""

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from diffusionrig.geometry.rotations import axis_angle_to_matrix
-
 
 def joint_transforms(rotations: Tensor, joints: Tensor, parents: Sequence[int]) -> Tensor:
     """Transforms that carry the rest pose into the posed one.
@@ -32,21 +30,14 @@ def joint_transforms(rotations: Tensor, joints: Tensor, parents: Sequence[int]) 
     return torch.cat([rotation, translation[..., None]], -1)
 
 
-def skin(vertices: Tensor, joints: Tensor, pose: Tensor, weights: Tensor, parents: Sequence[int],
+def skin(vertices: Tensor, joints: Tensor, rotations: Tensor, weights: Tensor, parents: Sequence[int],
          correctives: Tensor | None = None) -> Tensor:
     """Pose shaped vertices (B, V, 3) -> (B, V, 3).
 
-    joints (B, J, 3) after shape and expression; pose (B, 3 J) axis-angle in radians, relative to the parent; weights
-    (V, J), rows summing to 1; ``correctives`` (9 (J - 1), 3 V), FLAME's ``posedirs``, is added before skinning, driven by
-    the entries of R - I of every joint but the root, row by row.
+    joints (B, J, 3) after shape and expression; rotations (B, J, 3, 3) relative to the parent; weights (V, J), rows summing
+    to 1; ``correctives`` (9 (J - 1), 3 V), FLAME's ``posedirs``, is added before skinning, driven by the entries of R - I of
+    every joint but the root, row by row.
     """
-    rotations = axis_angle_to_matrix(pose.view(len(pose), joints.shape[1], 3))
-    return skin_turned(vertices, joints, rotations, weights, parents, correctives)
-
-
-def skin_turned(vertices: Tensor, joints: Tensor, rotations: Tensor, weights: Tensor, parents: Sequence[int],
-                correctives: Tensor | None = None) -> Tensor:
-    """``skin`` by rotations (B, J, 3, 3) relative to the parent."""
     batch, count, _ = vertices.shape
     joint_count = joints.shape[1]
     if correctives is not None:

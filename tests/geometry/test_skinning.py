@@ -5,9 +5,15 @@ from __future__ import annotations
 import torch
 
 from diffusionrig.geometry.rotations import axis_angle_to_matrix
-from diffusionrig.geometry.skinning import joint_transforms, skin
+from diffusionrig.geometry.skinning import joint_transforms
+from diffusionrig.geometry.skinning import skin as skin_by_rotations
 
 PARENTS = (-1, 0, 1, 1, 1)
+
+
+def skin(vertices, joints, pose, *more):
+    """By axis-angle (B, 3 J)."""
+    return skin_by_rotations(vertices, joints, axis_angle_to_matrix(pose.view(len(pose), -1, 3)), *more)
 
 
 def example(batch=3, count=17, seed=0):
