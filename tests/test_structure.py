@@ -19,6 +19,8 @@ ALLOWED = {
     "training": {"data", "model", "diffusion", "io", "geometry", "render"},
     "editing": {"io", "geometry", "render", "faces", "capture", "diffusion", "model", "data"},
     "evaluation": {"editing"},
+    "reactions": {"io", "geometry", "render", "faces", "capture", "diffusion", "model", "editing", "data",
+                  "training"},
     "demo": {"cli", "io", "geometry", "render", "faces", "data", "editing", "evaluation"},
 }
 PURE = {"geometry", "render", "diffusion", "model"}

@@ -1,4 +1,5 @@
-"""The command line: ``diffusionrig COMMAND``. This file is the table of commands; each lives in a file of its own.
+"""The command line: ``diffusionrig COMMAND``. This file is the table of commands; each lives in a file of its own. A group of
+commands (``diffusionrig react COMMAND``) is a folder with a table of its own.
 
 A command module offers ``add_arguments(parser)`` and ``run(args) -> int | None``; ``DESCRIPTION`` and ``EXAMPLES``
 (shown by ``--help``) are strings. Commands raise RigError (status 1) or UsageError (status 2) with one sentence.
@@ -12,6 +13,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 from typing import NoReturn
 
 from diffusionrig import __version__
@@ -30,6 +32,7 @@ COMMANDS: dict[str, str] = {
     "demo": "run the whole chain on the shipped prior",
     "verify": "read back the provenance of an edited image",
 }
+GROUPS: dict[str, str] = {"react": "listener reactions: data, features, metrics, generators, frames"}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -39,7 +42,7 @@ class _Parser(argparse.ArgumentParser):
 
 def command_parser(command: str, prog: str | None = None) -> argparse.ArgumentParser:
     """The parser of one command, with its description and examples."""
-    module = importlib.import_module(f"diffusionrig.cli.{command.replace('-', '_')}")
+    module = _module(command)
     parser = _Parser(prog=prog or f"diffusionrig {command}", description=module.DESCRIPTION,
                      epilog=f"examples:\n{module.EXAMPLES}", formatter_class=argparse.RawDescriptionHelpFormatter)
     module.add_arguments(parser)
@@ -50,7 +53,7 @@ def run_command(command: str, argv: Sequence[str] | None = None, prog: str | Non
     """Run one command and return its exit status; errors of the two known kinds become one sentence."""
     name = prog or f"diffusionrig {command}"
     try:
-        module = importlib.import_module(f"diffusionrig.cli.{command.replace('-', '_')}")
+        module = _module(command)
         args = command_parser(command, prog).parse_args(argv)
         with _assets(args):
             return int(module.run(args) or 0)
@@ -66,6 +69,11 @@ def run_command(command: str, argv: Sequence[str] | None = None, prog: str | Non
         return 0
 
 
+def _module(command: str) -> ModuleType:
+    """The module of ``train`` or, in a group, of ``react check``."""
+    return importlib.import_module(f"diffusionrig.cli.{command.replace('-', '_').replace(' ', '.')}")
+
+
 def _assets(args: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
     if not getattr(args, "assets", ""):
         return contextlib.nullcontext()
@@ -74,23 +82,29 @@ def _assets(args: argparse.Namespace) -> contextlib.AbstractContextManager[None]
     return assets_in(args.assets)
 
 
-def _overview() -> str:
-    width = max(map(len, COMMANDS))
-    rows = "\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items())
-    return (f"diffusionrig {__version__}: personalised diffusion editing of faces\n\nusage: diffusionrig COMMAND [FLAGS]\n\n"
-            f"commands:\n{rows}\n\n'diffusionrig COMMAND --help' explains a command and shows examples.")
+def _overview(commands: dict[str, str], group: str = "") -> str:
+    width = max(map(len, commands), default=0)
+    rows = "\n".join(f"  {name:<{width}}  {text}" for name, text in commands.items())
+    prog = f"diffusionrig {group}".strip()
+    return (f"diffusionrig {__version__}: personalised diffusion editing of faces\n\nusage: {prog} COMMAND [FLAGS]\n\n"
+            f"commands:\n{rows}\n\n'{prog} COMMAND --help' explains a command and shows examples.")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the ``diffusionrig`` command."""
     words = list(sys.argv[1:] if argv is None else argv)
+    commands, group = {**COMMANDS, **GROUPS}, ""
+    if words and words[0] in GROUPS:
+        group = words.pop(0)
+        commands = importlib.import_module(f"diffusionrig.cli.{group}").COMMANDS
     if not words or words[0] in {"-h", "--help", "help"}:
-        print(_overview())
+        print(_overview(commands, group))
         return 0
     if words[0] in {"-V", "--version"}:
         print(f"diffusionrig {__version__}")
         return 0
-    if words[0] not in COMMANDS:
-        print(f"diffusionrig: there is no command {words[0]!r}; choose one of {', '.join(COMMANDS)}.", file=sys.stderr)
+    if words[0] not in commands:
+        where = f" in diffusionrig {group}" if group else ""
+        print(f"diffusionrig: there is no command {words[0]!r}{where}; choose one of {', '.join(commands)}.", file=sys.stderr)
         return 2
-    return run_command(words[0], words[1:])
+    return run_command(f"{group} {words[0]}".strip(), words[1:])

@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from diffusionrig.cli import COMMANDS, main
+from diffusionrig.cli import COMMANDS, GROUPS, main
+from diffusionrig.cli.react import COMMANDS as REACT_COMMANDS
 
 
 def test_the_overview_names_every_command(capsys):
@@ -18,10 +19,20 @@ def test_an_unknown_command_is_misuse(capsys):
     assert "there is no command 'paint'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_a_group_has_an_overview_of_its_own(capsys):
+    assert sorted(GROUPS) == ["react"]
+    assert main(["react"]) == 0
+    text = capsys.readouterr().out
+    assert "usage: diffusionrig react COMMAND" in text
+    assert all(command in text for command in REACT_COMMANDS)
+    assert main(["react", "paint"]) == 2
+    assert "no command 'paint' in diffusionrig react" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS) + [f"react {name}" for name in sorted(REACT_COMMANDS)])
 def test_every_command_explains_itself_with_examples(command, capsys):
     with pytest.raises(SystemExit) as stop:
-        main([command, "--help"])
+        main([*command.split(), "--help"])
     assert stop.value.code == 0
     text = capsys.readouterr().out
     assert "examples:" in text

@@ -1,0 +1,3 @@
+"""The commands of ``diffusionrig react``, listener reactions; each lives in a file of its own here."""
+
+COMMANDS: dict[str, str] = {}
