@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from diffusionrig.data.dataset import FaceStoreDataset
 from diffusionrig.diffusion.config import DiffusionConfig
@@ -26,6 +27,9 @@ from diffusionrig.training.saving import NOT_STATED, describe_run, save_run
 from diffusionrig.training.signals import StopSignals
 from diffusionrig.training.start import Start
 from diffusionrig.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from diffusionrig.training.task_trainer import TaskTrainer
 
 DONE = "all steps done"
 
@@ -54,29 +58,30 @@ def train(options: TrainOptions, model: ModelConfig, diffusion: DiffusionConfig,
         journal = Journal(folder.path, world.rank, progress)
         world.keep_log(journal.log)
         try:
-            return Run(trainer, folder, meta, journal, progress, signals).go(start.source)
+            return Run(trainer, folder, meta, journal, progress, signals,
+                       lambda: save_run(trainer, folder, meta)).go(_opening(trainer, meta, start.source))
         finally:
             journal.close()
             trainer.close()
 
 
 class Run:
-    """The loop and what it writes."""
+    """The loop and what it writes, whatever is trained: ``save`` writes the trainer's state and model of its present step."""
 
-    def __init__(self, trainer: Trainer, folder: RunFolder, meta: dict[str, Any], journal: Journal, progress: Progress,
-                 signals: StopSignals) -> None:
-        self.trainer, self.folder, self.meta = trainer, folder, meta
+    def __init__(self, trainer: Trainer | TaskTrainer, folder: RunFolder, meta: dict[str, Any], journal: Journal,
+                 progress: Progress, signals: StopSignals, save: Callable[[], None], unit: str = "images") -> None:
+        self.trainer, self.folder, self.meta, self.save = trainer, folder, meta, save
         self.journal, self.progress, self.signals = journal, progress, signals
         self.options, self.world = trainer.options, trainer.world
-        self.meters = Meters(trainer.samples_per_step)
+        self.meters = Meters(trainer.samples_per_step, unit)
         self.first_step = trainer.step
         # The last save of this folder, complete or cut off between its state and its model.
         self.saved = trainer.step if folder.model(trainer.step).exists() else -1
         self.cut_off = self.saved < 0 and folder.state(trainer.step).exists()
 
-    def go(self, source: str) -> dict[str, Any]:
-        """Update, log and save until the end; then save once more, unless that has been done, and report."""
-        self.journal.note(self._opening(source))
+    def go(self, opening: str) -> dict[str, Any]:
+        """Note the ``opening``; update, log and save until the end; then save once more, unless that has been done, and report."""
+        self.journal.note(opening)
         if self.cut_off:
             self._save()
         ended, number = self._loop()
@@ -111,21 +116,22 @@ class Run:
 
     def _save(self) -> None:
         self.trainer.settle()
-        self.world.on_main(lambda: save_run(self.trainer, self.folder, self.meta))
+        self.world.on_main(self.save)
         self.saved = self.trainer.step
         self.journal.note(f"Saved {self.folder.model(self.saved)}.")
 
-    def _opening(self, source: str) -> str:
-        trainer, options, faces = self.trainer, self.options, self.trainer.faces
-        origin = f"from {source}" if source else "from new weights"
-        until = f"to step {options.max_steps}" if options.max_steps else "without end"
-        text = (f"Stage {options.stage}, {len(faces)} photographs of {faces.dataset.image_size} pixels, {origin}, step "
-                f"{trainer.step} {until}, {trainer.samples_per_step} photographs a step, {self.world.size} process(es), "
-                f"{self.world.device}, {trainer.precision}.")
-        if self.meta["consent"] == NOT_STATED:
-            text += (" WARNING: no consent of the person in the photographs was stated; the model records this. State it by "
-                     "--consent.")
-        return text
+
+def _opening(trainer: Trainer, meta: dict[str, Any], source: str) -> str:
+    options, faces, world = trainer.options, trainer.faces, trainer.world
+    origin = f"from {source}" if source else "from new weights"
+    until = f"to step {options.max_steps}" if options.max_steps else "without end"
+    text = (f"Stage {options.stage}, {len(faces)} photographs of {faces.dataset.image_size} pixels, {origin}, step "
+            f"{trainer.step} {until}, {trainer.samples_per_step} photographs a step, {world.size} process(es), "
+            f"{world.device}, {trainer.precision}.")
+    if meta["consent"] == NOT_STATED:
+        text += (" WARNING: no consent of the person in the photographs was stated; the model records this. State it by "
+                 "--consent.")
+    return text
 
 
 def check_head(dataset: FaceStoreDataset, start: Start) -> None:

@@ -36,11 +36,11 @@ PATIENCE = 100  # updates skipped in a row before the run is given up
 
 @dataclass
 class Update:
-    """What one optimiser update measured. ``loss`` and ``mse`` are means over all processes; ``stop`` is the signal that some
-    process received, or 0."""
+    """What one optimiser update measured. ``loss`` and the other ``terms`` by name are means over all processes; ``stop`` is
+    the signal that some process received, or 0."""
 
     loss: float
-    mse: float
+    terms: dict[str, float]
     grad_norm: float
     lr: float
     applied: bool
@@ -200,7 +200,7 @@ class Trainer:
             raise RigError(f"The loss or its gradient was not finite in {PATIENCE} updates in a row (after {self.step} good "
                            "ones), so the run is given up; use a lower --lr or --precision fp32.")
         wished = next((number for number, wish in zip(STOPS, wishes) if wish), 0)
-        return Update(loss, mse, size, rate, applied, wished)
+        return Update(loss, {"mse": mse}, size, rate, applied, wished)
 
     def settle(self) -> None:
         """Make the processes agree on BatchNorm's running statistics, before a save."""
