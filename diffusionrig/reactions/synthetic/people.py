@@ -12,7 +12,7 @@ from diffusionrig.reactions.synthetic.controls import CONTROLS, SCALES
 LAGS = (3, 20)
 """Shortest and longest time, in frames, after which a person reacts."""
 
-_BASE = np.array([0.06, 0.05, 0.04, 0.04, 0.04, 0.03, 0.04, 0.03, 0.07, 0.10, 0.06, 0.16])
+_BASE = np.array([0.06, 0.07, 0.06, 0.06, 0.06, 0.03, 0.06, 0.05, 0.08, 0.13, 0.08, 0.25])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -16,8 +16,6 @@ from diffusionrig.reactions.synthetic.people import Participant
 from diffusionrig.reactions.synthetic.plan import ClipPlan, Performance, participant
 from diffusionrig.reactions.synthetic.situations import CIRCLE_REACH
 
-TRUTH = "truth.json"
-
 
 def person_truth(person: Participant) -> dict[str, Any]:
     """What a person keeps."""

@@ -19,16 +19,15 @@ from diffusionrig.io.tables import write_number_table, write_text_table
 from diffusionrig.io.wav import write_wav
 from diffusionrig.progress import Progress
 from diffusionrig.reactions.corpus.attributes import COLUMNS, N_COEFFICIENTS
+from diffusionrig.reactions.corpus.matrix_rules import TRUTH, WHOLE_INDEX, WHOLE_MATRIX
 from diffusionrig.reactions.corpus.layout import MARS, REACT, SPLITS, Layout
 from diffusionrig.reactions.corpus.matrices import class_matrix
 from diffusionrig.reactions.synthetic.options import Options
 from diffusionrig.reactions.synthetic.plan import ClipPlan, Performance, clip_plans, perform, true_matrix
-from diffusionrig.reactions.synthetic.truth import TRUTH, clip_truth, item_truth, truth
+from diffusionrig.reactions.synthetic.truth import clip_truth, item_truth, truth
 from diffusionrig.reactions.synthetic.voices import speak
 
 REQUEST, SHEET = "request.json", "contact_sheet.png"
-WHOLE_MATRIX, WHOLE_INDEX = "Approprirate_facial_reaction.npy", "data_indices.csv"
-"""Matrix and list of all pairs of the corpus; the spelling is REACT's."""
 
 _ON_SHEET, _SHEET_ROWS = 8, 4
 
