@@ -11,25 +11,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from diffusionrig.errors import RigError
+from diffusionrig.reactions.corpus.matrices import matrix_problems
 
 Neighbours = Sequence[np.ndarray]
 """For each item the indices of its appropriate listeners, ascending, at least one."""
 
 
-def neighbours_of(matrix: np.ndarray, items: int, where: str = "The neighbour matrix") -> list[np.ndarray]:
+def neighbours_of(matrix: np.ndarray, items: int, where: str = "The matrix") -> list[np.ndarray]:
     """The index lists of a matrix (N, N) of zeros and ones; RigError when it is no such matrix for ``items`` items."""
-    if matrix.ndim != 2 or matrix.shape != (items, items):
-        raise RigError(f"{where} has the shape {matrix.shape}, but {items} items need ({items}, {items}); give the matrix of this "
-                       "split, in mirrored order.")
-    on = np.asarray(matrix) != 0
-    strange = np.argwhere(on & (np.asarray(matrix) != 1))
-    if len(strange):
-        i, j = map(int, strange[0])
-        raise RigError(f"{where} holds {matrix[i, j]} at row {i}, column {j}; only 0 and 1 have a meaning.")
-    uneven = np.argwhere(on != on.T)
-    if len(uneven):
-        i, j = map(int, uneven[0])
-        raise RigError(f"{where} is not symmetric: row {i}, column {j} differs from row {j}, column {i}; write it again.")
-    if not on.diagonal().all():
-        raise RigError(f"{where} lacks the item itself in row {int(np.argmin(on.diagonal()))}; its diagonal must be 1.")
-    return [np.flatnonzero(row) for row in on]
+    problems = matrix_problems(matrix, items, where)
+    if problems:
+        raise RigError(f"{problems[0]}; give the matrix of this split, in mirrored order.")
+    return [np.flatnonzero(row) for row in matrix]

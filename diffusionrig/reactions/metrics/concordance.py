@@ -1,12 +1,12 @@
 """FRCorr: how well a reaction agrees with the most similar appropriate one, by Lin's concordance.
 
-Per channel, CCC = 2 r s_x s_y / (v_x + v_y + (m_x - m_y)^2) with population moments over time and Pearson's r; over the channels the
-mean; over the appropriate listeners the greatest.
+Per channel, CCC = 2 r s_x s_y / (v_x + v_y + (m_x - m_y)^2) with population moments over time and Pearson's r; over the channels
+the mean; over the appropriate listeners the greatest.
 
 official  sum over K; 1e-8 in the denominator; a channel that is constant on either side counts 0, even when both agree; moments
           rounded to float32, as the published code has them. Perfect answers therefore reach K (25 - constant channels) / 25.
-fixed     mean over K; the channels that are constant in the real listener are left out (there is nothing to agree with); no constant
-          in the denominator; float64. Perfect answers reach 1 exactly, flat ones 0.
+fixed     mean over K; the channels that are constant in the real listener are left out (there is nothing to agree with); no
+          constant in the denominator; float64. Perfect answers reach 1 exactly, flat ones 0.
 """
 
 from __future__ import annotations

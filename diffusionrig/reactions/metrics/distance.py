@@ -5,9 +5,9 @@ d = 1/15 DTW(action units) + DTW(valence, arousal) + 1/8 DTW(expressions); over 
 official  sum over K.
 fixed     mean over K, the distance of one reaction.
 
-Both are exact. Work is saved, never rounded away: the distance without warping bounds d from above and says in which order to try the
-neighbours, and a neighbour is left as soon as it cannot be the nearest any more. (Bounds from below by boxes around pieces of the
-series, or by the least cost of each frame, were tried: they reach 0.04 and 0.5 of d, too little to save anything.)
+Both are exact. Work is saved, never rounded away: the distance without warping bounds d from above and says in which order to try
+the neighbours, and a neighbour is left as soon as it cannot be the nearest any more. (Bounds from below by boxes around pieces of
+the series, or by the least cost of each frame, were tried: they reach 0.04 and 0.5 of d, too little to save anything.)
 """
 
 from __future__ import annotations
@@ -84,3 +84,9 @@ def _settle(searches: list[_Search], listeners: np.ndarray, warp: Warp) -> None:
         for i in going:
             searches[i].best = min(searches[i].best, float(distances[i]))
         rank += 1
+
+
+def in_mode(known: Score, mode: MetricMode, samples: int) -> Score:
+    """``known`` in the other mode: a mean over K instead of a sum, or the reverse."""
+    factor = 1.0 if known.mode == mode else (1 / samples if mode == "fixed" else float(samples))
+    return score(known.name, mode, known.items * factor)

@@ -1,7 +1,8 @@
 """FRSyn: by how many frames a reaction lags behind its speaker, as the peak of the time-lagged cross correlation.
 
 For lags of -49 to 49 frames (below 2 s at 25 fps): Pearson's r of the overlapping parts, p[l:] with s[:-l] for l > 0 and p[:l] with
-s[-l:] for l < 0, mean over the channels; the lag of the first maximum. A positive lag says that the listener follows. Lower is better.
+s[-l:] for l < 0, mean over the channels; the lag of the first maximum. A positive lag says that the listener follows. Lower is
+better.
 
 official  the first sample of each item only, as the published code returns from within its loop; scores in float32; a channel that
           is constant in a window makes the score of that lag NaN, and the first NaN counts as the maximum. One channel that never
@@ -58,16 +59,16 @@ def _correlations(predictions: np.ndarray, speaker: np.ndarray) -> np.ndarray:
         r = (crossed - window_p[0] * window_s[0] / n) / np.sqrt(vary_p * vary_s)
     flat = window_p[2] | window_s[2]
     unsure = ~flat & ((vary_p < _CANCELLED * window_p[3]) | (vary_s < _CANCELLED * window_s[3]))
-    for k, l, d in np.argwhere(unsure):
-        a, b = made[k, first[l]:last[l], d], said[first[l] - lags[l]:last[l] - lags[l], d]
+    for k, at, d in np.argwhere(unsure):
+        a, b = made[k, first[at]:last[at], d], said[first[at] - lags[at]:last[at] - lags[at], d]
         a, b = a - a.mean(), b - b.mean()
-        r[k, l, d] = (a @ b) / np.sqrt((a @ a) * (b @ b))
+        r[k, at, d] = (a @ b) / np.sqrt((a @ a) * (b @ b))
     return np.where(flat, np.nan, np.clip(r, -1, 1))
 
 
 def _windows(series: np.ndarray, first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Of ``series`` (D, B, T) within frames first .. last - 1 of each lag: sums, sums of squares, whether constant, each (B, lags, D),
-    and the squares of the whole series (B, 1, D)."""
+    """Of ``series`` (D, B, T) within frames first .. last - 1 of each lag: sums, sums of squares, whether constant, each (B, lags,
+    D), and the squares of the whole series (B, 1, D)."""
     def running(values: np.ndarray) -> np.ndarray:
         return np.concatenate([np.zeros((*values.shape[:2], 1), values.dtype), np.cumsum(values, -1)], -1)
 
@@ -80,8 +81,8 @@ def _windows(series: np.ndarray, first: np.ndarray, last: np.ndarray) -> tuple[n
 
 
 def frsyn(predictions: np.ndarray, speakers: np.ndarray, mode: MetricMode) -> Score:
-    """FRSyn of ``predictions`` (N, K, T, D) against ``speakers`` (N, T, D). ``details``: the mean signed lag (positive: the listener
-    follows) and the share of scored samples whose score was not defined."""
+    """FRSyn of ``predictions`` (N, K, T, D) against ``speakers`` (N, T, D). ``details``: the mean signed lag (positive: the
+    listener follows) and the share of scored samples whose score was not defined."""
     items, signed, undefined = np.empty(len(predictions)), [], 0
     for n in range(len(predictions)):
         clip = predictions[n] if mode == "fixed" else predictions[n][:1]

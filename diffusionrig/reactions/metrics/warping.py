@@ -1,8 +1,9 @@
 """Dynamic time warping of many pairs of series at once, exact, in NumPy.
 
-Unconstrained, steps (1,0), (0,1), (1,1), cost of a cell = squared Euclidean distance, result = square root of the least sum. Cells on
-one anti-diagonal do not depend on each other, so a diagonal of all pairs is three NumPy calls. The table is worked through in bands of
-rows: its costs come from one product of matrices per pair, written so that a diagonal lies in one piece, and stay in the cache.
+Unconstrained, steps (1,0), (0,1), (1,1), cost of a cell = squared Euclidean distance, result = square root of the least sum. Cells
+on one anti-diagonal do not depend on each other, so a diagonal of all pairs is three NumPy calls. The table is worked through in
+bands of rows: its costs come from one product of matrices per pair, written so that a diagonal lies in one piece, and stay in the
+cache.
 
 Every path crosses every row, so the least sum in a row bounds the result from below: a pair whose bound exceeds its budget is
 abandoned after the band, with infinity as its answer.
@@ -65,7 +66,8 @@ def _least_sums(x: np.ndarray, y: np.ndarray, limits: np.ndarray, costs_of: _Cos
         costs = buffer[:(rows + wide - 1) * rows * len(alive)].reshape(rows + wide - 1, rows, len(alive))
         along_column, along_row, along_pairs = costs.strides
         # costs[i + j, i] is cell (i, j): a diagonal lies in one piece. Entries without a cell stay as they are and are not read.
-        cells = np.lib.stride_tricks.as_strided(costs, (rows, wide, len(alive)), (along_column + along_row, along_column, along_pairs))
+        cells = np.lib.stride_tricks.as_strided(costs, (rows, wide, len(alive)),
+                                                (along_column + along_row, along_column, along_pairs))
         costs_of(x[alive, start:start + rows], y[alive], cells)
         above = _through_band(costs, above)
         going = above.min(0) <= limits[alive]

@@ -1,7 +1,7 @@
 """The same dynamic time warping for GPUs: all pairs advance along the anti-diagonals together, 2 T - 1 steps.
 
-Costs come from differences, diagonal by diagonal, so memory is linear in T and equal series have the distance 0 exactly. Budgets end
-the work once every pair has exceeded its own: no two neighbouring diagonals can both be jumped over by a path.
+Costs come from differences, diagonal by diagonal, so memory is linear in T and equal series have the distance 0 exactly. Budgets
+end the work once every pair has exceeded its own: no two neighbouring diagonals can both be jumped over by a path.
 """
 
 from __future__ import annotations
