@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,11 @@ from diffusionrig.reactions.interface import ATTRIBUTES, COEFFICIENTS, Mode, Rea
 def beside(path: Path, ending: str) -> Path:
     """``log/mime.npy`` with ``_3dmm.npy`` is ``log/mime_3dmm.npy``."""
     return path.with_name(path.stem + ending)
+
+
+def clips_hash(split: Split) -> str:
+    """SHA-256 of who speaks to whom, in order: predictions for other clips, or in another order, must not be scored on these."""
+    return hashlib.sha256("\n".join(f"{item.speaker} {item.listener}" for item in split.items).encode()).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +61,7 @@ def write_predictions(split: Split, generator: ReactionGenerator, request: Reque
                 motions.append(made.coefficients)
             progress.update()
     about = {"generator": generator.name, "split": split.name, "items": len(split), "samples": request.samples, "frames": frames,
-             "seed": request.seed, "mode": request.mode, "corpus": split.hash,
+             "seed": request.seed, "mode": request.mode, "corpus": split.hash, "clips": clips_hash(split),
              "coefficients": beside(path, "_3dmm.npy").exists()}
     write_json(beside(path, ".json"), about)
     return about

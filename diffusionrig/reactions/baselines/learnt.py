@@ -78,12 +78,13 @@ class Nearest:
 
     def generate(self, speaker: SpeakerClip, listener: ListenerHistory | None, k: int, seed: int, mode: Mode) -> Prediction:
         frames = len(speaker.emotion)
-        if k > len(self._train):
-            raise UsageError(f"There are {len(self._train)} training items, fewer than the {k} samples asked for.")
+        if k >= len(self._train):
+            raise UsageError(f"There are {len(self._train)} training items, too few for the {k} samples asked for.")
         if frames != self._train.length:
             raise RigError(f"{speaker.name} has {frames} frames, but the training clips have {self._train.length}.")
         shown = _blocks(speaker.emotion) / self._scale
         apart = np.square(self._speakers - shown).sum(-1)  # (M, blocks)
+        apart[[str(item.speaker) == speaker.name for item in self._train.items]] = np.inf  # itself, when asked about training clips
         if mode == "offline":
             chosen = np.repeat(np.argsort(apart.sum(1), kind="stable")[:k, None], apart.shape[1], 1)
         else:

@@ -1,5 +1,5 @@
-"""Training the network: mean squared error on absolute coefficients, Adam, whole clips; the same seed gives the same weights, also when
-a run was interrupted and continued."""
+"""Training the network: mean squared error on absolute coefficients, Adam, whole clips; the same seed gives the same weights,
+also when a run was interrupted and continued."""
 
 from __future__ import annotations
 
@@ -92,10 +92,11 @@ def _continue(state: Path, request: dict[str, Any], network: AttributesToCoeffic
     before = saved.get("request", {})
     other = next((name for name in request if name != "epochs" and before.get(name) != request[name]), None)
     if other is not None:
-        raise UsageError(f"{state.parent} holds a run with {other} {before.get(other)}, not {request[other]}; choose another folder.")
-    if len(saved["losses"]) > request["epochs"]:
-        raise UsageError(f"{state.parent} holds a run of {len(saved['losses'])} epochs, more than {request['epochs']}; choose another "
+        raise UsageError(f"{state.parent} holds a run with {other} {before.get(other)}, not {request[other]}; choose another "
                          "folder.")
+    if len(saved["losses"]) > request["epochs"]:
+        raise UsageError(f"{state.parent} holds a run of {len(saved['losses'])} epochs, more than {request['epochs']}; choose "
+                         "another folder.")
     network.load_state_dict(saved["network"])
     optimizer.load_state_dict(saved["optimizer"])
     return list(saved["losses"])

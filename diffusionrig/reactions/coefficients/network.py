@@ -1,8 +1,8 @@
 """The network of UniFR: attributes (B, T, 25) -> two bidirectional LSTM layers of 128 -> linear 256 -> coefficients (B, T, 58).
 
-568,890 parameters under the names that ``nn.LSTM`` and ``nn.Linear`` give them. The answer is absolute: it was trained on coefficients
-from which no mean face was taken, so none is added. (The published test fed (T, 1, 25) to it, T series of one frame each, and its
-renderer added the mean face once more.)
+568,890 parameters under the names that ``nn.LSTM`` and ``nn.Linear`` give them. The answer is absolute: it was trained on
+coefficients from which no mean face was taken, so none is added. (The published test fed (T, 1, 25) to it, T series of one frame
+each, and its renderer added the mean face once more.)
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class AttributesToCoefficients(nn.Module):
         self.fc = nn.Linear(2 * HIDDEN, COEFFICIENTS)
 
     def forward(self, attributes: Tensor) -> Tensor:
-        """(B, T, 25) -> (B, T, 58). Other shapes are refused: a swapped axis would still run, and give frames that know of no other."""
+        """(B, T, 25) -> (B, T, 58). Series of one frame each would run as well, so mind which axis is time."""
         if attributes.ndim != 3 or attributes.shape[2] != ATTRIBUTES:
             raise ValueError(f"attributes must be (batch, frames, {ATTRIBUTES}), not {tuple(attributes.shape)}")
         return self.fc(self.lstm(attributes)[0])

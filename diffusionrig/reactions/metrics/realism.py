@@ -7,15 +7,21 @@ noise, colour and texture, and knows nothing of faces. Features made elsewhere a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from diffusionrig.errors import UsageError
+from diffusionrig.io.images import find_images, read_image
+from diffusionrig.io.mapped_npy import map_npy
+from diffusionrig.progress import track
 from diffusionrig.randomness import torch_stream
+from diffusionrig.reactions.metrics.frechet import frechet_distance
 
 SHIPPED = "random-convolutions-1"
 EVERY = 30
@@ -56,6 +62,34 @@ def _pooled(layer: Tensor) -> Tensor:
     return torch.cat([values.mean((2, 3)), values.std((2, 3), correction=0)], 1)
 
 
-def every_nth(groups: Sequence[Sequence[str]], step: int = EVERY) -> list[str]:
-    """Of every clip's frames, in order, the first and each ``step``-th after it."""
-    return [name for frames in groups for name in frames[::step]]
+def pictures_in(folder: Path, step: int = EVERY) -> list[Path]:
+    """Of every folder of frames within ``folder``, in the order of their numbers, the first and each ``step``-th after it."""
+    clips: dict[Path, list[Path]] = {}
+    for path in find_images(folder):
+        clips.setdefault(path.parent, []).append(path)
+    return [path for frames in clips.values() for path in sorted(frames, key=_in_order)[::step]]
+
+
+def _in_order(path: Path) -> tuple[list[int], str]:
+    return [int(digits) for digits in re.findall(r"\d+", path.stem)], path.name
+
+
+def features_of(source: Path, step: int, device: torch.device | str = "cpu") -> np.ndarray:
+    """Features (n, D) of a folder of frames, by the shipped network, or those in an .npy file, made elsewhere."""
+    if source.suffix == ".npy":
+        return np.asarray(map_npy(source, "feature file"), np.float64)
+    pictures = pictures_in(source, step)
+    if not pictures:
+        raise UsageError(f"{source} holds no pictures; give a folder of frames, or features as .npy.")
+    network = RandomConvolutions(device)
+    return np.concatenate([network(read_image(path)[None]) for path in track(pictures, f"features of {source.name}")])
+
+
+def frrea(real: Path, made: Path, step: int = EVERY, features: str = "", device: torch.device | str = "cpu") -> tuple[float, str]:
+    """FRRea and the name of its features. UsageError when one side is frames and the other features, or features have no name."""
+    files = [source.suffix == ".npy" for source in (real, made)]
+    if files[0] != files[1]:
+        raise UsageError(f"{real} and {made} must both be folders of frames or both features (.npy) of one network.")
+    if files[0] and not features:
+        raise UsageError(f"Say with --features which network {real} and {made} come from; distances compare within one only.")
+    return frechet_distance(features_of(real, step, device), features_of(made, step, device)), features if files[0] else SHIPPED
