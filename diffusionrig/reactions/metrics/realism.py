@@ -48,7 +48,7 @@ class RandomConvolutions:
     @torch.no_grad()
     def __call__(self, pictures: np.ndarray) -> np.ndarray:
         """(B, H, W, 3) uint8 -> (B, size) float64."""
-        layer = torch.from_numpy(np.ascontiguousarray(pictures)).to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        layer = torch.from_numpy(np.array(pictures)).to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
         layer = functional.interpolate(layer, size=(_SIDE, _SIDE), mode="bilinear", antialias=True, align_corners=False)
         found = [_pooled(layer)]
         for kernel in self._kernels:

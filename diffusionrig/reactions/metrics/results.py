@@ -32,7 +32,7 @@ def _number(value: float) -> float | None:
 
 
 def check_alike(ours: Mapping[str, Any], theirs: Any, where: str) -> None:
-    """RigError when ``theirs`` (read from ``where``) are no results; UsageError naming what differs when they are unlike ``ours``."""
+    """RigError when ``theirs`` (of the file ``where``) are no results; UsageError naming what differs when unlike ``ours``."""
     try:
         known = theirs["format"] == FORMAT
         conditions, modes = theirs["conditions"], theirs["modes"]

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from diffusionrig.reactions.metrics import distance
-from diffusionrig.reactions.metrics import warping
+from diffusionrig.reactions.metrics import distance, warping
 from diffusionrig.reactions.metrics.warping import warp
 from diffusionrig.reactions.metrics.warping_torch import warp_on
 
@@ -58,7 +57,10 @@ def test_leaving_neighbours_early_changes_nothing():
         return warp(x, y, budgets)
 
     found = distance.frdist(predictions, listeners, neighbours, "official", counted)
-    wanted = [sum(min(sum(weight * float(warp(p[None, :, part], listeners[j][None, :, part])[0]) for part, weight in distance.GROUPS)
-                      for j in neighbours[n]) for p in predictions[n]) for n in range(5)]
+
+    def d(p, y):
+        return sum(weight * float(warp(p[None, :, part], y[None, :, part])[0]) for part, weight in distance.GROUPS)
+
+    wanted = [sum(min(d(p, listeners[j]) for j in neighbours[n]) for p in predictions[n]) for n in range(5)]
     np.testing.assert_allclose(found.items, wanted, rtol=1e-12)
     assert sum(calls) < 3 * 3 * sum(map(len, neighbours))
