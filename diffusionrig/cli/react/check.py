@@ -12,11 +12,12 @@ symmetric with a unit diagonal. Mono sound and clips that no list speaks of are 
 problems, 0 when there are only notes. See docs/reactions-data.md."""
 EXAMPLES = """  diffusionrig react check data/react2024
   diffusionrig react check data/react2024 --split val --report log/check.csv
-  diffusionrig react check log/dyads --report log/check.json"""
+  diffusionrig react check log/dyads --report log/check.json
+  diffusionrig react check data/unifr/val_sequential.h5"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("root", metavar="ROOT", help="folder with train, val and test")
+    parser.add_argument("root", metavar="ROOT", help="folder with train, val and test; or a file of UniFR's features (.h5)")
     parser.add_argument("--split", action="append", default=[], metavar="NAME", help="only this split; may be given again")
     parser.add_argument("--length", type=positive_int, default=None, metavar="T",
                         help="frames that every clip should have (those that most have)")
@@ -28,10 +29,14 @@ def run(args: argparse.Namespace) -> int:
     from diffusionrig.errors import UsageError
     from diffusionrig.reactions.corpus.check_report import summary, table, write_report
     from diffusionrig.reactions.corpus.checking import check_corpus
+    from diffusionrig.reactions.corpus.unifr import check_unifr
 
     if args.report and not args.report.endswith((".json", ".csv")):
         raise UsageError(f"--report {args.report} ends in neither .json nor .csv.")
-    findings, counts = check_corpus(args.root, args.split, args.length)
+    if args.root.endswith(".h5"):
+        findings, counts = check_unifr(args.root)
+    else:
+        findings, counts = check_corpus(args.root, args.split, args.length)
     if findings:
         print(table(findings[:args.most]))
     if len(findings) > args.most:

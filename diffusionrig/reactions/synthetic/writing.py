@@ -19,9 +19,9 @@ from diffusionrig.io.tables import write_number_table, write_text_table
 from diffusionrig.io.wav import write_wav
 from diffusionrig.progress import Progress
 from diffusionrig.reactions.corpus.attributes import COLUMNS, N_COEFFICIENTS
-from diffusionrig.reactions.corpus.matrix_rules import TRUTH, WHOLE_INDEX, WHOLE_MATRIX
 from diffusionrig.reactions.corpus.layout import MARS, REACT, SPLITS, Layout
 from diffusionrig.reactions.corpus.matrices import class_matrix
+from diffusionrig.reactions.corpus.matrix_rules import TRUTH, WHOLE_INDEX, WHOLE_MATRIX
 from diffusionrig.reactions.synthetic.options import Options
 from diffusionrig.reactions.synthetic.plan import ClipPlan, Performance, clip_plans, perform, true_matrix
 from diffusionrig.reactions.synthetic.truth import clip_truth, item_truth, truth
