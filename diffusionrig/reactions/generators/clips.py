@@ -8,7 +8,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor
 
-from diffusionrig.errors import RigError
+from diffusionrig.errors import RigError, UsageError
 from diffusionrig.reactions.corpus import ClipId, Split
 from diffusionrig.reactions.features.logmel import BANDS, log_mel
 from diffusionrig.reactions.interface import COEFFICIENTS, ListenerHistory, SpeakerClip
@@ -84,6 +84,15 @@ class Clips:
         others = [self(other) for other in self.others(clip)]
         return ListenerHistory(person_of(clip), [other.emotion.numpy() for other in others],
                                [(other.coefficients + self.mean_face).numpy() for other in others])
+
+    def stranger(self, clip: ClipId) -> ListenerHistory:
+        """The history of another person: of the next listener in the split's order. UsageError when there is none."""
+        listeners = [item.listener for item in self.split.items]
+        after = listeners[listeners.index(clip):] + listeners
+        other = next((one for one in after if person_of(one) != person_of(clip)), None)
+        if other is None:
+            raise UsageError(f"{self.split.name} shows one listener only; there is no other history to take.")
+        return self.history(other)
 
     def others(self, clip: ClipId) -> list[ClipId]:
         """Ids of the other clips of the person in ``clip``, in the split's order."""
