@@ -34,14 +34,15 @@ class Conversation:
         self.predictor, self.settings = predictor, predictor.settings
         self.name, self.k, self.seed = name, k, seed
         self.number = 0
-        self._device = predictor.speaker.silence.device
+        silence = predictor.speaker.silence
+        self._device = silence.device
         limit = self.settings.context - self.settings.patch
         self._speaker_caches, self._listener_caches = Caches(limit), Caches(limit)
         self._past = torch.full((k, self.settings.patch), PAD, device=self._device)
         numbers, rate = SOUNDS[self.settings.sound]
         shape = (1, self.settings.patch)
         self._speaker = self._understood(torch.full(shape, PAD, device=self._device),
-                                         torch.zeros(*shape, numbers * rate, device=self._device), True)
+                                         silence.new_zeros(*shape, numbers * rate), True)
 
     def hear(self, face: Tensor, sound: Tensor) -> None:
         """The patch of the speaker that was answered last: tokens (patch,) and sound (patch, D)."""
