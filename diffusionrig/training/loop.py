@@ -22,7 +22,7 @@ from diffusionrig.training.journal import Journal
 from diffusionrig.training.meters import Meters
 from diffusionrig.training.options import TrainOptions
 from diffusionrig.training.run_folder import RunFolder
-from diffusionrig.training.saving import NOT_STATED, describe_run, save_run
+from diffusionrig.training.saving import NOT_STATED, describe_run, save_run, save_snapshot
 from diffusionrig.training.signals import StopSignals
 from diffusionrig.training.start import Start
 from diffusionrig.training.trainer import Trainer
@@ -105,6 +105,8 @@ class Run:
                 self._save()
                 if os.environ.get("DIFFUSION_TRAINING_TEST"):
                     return "DIFFUSION_TRAINING_TEST is set, so the run ends after its first save", 0
+            elif done.applied and options.ema_snapshots and trainer.step % options.ema_snapshots == 0:
+                self.world.on_main(lambda: save_snapshot(trainer, self.folder, self.meta))
             if done.stop:
                 return f"{signal.Signals(done.stop).name} asked it to stop; the same command continues", done.stop
         return DONE, 0
@@ -147,5 +149,6 @@ def _prepare_folder(folder: RunFolder, meta: dict[str, Any], start: Start) -> No
         folder.clear()
     if start.go_back:
         folder.forget_after(start.step)
+    folder.forget_averages_after(start.step)
     write_settings(folder.path / "config.yaml", {"train": meta["options"], "model": meta["model"],
                                                  "diffusion": meta["diffusion"]})

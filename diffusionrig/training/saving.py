@@ -16,9 +16,12 @@ from diffusionrig.diffusion.config import DiffusionConfig
 from diffusionrig.io.checkpoints import export_legacy, save_checkpoint, save_state
 from diffusionrig.io.images import write_png
 from diffusionrig.model.config import ModelConfig
+from diffusionrig.model.null_condition import PARTS, null_share
 from diffusionrig.training.options import TrainOptions
+from diffusionrig.training.power_ema import PowerAverages
 from diffusionrig.training.run_folder import RunFolder
 from diffusionrig.training.samples import sample_grid
+from diffusionrig.training.snapshots import write_snapshot
 from diffusionrig.training.start import MEAN_SHAPE, Start
 from diffusionrig.training.trainer import Trainer
 
@@ -36,6 +39,7 @@ def describe_run(options: TrainOptions, model: ModelConfig, diffusion: Diffusion
         "head": head or {"name": None, "hash": None}, "encoder": header.get("encoder"),
         "data": {"store": dataset.path.name, "records": len(dataset)},
         "consent": consent or NOT_STATED if options.stage == 2 else None,
+        "null_condition": {part: getattr(options, f"drop_{part}") or null_share(start.meta, part) for part in PARTS},
         "started_from": Path(start.source).name, "seed": options.seed, "options": dataclasses.asdict(options),
         "versions": {"diffusionrig": __version__, "torch": str(torch.__version__), "numpy": numpy.__version__,
                      "python": platform.python_version()},
@@ -50,11 +54,11 @@ def save_run(trainer: Trainer, folder: RunFolder, meta: dict[str, Any]) -> None:
     """
     step, options = trainer.step, trainer.options
     weights = trainer.weights()
-    about = {**meta, "step": step, "samples": trainer.samples, "skipped": trainer.skipped,
-             "weights": "ema" if trainer.ema is not None else "raw"}
+    about = _about(trainer, meta)
     mean_shape = trainer.faces.dataset.mean_shape
     extra = {} if mean_shape is None else {MEAN_SHAPE: mean_shape}
     save_state(folder.state(step), {**trainer.state(), "meta": about})
+    save_snapshot(trainer, folder, meta)
     if options.export_pt:
         export_legacy(folder.legacy(step), weights)
     if options.sample_count:
@@ -63,3 +67,17 @@ def save_run(trainer: Trainer, folder: RunFolder, meta: dict[str, Any]) -> None:
         write_png(folder.samples(step), grid, {"software": f"diffusionrig {__version__}", "step": str(step)})
     save_checkpoint(folder.model(step), {**weights, **extra}, about)
     folder.prune_states(options.keep_states)
+
+
+def save_snapshot(trainer: Trainer, folder: RunFolder, meta: dict[str, Any]) -> None:
+    """Write ``emaN.safetensors`` where the run keeps power-function averages."""
+    if isinstance(trainer.ema, PowerAverages):
+        write_snapshot(folder.average(trainer.step), trainer.ema, _about(trainer, meta))
+
+
+def _about(trainer: Trainer, meta: dict[str, Any]) -> dict[str, Any]:
+    about = {**meta, "step": trainer.step, "samples": trainer.samples, "skipped": trainer.skipped,
+             "weights": "ema" if trainer.ema is not None else "raw"}
+    if isinstance(trainer.ema, PowerAverages):
+        about["ema"] = {"profile": "power", "sigma_rel": trainer.ema.widths[0], "updates": trainer.ema.updates}
+    return about
