@@ -20,6 +20,7 @@ from diffusionrig.training.batches import Faces
 from diffusionrig.training.distributed import World
 from diffusionrig.training.journal import Journal
 from diffusionrig.training.meters import Meters
+from diffusionrig.training.metrics import FixedSet
 from diffusionrig.training.options import TrainOptions
 from diffusionrig.training.run_folder import RunFolder
 from diffusionrig.training.saving import NOT_STATED, describe_run, save_run, save_snapshot
@@ -70,6 +71,8 @@ class Run:
         self.options, self.world = trainer.options, trainer.world
         self.meters = Meters(trainer.samples_per_step)
         self.first_step = trainer.step
+        self.fixed = FixedSet(trainer.faces, self.options.metric_count) if self.options.metric_count and self.world.main else None
+        self.measured: dict[str, float] = {}
         # The last save of this folder, complete or cut off between its state and its model.
         self.saved = trainer.step if folder.model(trainer.step).exists() else -1
         self.cut_off = self.saved < 0 and folder.state(trainer.step).exists()
@@ -84,7 +87,7 @@ class Run:
             self._save()
         report = {**self.meta, "ended": ended, "signal": number, "step": self.trainer.step,
                   "updates": self.trainer.step - self.first_step, "samples": self.trainer.samples,
-                  "skipped": self.trainer.skipped, **self.meters.summary(), "processes": self.world.size,
+                  "skipped": self.trainer.skipped, **self.meters.summary(), "metrics": self.measured, "processes": self.world.size,
                   "device": str(self.world.device), "precision": self.trainer.precision,
                   "model_file": self.folder.model(self.trainer.step).name}
         if report["updates"] or not self.folder.report.exists():
@@ -113,9 +116,10 @@ class Run:
 
     def _save(self) -> None:
         self.trainer.settle()
-        self.world.on_main(lambda: save_run(self.trainer, self.folder, self.meta))
+        self.measured = self.world.on_main(lambda: save_run(self.trainer, self.folder, self.meta, self.fixed))
         self.saved = self.trainer.step
-        self.journal.note(f"Saved {self.folder.model(self.saved)}.")
+        figures = "".join(f", {name} {value:.4g}" for name, value in self.measured.items())
+        self.journal.note(f"Saved {self.folder.model(self.saved)}{figures}.")
 
     def _opening(self, source: str) -> str:
         trainer, options, faces = self.trainer, self.options, self.trainer.faces

@@ -55,6 +55,7 @@ class TrainOptions:
     save_interval: int = setting(10000, "updates between saves")
     keep_states: int = setting(2, "full training states kept, newest first; models are all kept")
     sample_count: int = setting(4, "faces in the sample grid drawn at each save; 0 for none")
+    metric_count: int = setting(16, "records that are drawn and compared with their photographs at each save; 0 for none")
     export_pt: bool = setting(False, "also write each model as modelNNNNNN.pt for the published code")
     consent: str = setting("", "stage 2: in what words the person in the photographs consented; kept in the model")
     device: str = setting("auto", "auto (CUDA when there is one), cpu, cuda, mps")
@@ -70,7 +71,8 @@ class TrainOptions:
         for name in ("batch_size", "grad_accumulation", "log_interval", "save_interval", "keep_states"):
             _require(getattr(self, name) >= 1, f"--{name} must be 1 or more, not {getattr(self, name)}.")
         for name in ("max_steps", "weight_decay", "warmup_steps", "decay_steps", "auto_scale_grad_clip", "num_workers",
-                     "sample_count", "cache_megabytes", "lr", "ema_snapshots"):
+                     "sample_count", "cache_megabytes", "lr", "ema_snapshots",
+                     "metric_count"):
             _require(getattr(self, name) >= 0, f"--{name} must not be negative, but is {getattr(self, name):g}.")
         _require(not self.decay_steps or self.max_steps > 0,
                  "--decay_steps needs --max_steps, the step at which the learning rate arrives at 0.")

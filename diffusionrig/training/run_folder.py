@@ -9,7 +9,7 @@ from diffusionrig.io.files import remove_files
 
 _KINDS = {"model": r"model(\d+)\.(?:safetensors|pt)", "state": r"state(\d+)\.pt", "samples": r"samples(\d+)\.png",
           "average": r"ema(\d+)\.safetensors"}
-_OTHERS = ("progress.csv", "progress.json", "log.txt", "config.yaml", "report.json")
+_OTHERS = ("progress.csv", "progress.json", "log.txt", "config.yaml", "report.json", "metrics.csv", "training.png")
 
 
 def step_in_name(path: str | Path) -> int:
@@ -38,6 +38,10 @@ class RunFolder:
 
     def samples(self, step: int) -> Path:
         return self.path / f"samples{step:06d}.png"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.csv"
 
     @property
     def report(self) -> Path:

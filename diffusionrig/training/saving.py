@@ -15,9 +15,12 @@ from diffusionrig.data.dataset import FaceStoreDataset
 from diffusionrig.diffusion.config import DiffusionConfig
 from diffusionrig.io.checkpoints import export_legacy, save_checkpoint, save_state
 from diffusionrig.io.images import write_png
+from diffusionrig.io.journal import CsvTable
 from diffusionrig.model.config import ModelConfig
 from diffusionrig.model.null_condition import PARTS, null_share
+from diffusionrig.training.metrics import FixedSet
 from diffusionrig.training.options import TrainOptions
+from diffusionrig.training.plots import plot_run
 from diffusionrig.training.power_ema import PowerAverages
 from diffusionrig.training.run_folder import RunFolder
 from diffusionrig.training.samples import sample_grid
@@ -46,8 +49,9 @@ def describe_run(options: TrainOptions, model: ModelConfig, diffusion: Diffusion
     }
 
 
-def save_run(trainer: Trainer, folder: RunFolder, meta: dict[str, Any]) -> None:
-    """Write ``stateN.pt``, ``samplesN.png`` and last ``modelN.safetensors`` (averaged weights), then drop old states.
+def save_run(trainer: Trainer, folder: RunFolder, meta: dict[str, Any], fixed: FixedSet | None) -> dict[str, float]:
+    """Write ``stateN.pt``, ``samplesN.png``, a row of ``metrics.csv`` and last ``modelN.safetensors`` (averaged weights), then drop
+    old states and draw ``training.png``. Returns what was measured on the ``fixed`` set.
 
     Each file appears under its name only when it is whole, so a kill or a full disk leaves the save before it intact. A
     state without its model is a save that was cut off: the run that continues from it finishes it.
@@ -65,8 +69,15 @@ def save_run(trainer: Trainer, folder: RunFolder, meta: dict[str, Any]) -> None:
         grid = sample_grid(trainer.network, weights, trainer.diffusion.config, trainer.faces, options.sample_count,
                            options.seed)
         write_png(folder.samples(step), grid, {"software": f"diffusionrig {__version__}", "step": str(step)})
+    measured = fixed.measure(trainer.network, weights, trainer.diffusion.config) if fixed else {}
+    if measured:
+        CsvTable(folder.metrics).append({"step": step, **measured})
+        about["metrics"] = measured
     save_checkpoint(folder.model(step), {**weights, **extra}, about)
     folder.prune_states(options.keep_states)
+    if (folder.path / "progress.csv").exists():
+        plot_run(folder.path)
+    return measured
 
 
 def save_snapshot(trainer: Trainer, folder: RunFolder, meta: dict[str, Any]) -> None:
