@@ -71,7 +71,7 @@ class Run:
         self.options, self.world = trainer.options, trainer.world
         self.meters = Meters(trainer.samples_per_step)
         self.first_step = trainer.step
-        self.fixed = FixedSet(trainer.faces, self.options.metric_count) if self.options.metric_count and self.world.main else None
+        self.fixed: FixedSet | None = None
         self.measured: dict[str, float] = {}
         # The last save of this folder, complete or cut off between its state and its model.
         self.saved = trainer.step if folder.model(trainer.step).exists() else -1
@@ -116,10 +116,15 @@ class Run:
 
     def _save(self) -> None:
         self.trainer.settle()
-        self.measured = self.world.on_main(lambda: save_run(self.trainer, self.folder, self.meta, self.fixed))
+        self.measured = self.world.on_main(self._write)
         self.saved = self.trainer.step
         figures = "".join(f", {name} {value:.4g}" for name, value in self.measured.items())
         self.journal.note(f"Saved {self.folder.model(self.saved)}{figures}.")
+
+    def _write(self) -> dict[str, float]:
+        if self.options.metric_count and self.fixed is None:
+            self.fixed = FixedSet(self.trainer.faces, self.options.metric_count)
+        return save_run(self.trainer, self.folder, self.meta, self.fixed)
 
     def _opening(self, source: str) -> str:
         trainer, options, faces = self.trainer, self.options, self.trainer.faces
