@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from diffusionrig import __version__
-from diffusionrig.editing.clip_drawing import FrameFolder, draw_clip, frame_tensor, network_calls
-from diffusionrig.editing.jitter import Jitter, landmark_jitter
+from diffusionrig.editing.clip_drawing import FrameFolder, clip_jitter, draw_clip, network_calls
+from diffusionrig.editing.jitter import landmark_jitter
 from diffusionrig.editing.provenance import STATEMENT, write_edited
 from diffusionrig.editing.rig import Rig, Sampling
 from diffusionrig.geometry.face_code import FaceCode
@@ -100,7 +100,7 @@ def draw_reaction(place: Place, name: str, motion: Motion, listener: Listener, h
         _write_strip(place.strip(name), columns, len(motion))
     figures: dict[str, Any] = {"landmarks": landmark_jitter(head, motion.code, look.panel)}
     if fake is not None and rig is not None:
-        figures.update(_jitter(fake, motion, rig, look.batch_size))
+        figures.update(clip_jitter(rig, motion.code, motion.centre, fake, look.batch_size))
     return {"frames": len(motion), "fps": motion.fps, "listener": listener.name, "columns": list(columns), "jitter": figures,
             "notes": notes, "request": request}
 
@@ -153,13 +153,3 @@ def _write_strip(path: Path, columns: dict[str, Callable[[], Iterator[np.ndarray
     chosen = sorted({round(i * (count - 1) / max(STRIP - 1, 1)) for i in range(STRIP)})
     rows = [[resize_square(image) for number, image in enumerate(start()) if number in chosen] for start in columns.values()]
     write_png(path, contact_sheet(rows, [f"frame {number}" for number in chosen], list(columns)), {"Comment": STATEMENT})
-
-
-def _jitter(fake: FrameFolder, motion: Motion, rig: Rig, batch_size: int) -> dict[str, Any]:
-    jitter, frames = Jitter(), fake.frames()
-    for start in range(0, len(motion), batch_size):
-        rows = list(range(start, min(start + batch_size, len(motion))))
-        buffers = rig.buffers(motion.code[rows], motion.centre[rows])
-        for row in range(len(rows)):
-            jitter.add(frame_tensor(next(frames)), buffers[row])
-    return jitter.figures()
