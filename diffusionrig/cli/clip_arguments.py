@@ -46,8 +46,8 @@ def run_as_clip(rig: Rig, order: Order, args: argparse.Namespace) -> int:
         print(f"diffusionrig edit: {problem['file']}: {problem['problem']}", file=sys.stderr)
     clip = report["clip"]
     if clip["frames_without_face"]:
-        print(f"diffusionrig edit: {clip['file']}: {len(clip['frames_without_face'])} of {clip['frames']} frames show no face; the "
-              "one before stays.", file=sys.stderr)
+        print(f"diffusionrig edit: {clip['file']}: {len(clip['frames_without_face'])} of {clip['frames']} frames show no face; "
+              "they go from the face before to the face after.", file=sys.stderr)
     for output in report["outputs"]:
         ratio = output["jitter"]["ratio"]
         print(f"{output['file']}: {clip['frames']} frames" + ("" if ratio is None else f", jitter {ratio:.2f} times that of the "

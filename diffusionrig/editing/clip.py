@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ from diffusionrig.editing.clip_drawing import FrameFolder, clip_jitter, draw_cli
 from diffusionrig.editing.controls import Edit, edited_code
 from diffusionrig.editing.driving import Driving, capture_clip, relative_to, smoothed
 from diffusionrig.editing.jitter import landmark_jitter
-from diffusionrig.editing.provenance import STATEMENT, write_edited
+from diffusionrig.editing.provenance import STATEMENT, movie_record, write_edited
 from diffusionrig.editing.rig import Analysis, Rig
 from diffusionrig.editing.session import REPORT, Order, Side, analyse, list_pictures, read_pictures
 from diffusionrig.editing.smoothing import Smoothing
@@ -86,11 +85,9 @@ def run_clip(rig: Rig, order: Order, drive: Drive) -> dict[str, Any]:
         frames = FrameFolder(folder / name, {**request, "source": str(pictures.paths[row]), "mode": edit.name}, len(code),
                              order.overwrite)
         _draw(rig, faces[row], code, centre, frames, order, edit, name)
-        record = {"statement": STATEMENT, "software": f"diffusionrig {__version__}", "model": rig.pretrained.hash,
-                  "mode": edit.name, "seed": order.sampling.seed}
         side = max(rig.size, LEAST_SIDE)
         write_movie(folder / f"{name}.mp4", (resize_square(image, side) for image in frames.frames()), fps, voice,
-                    json.dumps(record, sort_keys=True))
+                    movie_record(model_hash=rig.pretrained.hash, mode=edit.name, seed=order.sampling.seed))
         _write_strip(folder / f"{name}_strip.png", rig, clip, code, centre, frames)
         outputs.append({"file": f"{name}.mp4", "frames": name, "strip": f"{name}_strip.png", "mode": edit.name,
                         "source": str(pictures.paths[row]), "jitter": {"landmarks": landmark_jitter(rig.head, code, rig.size),

@@ -93,5 +93,5 @@ def clip_jitter(rig: Rig, code: FaceCode, centre: Tensor, frames: FrameFolder, b
         rows = list(range(start, min(start + batch_size, len(code))))
         buffers = rig.buffers(code[rows], centre[rows])
         for row in range(len(rows)):
-            jitter.add(torch.from_numpy(next(images)).permute(2, 0, 1), buffers[row])
+            jitter.add(torch.from_numpy(next(images).copy()).permute(2, 0, 1), buffers[row])
     return jitter.figures()

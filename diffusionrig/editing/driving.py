@@ -24,7 +24,7 @@ SMOOTHED = ("expression", "pose", "eyes", "light")
 
 @dataclasses.dataclass(frozen=True)
 class Driving:
-    """T faces: ``code`` on the CPU, and ``found`` (T,) bool; where no face was found, the code is that of the frame before."""
+    """T faces: ``code`` on the CPU, and ``found`` (T,) bool; where no face was found, the code lies between its neighbours."""
 
     code: FaceCode
     found: Tensor
@@ -50,10 +50,17 @@ def capture_clip(frames: Iterable[np.ndarray], count: int, encoder: Encoder, bat
 
 
 def fill_gaps(code: FaceCode, found: Tensor) -> Driving:
-    """Each frame without a face takes the code of the last one before it that has one; at the start, of the first after it."""
+    """Frames without a face go evenly from the last face before them to the first after them; at either end the nearest stays."""
     seen = found.nonzero().flatten()
-    before = torch.searchsorted(seen, torch.arange(len(code)), right=True) - 1
-    return Driving(code[seen[before.clamp_min(0)]], found)
+    numbers = torch.arange(len(code))
+    after = torch.searchsorted(seen, numbers).clamp(max=len(seen) - 1)
+    before = (torch.searchsorted(seen, numbers, right=True) - 1).clamp(min=0)
+    span = (seen[after] - seen[before]).clamp(min=1)
+    share = ((numbers - seen[before]) / span).clamp(0, 1).float()
+    first, second = code[seen[before]], code[seen[after]]
+    between = {name: torch.lerp(tensor, getattr(second, name), share.reshape(-1, *[1] * (tensor.dim() - 1)).to(tensor))
+               for name, tensor in first.tensors().items()}
+    return Driving(first.replace(**between), found)
 
 
 def smoothed(code: FaceCode, fps: float, smoothing: Smoothing) -> FaceCode:

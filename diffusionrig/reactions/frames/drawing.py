@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffusionrig import __version__
 from diffusionrig.editing.clip_drawing import FrameFolder, clip_jitter, draw_clip, network_calls
 from diffusionrig.editing.jitter import landmark_jitter
-from diffusionrig.editing.provenance import STATEMENT, write_edited
+from diffusionrig.editing.provenance import STATEMENT, movie_record, write_edited
 from diffusionrig.editing.rig import Rig, Sampling
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
@@ -144,8 +142,7 @@ def _write_movie(path: Path, columns: dict[str, Callable[[], Iterator[np.ndarray
         sound, note = fit_sound(sound, len(motion) / motion.fps)
     frames = (np.concatenate([resize_square(image, panel) for image in row], 1)
               for row in zip(*(start() for start in columns.values())))
-    record = {"statement": STATEMENT, "software": f"diffusionrig {__version__}", "model": model, "mode": "reaction"}
-    write_movie(path, frames, motion.fps, sound, json.dumps(record, sort_keys=True) if model else "")
+    write_movie(path, frames, motion.fps, sound, movie_record(model_hash=model, mode="reaction") if model else "")
     return [note] if note else []
 
 
