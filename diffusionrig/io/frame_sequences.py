@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from diffusionrig.errors import RigError
-from diffusionrig.io.images import IMAGE_SUFFIXES, read_image
+from diffusionrig.io.images import IMAGE_SUFFIXES, png_bytes, read_image
 from diffusionrig.io.video import all_frames, frame_count
 
 
@@ -18,6 +21,23 @@ def numbered_pictures(folder: str | Path) -> list[tuple[int, Path]]:
     found = [(int(file.stem), file) for file in Path(folder).iterdir()
              if file.suffix.lower() in IMAGE_SUFFIXES and file.stem.isdecimal()]
     return sorted(found)
+
+
+def write_frame_folder(folder: str | Path, frames: Iterable[np.ndarray]) -> int:
+    """Write (H, W, 3) uint8 ``frames`` as ``1.png``, ``2.png`` ... of a new folder, which appears when all are there; how many."""
+    final = Path(folder)
+    temporary = final.with_name(f".{final.name}.{os.getpid()}-{secrets.token_hex(3)}.tmp")
+    count = 0
+    try:
+        temporary.mkdir()
+        for count, frame in enumerate(frames, 1):
+            (temporary / f"{count}.png").write_bytes(png_bytes(frame))
+        os.replace(temporary, final)
+    except OSError as error:
+        raise RigError(f"Cannot write {final}: {error.strerror or error}; free some space or choose another folder.") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return count
 
 
 class FrameSequence:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from diffusionrig.errors import RigError
-from diffusionrig.io.files import atomic_path, existing_file, short_reason
+from diffusionrig.io.files import atomic_path, existing_file
+from diffusionrig.io.sound import Sound, read_sound
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +36,8 @@ def wav_info(path: str | Path) -> WavInfo:
             held = max(0, file.stat().st_size - 44) // width
             return WavInfo(sound.getframerate(), sound.getnchannels(), min(sound.getnframes(), held))
     except (wave.Error, EOFError, ZeroDivisionError):
-        samples, rate = _decoded(file)
-        return WavInfo(rate, samples.shape[1], len(samples))
+        decoded = _decoded(file)
+        return WavInfo(decoded.rate, decoded.samples.shape[1], len(decoded.samples))
     except OSError as error:
         raise RigError(f"Cannot read {file}: {error.strerror or error}.") from error
 
@@ -49,11 +50,20 @@ def read_wav(path: str | Path) -> tuple[np.ndarray, int]:
             width, channels, rate = sound.getsampwidth(), sound.getnchannels(), sound.getframerate()
             data = sound.readframes(sound.getnframes())
     except (wave.Error, EOFError):
-        return _decoded(file)
+        decoded = _decoded(file)
+        return decoded.samples, decoded.rate
     except OSError as error:
         raise RigError(f"Cannot read {file}: {error.strerror or error}.") from error
     data = data[:len(data) // (width * channels) * width * channels]
     return _numbers(data, width).reshape(-1, channels), rate
+
+
+def _decoded(file: Path) -> Sound:
+    """What PyAV decodes of a sound file."""
+    decoded = read_sound(file)
+    if decoded is None:
+        raise RigError(f"{file} holds no sound; copy it again.")
+    return decoded
 
 
 def _numbers(data: bytes, width: int) -> np.ndarray:
@@ -65,22 +75,6 @@ def _numbers(data: bytes, width: int) -> np.ndarray:
         whole[:, 1:] = parts
         return whole.view("<i4")[:, 0].astype(np.float32) / 2.0**31
     return np.frombuffer(data, f"<i{width}").astype(np.float32) / 2.0 ** (8 * width - 1)
-
-
-def _decoded(file: Path) -> tuple[np.ndarray, int]:
-    import av
-
-    try:
-        with av.open(str(file)) as container:
-            stream = container.streams.audio[0]
-            resampler = av.AudioResampler(format="fltp")
-            blocks = [part.to_ndarray() for frame in container.decode(stream) for part in resampler.resample(frame)]
-            rate = int(stream.rate)
-    except (av.FFmpegError, IndexError, ValueError) as error:
-        raise RigError(f"{file} is no sound file that can be read ({short_reason(error)}); convert it to WAV.") from error
-    if not blocks:
-        raise RigError(f"{file} holds no sound; copy it again.")
-    return np.ascontiguousarray(np.concatenate(blocks, axis=1).T, np.float32), rate
 
 
 def write_wav(path: str | Path, samples: np.ndarray, rate: int) -> None:
