@@ -115,10 +115,15 @@ def head_centre(head: HeadModel, code: FaceCode) -> Tensor:
         return ffhq_centre(head.landmarks(head.vertices(code), code)).clone()
 
 
+def is_store(place: str) -> bool:
+    """Whether ``place`` is a store of faces."""
+    return (Path(place) / DATA_FILE).is_file()
+
+
 def find_listener(place: str, studio: Studio, record: int = 0, max_megapixels: float = 100.0) -> Listener:
     """The listener at ``place``: a photograph, a store of faces (its record number ``record``), a video, or a folder of frames,
     of which the first that shows a face is taken. UsageError when there is nothing, RigError when no face is found."""
-    if (Path(place) / DATA_FILE).is_file():
+    if is_store(place):
         return _stored(place, studio, record)
     clip = ClipFrames(place, max_megapixels)
     return in_frames(clip, studio, place)
@@ -139,7 +144,8 @@ def _stored(place: str, studio: Studio, record: int) -> Listener:
     if not store.has_codes:
         raise UsageError(f"{place} is a published store without face codes; name a photograph as --listener.")
     if not 0 <= record < len(store):
-        raise UsageError(f"The store {place} holds {len(store)} faces; --listener_record {record} is not among 0 to {len(store) - 1}.")
+        raise UsageError(f"The store {place} holds {len(store)} faces; --listener_record {record} is not among 0 to "
+                         f"{len(store) - 1}.")
     sample = store.item(record)
     assert sample.code is not None
     return studio.known(sample.image.permute(1, 2, 0).numpy(), sample.code, f"{place} record {record}")
