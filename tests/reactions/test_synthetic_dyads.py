@@ -80,8 +80,8 @@ def test_coefficients_and_attributes_are_functions_of_the_controls() -> None:
     seen = {column: shown.attributes[:, index] for index, column in enumerate(COLUMNS)}
     mean = {index: rows[:128, index] for index in range(52)}
     for unit, shapes in {"AU1": (2,), "AU2": (3, 4), "AU4": (0, 1), "AU6": (6, 7), "AU7": (18, 19), "AU9": (49, 50),
-                         "AU10": (47, 48), "AU12": (43, 44), "AU14": (27, 28), "AU15": (29, 30), "AU17": (41,), "AU23": (39, 40), "AU24": (35, 36),
-                         "AU26": (24,)}.items():
+                         "AU10": (47, 48), "AU12": (43, 44), "AU14": (27, 28), "AU15": (29, 30), "AU17": (41,),
+                         "AU23": (39, 40), "AU24": (35, 36), "AU26": (24,)}.items():
         assert np.allclose(seen[unit], np.mean([mean[index] for index in shapes], 0), atol=1e-6), unit
     assert np.allclose(seen["AU25"], np.maximum(mean[24], (mean[33] + mean[34]) / 2), atol=1e-6)
     assert np.allclose(shown.attributes[:, 17:].sum(1), 1, atol=1e-6)
