@@ -4,5 +4,8 @@ COMMANDS: dict[str, str] = {
     "synth": "write a synthetic corpus of conversations whose truth is known",
     "index": "write the lists of pairs and the matrices that a corpus lacks",
     "check": "report what is missing, short, misnamed or damaged in a corpus",
+    "predict": "answer every item of a split by a rule, for comparison",
+    "coefficients": "learn coefficients from attributes, and apply what was learnt",
+    "evaluate": "score predicted reactions, as published and with the defects mended",
     "render": "draw predicted coefficients as frames and videos of the listener",
 }
