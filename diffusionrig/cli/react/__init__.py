@@ -6,6 +6,8 @@ COMMANDS: dict[str, str] = {
     "check": "report what is missing, short, misnamed or damaged in a corpus",
     "predict": "answer every item of a split by a rule, for comparison",
     "coefficients": "learn coefficients from attributes, and apply what was learnt",
+    "train": "train a generator of reactions, phase by phase",
+    "generate": "let a trained generator answer every item of a split",
     "evaluate": "score predicted reactions, as published and with the defects mended",
     "render": "draw predicted coefficients as frames and videos of the listener",
 }
