@@ -38,7 +38,7 @@ NEUTRAL_SCALE, NEUTRAL_HEIGHT = 8.0, 0.03
 class Listener:
     """``image`` (H, W, 3) uint8, None for nobody in particular; ``code`` (batch 1); FFHQ ``centre`` (1, 3), metres; ``name``.
 
-    ``analysis`` is what a Rig draws from; None when only meshes are to be drawn.
+    ``analysis`` is what a Rig draws from; None when only meshes are to be drawn. ``frame`` counts within a clip.
     """
 
     image: np.ndarray | None
@@ -46,6 +46,7 @@ class Listener:
     centre: Tensor
     name: str
     analysis: Analysis | None = None
+    frame: int = 0
 
 
 class Studio(Protocol):
@@ -135,7 +136,7 @@ def in_frames(frames: Sequence[np.ndarray] | ClipFrames | Iterator[np.ndarray], 
     for number, image in enumerate(islice(frames, SEARCHED)):
         found, note = studio.look(image)
         if found is not None:
-            return dataclasses.replace(found, name=name if number == 0 else f"{name}#{number}")
+            return dataclasses.replace(found, name=name if number == 0 else f"{name}#{number}", frame=number)
     raise RigError(f"No face of the listener was found in {name}{f': {note}' if note else ''}; give another picture of them.")
 
 

@@ -17,7 +17,7 @@ from diffusionrig.errors import UsageError
 from diffusionrig.io.clip_frames import ClipFrames
 from diffusionrig.io.sound import Sound, read_sound
 from diffusionrig.reactions.corpus.corpus import Corpus
-from diffusionrig.reactions.frames.codes import neutral_of, reaction_codes
+from diffusionrig.reactions.frames.codes import from_photograph, neutral_of, reaction_codes
 from diffusionrig.reactions.frames.drawing import Company, Look, Motion, draw_reaction
 from diffusionrig.reactions.frames.layout import Place, clip_name
 from diffusionrig.reactions.frames.listener import Listener, MeshStudio, RigStudio, find_listener, is_store
@@ -66,13 +66,15 @@ class Order:
 
 @dataclasses.dataclass(frozen=True)
 class _Scene:
-    """The corpus's side of an item: files that exist, and attributes (T, 25) of listener and speaker."""
+    """The corpus's side of an item: files that exist, attributes (T, 25) of listener and speaker, and the coefficients (T, 58) of
+    the listener's own clip."""
 
     company: Company = dataclasses.field(default_factory=Company)
     listener: str = ""
     mean_face: np.ndarray | None = None
     fps: float = USUAL_FPS
     emotion: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    shown: np.ndarray | None = None
 
 
 def render(order: Order, studio: RigStudio | MeshStudio) -> dict[str, Any]:
@@ -87,6 +89,8 @@ def render(order: Order, studio: RigStudio | MeshStudio) -> dict[str, Any]:
     kind = reading.neutral or ("percentile" if mean_face is None else "mean")
     neutral = neutral_of(kind, prediction.coefficients, mean_face)
     listener = _listener(order, scene, studio)
+    if not order.listener and scene.listener and scene.shown is not None and listener.frame < len(scene.shown):
+        neutral = from_photograph(neutral, scene.shown[listener.frame], reading.rest)
     place = Place.make(order.output_dir, order.run or prediction.path.stem, order.version, order.split, order.purpose)
     rig = studio.rig if isinstance(studio, RigStudio) else None
     report = {"software": f"diffusionrig {__version__}", "torch": torch.__version__, "items": [], "clips": {}, **place.report()}
@@ -145,7 +149,8 @@ def _scene(order: Order) -> _Scene:
                       sound or (read_sound(heard) if heard.is_file() else None))
     return _Scene(company, str(shown) if shown.exists() else "", split.mean_face, float(split.fps),
                   {name: split.emotion(clip) for name, clip in (("listener_gt", item.listener), ("speaker_gt", item.speaker))
-                   if split.path("emotion", clip).is_file()})
+                   if split.path("emotion", clip).is_file()},
+                  split.coefficients(item.listener) if split.path("coefficients", item.listener).is_file() else None)
 
 
 def _shown(listener: str) -> ClipFrames | None:

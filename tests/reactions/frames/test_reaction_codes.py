@@ -13,6 +13,7 @@ from diffusionrig.reactions.frames.codes import (
     Neutral,
     expression_weights,
     faceverse_rotation,
+    from_photograph,
     gaze,
     neutral_of,
     reaction_codes,
@@ -165,6 +166,20 @@ def test_the_photograph_s_expression_stays_when_asked(studio):
     rows[0, smile] = 0.5
     assert codes(studio, rows, listener=listener)[0].expression[0, smile] == pytest.approx(0.5)
     assert codes(studio, rows, rest="photo", listener=listener)[0].expression[0, smile] == pytest.approx(0.8)
+
+
+def test_a_photograph_of_known_coefficients_is_not_counted_twice(studio):
+    """The listener's own coefficients, from a photograph that is one of the frames, give that photograph's pose in that frame."""
+    rows = moving("yaw", [0.2, 0.5])
+    rows[:, 55], rows[:, 24] = (0.1, 0.3), (0.4, 0.6)
+    listener = studio.nobody()
+    listener.code.pose[0, 1], listener.code.expression[0, 24] = 0.3, 0.25
+    for rest, opened in (("zero", [0.4, 0.6]), ("photo", [0.25, 0.45])):
+        code, centre = codes(studio, rows, from_photograph(STILL, rows[0], rest), rest, listener)
+        assert code.pose[:, 1].tolist() == pytest.approx([0.3, 0.6], abs=1e-5)
+        assert code.expression[:, 24].tolist() == pytest.approx(opened, abs=1e-6)
+        torch.testing.assert_close(code.camera[:1], listener.code.camera)
+        torch.testing.assert_close(centre[:1], listener.centre)
 
 
 def test_gaze_turns_both_eyes_as_the_lids_go():

@@ -59,7 +59,7 @@ def corpus(tmp_path):
             (root / "val" / "Video_files" / stem / "1").mkdir(exist_ok=True)
             Image.fromarray(photo(seed)).save(root / "val" / "Video_files" / stem / "1" / f"{number}.png")
         write_wav(root / "val" / "Audio_files" / stem / "1.wav", np.zeros((FRAMES * 640, 2), np.int16), 16000)
-        np.save(root / "val" / "3D_FV_files" / stem / "1.npy", np.zeros((FRAMES + 1, 1, 58), np.float32))
+        np.save(root / "val" / "3D_FV_files" / stem / "1.npy", np.full((FRAMES + 1, 1, 58), 0.125, np.float32))
         emotion = root / "val" / "Emotion" / "NoXI" / "001" / renamed / "1.csv"
         emotion.parent.mkdir(parents=True)
         emotion.write_text("\n".join([",".join(COLUMNS), *[",".join([str(seed)] * 25)] * FRAMES]) + "\n")
@@ -123,6 +123,8 @@ def test_a_corpus_gives_speaker_listener_sound_and_truth(rig, order, corpus):
     clip = report["clips"]["b2_ind2"]
     assert clip["columns"] == ["speaker", "listener", "mesh", "photo"]
     assert clip["request"]["neutral"] == "mean"
+    # No expression as in the mean face; turn and place as in the listener's own first frame.
+    assert clip["request"]["neutral_row"] == [0.0] * 52 + [0.125] * 6
     addresses = json.loads((place / "b2_ind2.json").read_text())
     # Item 1 of one pair is the pair with its roles exchanged.
     assert addresses["lt_gt_frame_address"][-1].endswith(f"Expert_video/1/{FRAMES}.png")
