@@ -23,6 +23,8 @@ COMMANDS: dict[str, str] = {
     "align": "cut FFHQ-aligned faces out of photographs",
     "create-data": "capture a folder of aligned faces into a store for training",
     "train": "train stage 1 (everyone) or stage 2 (one person)",
+    "ema": "make a model of any averaging width after training",
+    "plot": "draw the curves of a training run",
     "edit": "give a source face the expression, pose or light of a target",
     "capture": "turn photographs into face codes, buffers and meshes",
     "synth": "make synthetic people with known face codes",

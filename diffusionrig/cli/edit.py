@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffusionrig.cli.arguments import add_assets_argument, add_device_argument, boolean, positive_int
+from diffusionrig.cli.clip_arguments import add_clip_arguments, is_clip, run_as_clip
 from diffusionrig.cli.config_arguments import add_dataclass_arguments, from_arguments, given_arguments
 from diffusionrig.errors import UsageError
 
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """Draw the person of the source picture with the expression, pose, light or latent of the target picture. Both may be
 folders. Pictures are aligned faces (see diffusionrig align). Writes {index}_{mode}.png, the reconstructions, contact sheets
-and report.json. A .safetensors model describes itself; for a released .pt file the model flags do."""
+and report.json. A .safetensors model describes itself; for a released .pt file the model flags do. A video as target drives
+the source frame by frame: {index}_{mode}.mp4 with its sound."""
 EXAMPLES = """  diffusionrig edit --source me.png --target smile.png --modes exp --timestep_respacing ddim20 --output_dir log/edit
   diffusionrig edit --model_path log/stage2/model005000.safetensors --source me.png --target faces --modes pose,exp,light,exp+light
       --timestep_respacing ddim20 --output_dir log/edit
-  diffusionrig edit --source me.png --set jawOpen=0.6,yaw=15 --timestep_respacing ddim20 --output_dir log/sliders"""
+  diffusionrig edit --source me.png --set jawOpen=0.6,yaw=15 --timestep_respacing ddim20 --output_dir log/sliders
+  diffusionrig edit --source me.png --target clip.mp4 --modes exp+pose --timestep_respacing ddim20 --output_dir log/clip"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max_megapixels", type=float, default=100.0, help="larger pictures are refused (default 100)")
     parser.add_argument("--overwrite", type=boolean, default=False, help="replace the results of another edit in the folder")
     parser.add_argument("--save_buffers", type=boolean, default=False, help="write the buffers of every output to buffers/")
+    add_clip_arguments(parser)
     add_assets_argument(parser)
     add_device_argument(parser)
     add_dataclass_arguments(parser, ModelConfig, "model (of a released .pt file)")
@@ -88,11 +92,14 @@ def run(args: argparse.Namespace) -> int:
     if rig.calls(sampling) >= 250:
         print(f"diffusionrig edit: {rig.calls(sampling)} network calls per picture; --timestep_respacing ddim20 needs 20.",
               file=sys.stderr)
-    report = run_session(rig, Order(
+    order = Order(
         source=args.source, target=args.target, edits=edits, output_dir=args.output_dir, sampling=sampling,
         batch_size=args.batch_size, source_model=args.source_model or None, target_model=args.target_model or None,
         max_megapixels=args.max_megapixels, limit=args.num_samples, overwrite=args.overwrite,
-        save_buffers=args.save_buffers, notes={"meanshape": args.meanshape}))
+        save_buffers=args.save_buffers, notes={"meanshape": args.meanshape})
+    if is_clip(args):
+        return run_as_clip(rig, order, args)
+    report = run_session(rig, order)
     for problem in report["problems"]:
         print(f"diffusionrig edit: {problem['file']}: {problem['problem']}", file=sys.stderr)
     done = sum(entry["mode"] != "reconstruction" for entry in report["outputs"])

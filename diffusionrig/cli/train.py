@@ -32,7 +32,8 @@ EXAMPLES = """  diffusionrig train --data_dir data/ffhq --log_dir log/stage1 --i
 SECTIONS: dict[str, type] = {"train": TrainOptions, "model": ModelConfig, "diffusion": DiffusionConfig}
 # Settings that change neither the names, the shapes nor the meaning of weights: free to differ from the checkpoint's, and
 # not inherited from it either.
-_FREE = {"dropout", "use_checkpoint", "timestep_respacing", "use_kl", "rescale_learned_sigmas", "p2_weight", "p2_gamma", "p2_k"}
+_FREE = {"dropout", "use_checkpoint", "timestep_respacing", "use_kl", "rescale_learned_sigmas", "p2_weight", "p2_gamma", "p2_k",
+         "min_snr"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

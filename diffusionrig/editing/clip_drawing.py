@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from diffusionrig.diffusion.samplers import draw_noise
+from diffusionrig.editing.jitter import Jitter
 from diffusionrig.editing.keeping import mix_noise, renewed
 from diffusionrig.editing.rig import Analysis, Rig, Sampling
 from diffusionrig.errors import RigError, UsageError
@@ -85,6 +86,12 @@ def network_calls(rig: Rig, frames: int, sampling: Sampling) -> int:
     return frames * rig.calls(sampling) + (rig.inversion_calls(sampling) if frames else 0)
 
 
-def frame_tensor(image: np.ndarray) -> Tensor:
-    """(H, W, 3) uint8 -> (3, H, W) float32 in 0..255."""
-    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).float()
+def clip_jitter(rig: Rig, code: FaceCode, centre: Tensor, frames: FrameFolder, batch_size: int = 8) -> dict[str, Any]:
+    """``Jitter``'s figures of the drawn ``frames`` against the buffers of ``code``."""
+    jitter, images = Jitter(), frames.frames()
+    for start in range(0, len(code), batch_size):
+        rows = list(range(start, min(start + batch_size, len(code))))
+        buffers = rig.buffers(code[rows], centre[rows])
+        for row in range(len(rows)):
+            jitter.add(torch.from_numpy(next(images).copy()).permute(2, 0, 1), buffers[row])
+    return jitter.figures()

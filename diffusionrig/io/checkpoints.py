@@ -58,6 +58,17 @@ def load_checkpoint(path: str | Path, dtype: torch.dtype | None = torch.float32,
                        "copy it again or take an earlier one.") from error
 
 
+def read_meta(path: str | Path) -> dict[str, Any]:
+    """What a safetensors file says about itself, without reading its tensors; empty when another program wrote it."""
+    file = existing_file(path, "checkpoint")
+    try:
+        with safe_open(file, framework="pt") as reader:
+            return dict(json.loads((reader.metadata() or {}).get(_ENTRY, "{}")))
+    except (SafetensorError, ValueError, OSError) as error:
+        raise RigError(f"The checkpoint {file} is damaged or cut off ({short_reason(error)}); "
+                       "copy it again or take an earlier one.") from error
+
+
 def load_released(path: str | Path) -> dict[str, Tensor]:
     """Read a published ``modelNNNNNN.pt`` (a flat dictionary of tensors) on the CPU without running pickled code."""
     file = existing_file(path, "checkpoint")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from diffusionrig.data.dataset import FaceStoreDataset
@@ -23,7 +22,7 @@ from diffusionrig.training.journal import Journal
 from diffusionrig.training.meters import Meters
 from diffusionrig.training.options import TrainOptions
 from diffusionrig.training.run_folder import RunFolder
-from diffusionrig.training.saving import NOT_STATED, describe_run, save_run
+from diffusionrig.training.saving import NOT_STATED, RigSaver, Saver, describe_run
 from diffusionrig.training.signals import StopSignals
 from diffusionrig.training.start import Start
 from diffusionrig.training.trainer import Trainer
@@ -59,22 +58,23 @@ def train(options: TrainOptions, model: ModelConfig, diffusion: DiffusionConfig,
         world.keep_log(journal.log)
         try:
             return Run(trainer, folder, meta, journal, progress, signals,
-                       lambda: save_run(trainer, folder, meta)).go(_opening(trainer, meta, start.source))
+                       RigSaver(trainer, folder, meta)).go(_opening(trainer, meta, start.source))
         finally:
             journal.close()
             trainer.close()
 
 
 class Run:
-    """The loop and what it writes, whatever is trained: ``save`` writes the trainer's state and model of its present step."""
+    """The loop and what it writes, whatever is trained."""
 
     def __init__(self, trainer: Trainer | TaskTrainer, folder: RunFolder, meta: dict[str, Any], journal: Journal,
-                 progress: Progress, signals: StopSignals, save: Callable[[], None], unit: str = "images") -> None:
-        self.trainer, self.folder, self.meta, self.save = trainer, folder, meta, save
+                 progress: Progress, signals: StopSignals, saver: Saver, unit: str = "images") -> None:
+        self.trainer, self.folder, self.meta, self.saver = trainer, folder, meta, saver
         self.journal, self.progress, self.signals = journal, progress, signals
         self.options, self.world = trainer.options, trainer.world
         self.meters = Meters(trainer.samples_per_step, unit)
         self.first_step = trainer.step
+        self.measured: dict[str, float] = {}
         # The last save of this folder, complete or cut off between its state and its model.
         self.saved = trainer.step if folder.model(trainer.step).exists() else -1
         self.cut_off = self.saved < 0 and folder.state(trainer.step).exists()
@@ -89,7 +89,7 @@ class Run:
             self._save()
         report = {**self.meta, "ended": ended, "signal": number, "step": self.trainer.step,
                   "updates": self.trainer.step - self.first_step, "samples": self.trainer.samples,
-                  "skipped": self.trainer.skipped, **self.meters.summary(), "processes": self.world.size,
+                  "skipped": self.trainer.skipped, **self.meters.summary(), "metrics": self.measured, "processes": self.world.size,
                   "device": str(self.world.device), "precision": self.trainer.precision,
                   "model_file": self.folder.model(self.trainer.step).name}
         if report["updates"] or not self.folder.report.exists():
@@ -110,15 +110,18 @@ class Run:
                 self._save()
                 if os.environ.get("DIFFUSION_TRAINING_TEST"):
                     return "DIFFUSION_TRAINING_TEST is set, so the run ends after its first save", 0
+            elif done.applied and self.saver.snapshot_due():
+                self.world.on_main(self.saver.snapshot)
             if done.stop:
                 return f"{signal.Signals(done.stop).name} asked it to stop; the same command continues", done.stop
         return DONE, 0
 
     def _save(self) -> None:
         self.trainer.settle()
-        self.world.on_main(self.save)
+        self.measured = self.world.on_main(self.saver.save)
         self.saved = self.trainer.step
-        self.journal.note(f"Saved {self.folder.model(self.saved)}.")
+        figures = "".join(f", {name} {value:.4g}" for name, value in self.measured.items())
+        self.journal.note(f"Saved {self.folder.model(self.saved)}{figures}.")
 
 
 def _opening(trainer: Trainer, meta: dict[str, Any], source: str) -> str:
@@ -153,5 +156,6 @@ def _prepare_folder(folder: RunFolder, meta: dict[str, Any], start: Start) -> No
         folder.clear()
     if start.go_back:
         folder.forget_after(start.step)
+    folder.forget_averages_after(start.step)
     write_settings(folder.path / "config.yaml", {"train": meta["options"], "model": meta["model"],
                                                  "diffusion": meta["diffusion"]})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,12 +9,11 @@ import torch
 from torch import Tensor
 
 from diffusionrig.diffusion.config import DiffusionConfig
-from diffusionrig.diffusion.samplers import ddim
-from diffusionrig.diffusion.schedule import make_schedule
 from diffusionrig.io.sheets import contact_sheet, to_uint8
 from diffusionrig.model.network import DiffusionRig
 from diffusionrig.randomness import torch_stream
 from diffusionrig.training.batches import Faces
+from diffusionrig.training.drawing import draw
 
 STEPS = 20
 
@@ -32,25 +30,8 @@ def sample_grid(network: DiffusionRig, weights: Mapping[str, Tensor], diffusion:
     images, buffers = faces.images(indices).to(device), faces.buffers(indices).to(device)
     size = images.shape[-1]
     noise = torch.stack([torch.randn(3, size, size, generator=torch_stream(seed, "sample", i)) for i in indices])
-    schedule = make_schedule(dataclasses.replace(diffusion, timestep_respacing=str(min(STEPS, diffusion.diffusion_steps))))
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        with torch.no_grad():
-            latent = torch.func.functional_call(network.encoder, _part(weights, "encoder."), (images,))
-
-            def denoise(x: Tensor, time: Tensor) -> Tensor:
-                return torch.func.functional_call(network, dict(weights), (x, time, buffers, latent))
-
-            drawn = ddim(denoise, noise.to(device), schedule)
-    finally:
-        for module, training in modes:
-            module.training = training
+    drawn = draw(network, weights, diffusion, images, buffers, noise.to(device), STEPS)
     columns = [to_uint8(images.float().cpu().numpy(), -1, 1), to_uint8(buffers[:, :3].float().cpu().numpy()),
                to_uint8(drawn.float().cpu().numpy(), -1, 1)]
     return contact_sheet([list(row) for row in zip(*columns)], ("photograph", "rendered", "drawn"),
                          [f"record {i}" for i in indices])
-
-
-def _part(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name[len(prefix):]: tensor for name, tensor in weights.items() if name.startswith(prefix)}

@@ -9,4 +9,5 @@ COMMANDS: dict[str, str] = {
     "train": "train a generator of reactions, phase by phase",
     "generate": "let a trained generator answer every item of a split",
     "evaluate": "score predicted reactions, as published and with the defects mended",
+    "render": "draw predicted coefficients as frames and videos of the listener",
 }
