@@ -21,6 +21,7 @@ from diffusionrig.reactions.generators.faceais.sampling import draw, settle, sti
 from diffusionrig.reactions.generators.faceais.settings import SOUNDS, PredictorSettings, TokenizerSettings
 from diffusionrig.reactions.generators.faceais.tokenizer import FaceTokenizer
 from diffusionrig.reactions.interface import ListenerHistory, Mode, Prediction, SpeakerClip
+from diffusionrig.reactions.live.listening import LiveReaction
 from diffusionrig.settings import from_mapping
 
 
@@ -108,6 +109,14 @@ class FaceAIS:
             if known is None and first + patch < len(face):
                 talk.hear(face[first:first + patch], sound[first:first + patch])
         return self.shown(torch.cat(made, 1), length)
+
+    def live(self, name: str, seed: int, rate: int = 16000, fps: float = 25.0) -> LiveReaction:
+        """A listener to be fed frame by frame, with sound at ``rate`` hertz. UsageError when this model cannot be."""
+        from diffusionrig.reactions.generators.faceais.live import LiveFaceAIS
+
+        if isinstance(self.predictor, PublishedPredictor) or self.settings.sound != "logmel26":
+            raise UsageError("Only a model with predictor.compat False and predictor.sound logmel26 can be fed frame by frame.")
+        return LiveFaceAIS(self, self.predictor, name, seed, rate, fps)
 
     def perceived(self, speaker: SpeakerClip) -> tuple[Tensor, Tensor]:
         """Coefficients (T, 58) less the mean face, and sound (T, D). UsageError when the clip lacks coefficients."""

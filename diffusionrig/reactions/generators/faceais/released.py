@@ -1,13 +1,14 @@
 """The released checkpoints (Lightning's ``.ckpt``): strict transfer into our modules, and a model file that everything here reads.
 
 What the published modules call their parts decides the names: the tokenizer's tensors stand under ``model.``, those of the
-predictor too, with the tokenizer once more under ``face_tokenizer.model.`` and the speech network under ``sound_feature_extractor.``.
-Names within are ours. The files themselves were not at hand when this was written: names follow the published source, shapes its
-settings.
+predictor too, with the tokenizer once more under ``face_tokenizer.model.`` and the speech network under
+``sound_feature_extractor.``. Names within are ours. The files themselves were not at hand when this was written: names follow the
+published source, shapes its settings.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -74,5 +75,5 @@ def write_released(path: str | Path, tokenizer_path: str | Path, tokenizer: Toke
             raise RigError(f"{path} was trained with another face tokenizer than {tokenizer_path} ({len(differing)} tensors "
                            "differ); give that one.")
     model = Model(network, faces, mean_face)
-    about = {**about_model("faceais", "predictor", predictor), "tokenizer": about_model("faceais", "emotion", tokenizer)["model"]}
+    about = {**about_model("faceais", "predictor", predictor), "tokenizer": dataclasses.asdict(tokenizer)}
     save_checkpoint(output, model.state_dict(), {**about, "released": Path(path).name, "step": 0})
