@@ -47,11 +47,14 @@ class TaskTrainer:
         self._skipped_in_row = 0
         network = task.network.to(world.device).train()
         trained = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
+        # Biases, norms and gates do not decay: matrices first, in two groups, so that the order is that of the optimiser.
+        trained.sort(key=lambda entry: entry[1].ndim < 2)
         self.names = [name for name, _ in trained]
         self.parameters = [parameter for _, parameter in trained]
         kind = torch.optim.Adam if options.optimizer == "adam" else torch.optim.AdamW
-        self.optimizer = kind(self.parameters, lr=options.lr, betas=(0.9, options.beta2), weight_decay=options.weight_decay,
-                              fused=True)
+        groups = [{"params": [p for p in self.parameters if (p.ndim < 2) == few],
+                   "weight_decay": 0.0 if few else options.weight_decay} for few in (False, True)]
+        self.optimizer = kind([group for group in groups if group["params"]], lr=options.lr, betas=(0.9, options.beta2), fused=True)
         frozen = frozenset(name for name, parameter in network.named_parameters() if not parameter.requires_grad)
         self.ema = WeightAverage(network, options.ema_decay, frozen) if options.ema_decay else None
         self.precision = resolve_precision(options.precision, world.device)
