@@ -150,7 +150,8 @@ def test_the_newest_model_of_the_last_phase_is_taken(tmp_path):
 
 
 TINY = ["tokenizer.block", "8", "tokenizer.width", "8", "tokenizer.heads", "2", "tokenizer_train.batch_size", "2",
-        "tokenizer.frames", "40", "tokenizer_train.warmup_steps", "0", "tokenizer_train.decay_steps", "0", "tokenizer_train.device", "cpu"]
+        "tokenizer.frames", "40", "tokenizer_train.warmup_steps", "0", "tokenizer_train.decay_steps", "0",
+        "tokenizer_train.device", "cpu"]
 
 
 def trained(folder, steps, *words):
