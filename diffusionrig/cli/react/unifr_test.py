@@ -12,8 +12,8 @@ from diffusionrig.errors import UsageError
 DESCRIPTION = """Predict tokens of every item of a split with UniFR (-p), decode and score them (-m), keep what was decoded (-s),
 with the published command. Tokens go to the run's folder, test_result/..._tokens_pred.npy (3, items, 10, frames): action units,
 expression, valence with arousal."""
-EXAMPLES = """  torchrun --nproc_per_node=1 --master_port=14900 test.py -i 120000 --config ./configs/cos-keeplr.yaml -t offline -p -m \\
-           -hf -s
+EXAMPLES = """  torchrun --nproc_per_node=1 --master_port=14900 test.py -i 120000 --config ./configs/cos-keeplr.yaml -t offline \\
+           -p -m -hf -s
   python test.py --config unifr --data log/dyads --log_dir log/unifr -t online -d val -p -m"""
 
 
@@ -32,6 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--log_dir", default="", help="folder of the run, when not the one of the configuration")
     parser.add_argument("--phase", choices=["pretrain", "finetune"], default="",
                         help="whose model (of a published file: as it says; else finetune where that was trained)")
+    parser.add_argument("--coefficients", default="scripts/reaction_to_3DMM/lstm_model_200.pth",
+                        help="for released checkpoints (models/iter_N.ckpt): the network from attributes to coefficients")
     parser.add_argument("--samples", type=positive_int, default=10, help="reactions for each item, K (10)")
     parser.add_argument("--seed", type=int, default=100, help="which draw (100)")
     parser.add_argument("--results", default="results", help="folder for -s (results)")
@@ -53,13 +55,17 @@ def run(args: argparse.Namespace) -> int:
     folder, data = Path(args.log_dir or plan.run), Path(args.data or plan.data)
     phase = args.phase or plan.phase or ("finetune" if RunFolder(folder / "finetune").found("model") else "pretrain")
     with start_world(args.device) as world:
-        model = testing.find_iteration(folder, phase, args.load_iter, plan.share)
-        generator = load(model, world.device)
+        released = testing.released_file(folder, args.load_iter)
+        if released is not None:
+            generator, iteration = testing.load_released(plan.config, released, args.coefficients, world.device), args.load_iter
+        else:
+            model = testing.find_iteration(folder, phase, args.load_iter, plan.share)
+            generator = load(model, world.device)
+            iteration = step_in_name(model) if args.load_iter == -1 else args.load_iter
         set_precision(generator, args.half_precision)
         if plan.offline:
             generator.offline, generator.online = Decoding.parse(plan.offline), Decoding.parse(plan.online)
         split = Corpus.open(data).split(args.dataset)
-        iteration = step_in_name(model) if args.load_iter == -1 else args.load_iter
         tokens = testing.token_file(folder, args.dataset, plan.name, iteration, args.task, generator)
         if args.predict:
             speakers = testing.Speakers.of(split, generator, data)

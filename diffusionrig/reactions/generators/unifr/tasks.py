@@ -22,7 +22,7 @@ from diffusionrig.reactions.generators.running import describe
 from diffusionrig.reactions.generators.unifr.inputs import PreparedFeatures, Source, own_features
 from diffusionrig.reactions.generators.unifr.learning_words import learn_vocabulary
 from diffusionrig.reactions.generators.unifr.model import UnifrModel, load_coefficients, load_model
-from diffusionrig.reactions.generators.unifr.network import fresh
+from diffusionrig.reactions.generators.unifr.network import UnifiedTransformer, fresh
 from diffusionrig.reactions.generators.unifr.objectives import causal_loss, draw_mask, masked_loss, matching_loss
 from diffusionrig.reactions.generators.unifr.settings import Coefficients, Finetune, Pretrain
 from diffusionrig.reactions.generators.unifr.word_files import read_vocabulary
@@ -73,6 +73,8 @@ class UnifrTask:
         self.settings, self.examples, self.seed, self.network = settings, examples, seed, model
         self.objectives = settings.objectives.split()
         self.every = max(1, round(1 / settings.matching))
+        for idle in idle_parts(model.transformer, self.objectives):
+            idle.requires_grad_(False)
         self.source: Source = own_features
         if settings.inputs == "prepared":
             self.source = PreparedFeatures(Path(settings.prepared), examples.split.name, settings.AU_size)
@@ -121,8 +123,7 @@ class UnifrTask:
             chosen = batch["matched"].nonzero()[:, 0]
             some = {name: value[chosen] for name, value in inputs.items()}
             begin = [start[i] for i in chosen.tolist()]
-            # An empty choice still touches the weights, so that every process has a gradient for them.
-            terms["matching"] = (network.match.sum() + network.matching.weight.sum()) * 0
+            terms["matching"] = torch.zeros((), device=batch["words"].device)
             if len(chosen):
                 for key, belongs in (("words", True), ("other", False)):
                     found = self._kept(matching_loss, network, some, batch[key][chosen], belongs, begin)
@@ -136,22 +137,9 @@ class UnifrTask:
         return {"loss": sum(terms.values(), self._untouched()), **terms}
 
     def _untouched(self) -> Tensor:
-        """0, with a gradient of 0 for the weights that the chosen objectives leave alone."""
-        own = self.network.transformer
-        idle: list[nn.Parameter] = []
-        if "causal" not in self.objectives:
-            idle += [parameter for block in own.blocks for parameter in block.causal.parameters()]
-        if set(self.objectives) == {"causal"}:
-            idle += [parameter for block in own.blocks for parameter in block.both.parameters()]
-        if "masked" not in self.objectives:
-            idle += [own.sort_of_sound, *own.project["functionals"].parameters(), *own.project["descriptors"].parameters()]
-        if "masked" not in self.objectives and ("causal" not in self.objectives or self.settings.leak):
-            idle += [own.masked]
-        if self.objectives == ["matching"]:
-            idle += list(own.heads.parameters())
-        if "matching" not in self.objectives:
-            idle += [own.match, own.matching.weight]
-        return sum((parameter.sum() * 0 for parameter in idle), torch.zeros((), device=own.match.device))
+        """0, with a gradient of 0 for every weight that learns: DDP waits for all of them, also where nobody is matched."""
+        learning = [parameter for parameter in self.network.transformer.parameters() if parameter.requires_grad]
+        return torch.stack([parameter.flatten()[0] * 0 for parameter in learning]).sum()
 
     def _inputs(self, batch: Batch) -> list[str]:
         return [name for name in batch if name in (*self.network.transformer.project, "face")]
@@ -162,6 +150,23 @@ class UnifrTask:
             assert isinstance(made, Tensor)
             return made
         return objective(*arguments)
+
+
+def idle_parts(transformer: UnifiedTransformer, objectives: Sequence[str]) -> list[nn.Module | nn.Parameter]:
+    """What the objectives leave alone, so that neither weight decay nor averaging changes it: the attention of the other task
+    above all."""
+    idle: list[nn.Module | nn.Parameter] = []
+    if "causal" not in objectives:
+        idle += [block.causal for block in transformer.blocks]
+    if "masked" not in objectives:
+        idle += [transformer.sort_of_sound, transformer.project["functionals"], transformer.project["descriptors"]]
+    if "matching" not in objectives:
+        idle += [transformer.match, transformer.matching]
+        if "masked" not in objectives:
+            idle += [block.both for block in transformer.blocks]
+    if list(objectives) == ["matching"]:
+        idle += [transformer.heads]
+    return idle
 
 
 def build_coefficients(settings: Coefficients, examples: Examples, earlier: Mapping[str, Path], seed: int) -> CoefficientsTask:

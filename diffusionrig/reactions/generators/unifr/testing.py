@@ -11,15 +11,23 @@ import torch
 
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.arrays import write_npy
+from diffusionrig.io.checkpoints import load_weights
 from diffusionrig.io.files import make_folder, write_text
 from diffusionrig.io.mapped_npy import map_npy
 from diffusionrig.io.npy_rows import NpyRows
 from diffusionrig.progress import Progress
+from diffusionrig.reactions.coefficients.network import load_network
 from diffusionrig.reactions.corpus import Item, Split
 from diffusionrig.reactions.generators.clips import Clips
+from diffusionrig.reactions.generators.config import SystemConfig
 from diffusionrig.reactions.generators.unifr.generator import Unifr, summed
 from diffusionrig.reactions.generators.unifr.inputs import FILES, PreparedFeatures
-from diffusionrig.reactions.interface import Mode, SpeakerClip
+from diffusionrig.reactions.generators.unifr.model import UnifrModel
+from diffusionrig.reactions.generators.unifr.network import UnifiedTransformer
+from diffusionrig.reactions.generators.unifr.released import from_published
+from diffusionrig.reactions.generators.unifr.sampling import Decoding
+from diffusionrig.reactions.generators.unifr.word_files import read_vocabulary
+from diffusionrig.reactions.interface import COEFFICIENTS, Mode, SpeakerClip
 from diffusionrig.reactions.metrics import results
 from diffusionrig.reactions.metrics.scoring import Plan as ScoringPlan
 from diffusionrig.reactions.metrics.scoring import heading, score_file
@@ -43,6 +51,26 @@ def find_iteration(run: Path, phase: str, iteration: int, share: int) -> Path:
             return models[step]
     raise UsageError(f"{run / phase} has no model of iteration {iteration}, but of {', '.join(map(str, models))}; give -i one of "
                      "them, or leave it out for the newest.")
+
+
+def released_file(run: Path, iteration: int) -> Path | None:
+    """The published checkpoint of ``iteration`` in ``run``, if that is a released experiment."""
+    file = run / "models" / ("last.ckpt" if iteration == -1 else f"iter_{iteration}.ckpt")
+    return file if file.is_file() else None
+
+
+def load_released(config: SystemConfig, file: Path, coefficients: str | Path, device: torch.device) -> Unifr:
+    """A released checkpoint with the vocabularies and the network of coefficients that were released with it. Its causal attention
+    was trained on the frame that it answers, so online it sees the speaker without delay."""
+    settings = dataclasses.replace(config.settings["pretrain"], delay=0)
+    if not settings.vocabulary or settings.inputs != "prepared":
+        raise UsageError(f"{file} needs UniFR's prepared features ({', '.join(FILES.values())}) and its vocabularies in the data folder "
+                         "(Index/AU_index.csv, VA_index.csv, exp_centres.npy).")
+    vocabulary = read_vocabulary(settings.vocabulary, settings.compat)
+    transformer = UnifiedTransformer(settings.sizes(vocabulary.sizes))
+    from_published(load_weights(file)[0], transformer, str(file))
+    model = UnifrModel(transformer, vocabulary, load_network(coefficients)[0], torch.zeros(COEFFICIENTS))
+    return Unifr(model.to(device).eval(), settings, Decoding.parse(settings.offline), Decoding.parse(settings.online), device)
 
 
 def token_file(run: Path, split: str, name: str, iteration: int, mode: Mode, generator: Unifr) -> Path:
