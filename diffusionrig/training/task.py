@@ -24,8 +24,11 @@ class Task(Protocol):
     """
 
     name: str
-    network: nn.Module
     meta: dict[str, Any]
+
+    @property
+    def network(self) -> nn.Module:
+        """See above; a plain attribute does."""
 
     def __len__(self) -> int:
         """Number of training items, for the log."""

@@ -47,7 +47,7 @@ class TaskTrainer:
         self._skipped_in_row = 0
         network = task.network.to(world.device).train()
         trained = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
-        spared = network.undecayed() if hasattr(network, "undecayed") else frozenset()
+        spared: frozenset[str] = getattr(network, "undecayed", frozenset)()
         self.names = sorted(trained, key=lambda name: name in spared)
         self.parameters = [trained[name] for name in self.names]
         groups = [{"params": [trained[name] for name in self.names if (name in spared) == without], "weight_decay": decay}

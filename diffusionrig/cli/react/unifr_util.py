@@ -31,6 +31,7 @@ def run(args: argparse.Namespace) -> int:
     from diffusionrig.reactions.generators.running import load_generator
     from diffusionrig.reactions.generators.unifr import testing
     from diffusionrig.reactions.generators.unifr.generator import Unifr
+    from diffusionrig.reactions.interface import Mode
 
     if not args.decode_file and not args.select_for_visual:
         raise UsageError("Nothing was asked for; give -d a file of tokens, or -s a file of predictions.")
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         generator = load_generator(args.model_path or tokens.parent.parent, args.device)
         if not isinstance(generator, Unifr):
             raise UsageError(f"{args.model_path} is of {generator.name}, not of unifr.")
-        mode = args.mode or ("online" if "_online_" in tokens.name else "offline")
+        mode: Mode = "online" if "online" in (args.mode or tokens.name) else "offline"
         print(f"{output} {testing.decode_tokens(generator, tokens, output, mode)}")
     if args.select_for_visual:
         path = Path(args.select_for_visual)

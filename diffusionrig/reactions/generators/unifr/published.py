@@ -71,8 +71,9 @@ def _translated(path: Path, tree: Mapping[str, Any], processes: int) -> Plan:
     objectives = ("matching " if train.get("train_slm", True) else "") + "masked"
     prepared = (data / FILES["train"]).is_file()
     index = data / "Index"
+    given: dict[str, Any] = {ours: int(sizes[theirs]) for ours, theirs in _SIZES.items() if theirs in sizes}
     settings = Pretrain(
-        **{ours: int(sizes[theirs]) for ours, theirs in _SIZES.items() if theirs in sizes}, dropout=float(sizes["resid_pdrop"]),
+        **given, dropout=float(sizes["resid_pdrop"]),
         inputs="prepared" if prepared else "own", prepared=str(data) if prepared else "",
         vocabulary=str(index) if (index / "exp_centres.npy").is_file() else "", objectives=objectives + " causal")
     size = _check_prepared(path, sizes) if prepared else 0

@@ -46,11 +46,11 @@ def from_published(tensors: Mapping[str, Tensor], network: UnifiedTransformer, w
     if all(name in tensors for name in _SORTS):
         found["sort"] = torch.stack([tensors[name].reshape(-1) for name in _SORTS])
     for i in range(len(network.blocks)):
-        for theirs, ours in (("bi_attn", "both"), ("cas_attn", "causal")):
+        for theirs, own in (("bi_attn", "both"), ("cas_attn", "causal")):
             for last in ("weight", "bias"):
                 names = [f"blocks.{i}.{theirs}.{part}.{last}" for part in ("query", "key", "value")]
                 if all(name in tensors for name in names):
-                    found[f"blocks.{i}.{ours}.qkv.{last}"] = torch.cat([tensors[name] for name in names])
+                    found[f"blocks.{i}.{own}.qkv.{last}"] = torch.cat([tensors[name] for name in names])
     match_tensors({name: tensor.shape for name, tensor in network.state_dict().items()}, found, where,
                   "Give a published checkpoint (iter_N.ckpt) and the sizes of its configuration.")
     network.load_state_dict(found)

@@ -152,10 +152,10 @@ class UnifrTask:
         return objective(*arguments)
 
 
-def idle_parts(transformer: UnifiedTransformer, objectives: Sequence[str]) -> list[nn.Module | nn.Parameter]:
-    """What the objectives leave alone, so that neither weight decay nor averaging changes it: the attention of the other task
-    above all."""
-    idle: list[nn.Module | nn.Parameter] = []
+def idle_parts(transformer: UnifiedTransformer, objectives: Sequence[str]) -> list[Any]:
+    """Modules and parameters that the objectives leave alone: the attention of the other task above all. Weight decay and averaging
+    must not change them."""
+    idle: list[Any] = []
     if "causal" not in objectives:
         idle += [block.causal for block in transformer.blocks]
     if "masked" not in objectives:

@@ -64,8 +64,8 @@ def load_released(config: SystemConfig, file: Path, coefficients: str | Path, de
     was trained on the frame that it answers, so online it sees the speaker without delay."""
     settings = dataclasses.replace(config.settings["pretrain"], delay=0)
     if not settings.vocabulary or settings.inputs != "prepared":
-        raise UsageError(f"{file} needs UniFR's prepared features ({', '.join(FILES.values())}) and its vocabularies in the data folder "
-                         "(Index/AU_index.csv, VA_index.csv, exp_centres.npy).")
+        raise UsageError(f"{file} needs UniFR's prepared features ({', '.join(FILES.values())}) and its vocabularies in the data "
+                         "folder (Index/AU_index.csv, VA_index.csv, exp_centres.npy).")
     vocabulary = read_vocabulary(settings.vocabulary, settings.compat)
     transformer = UnifiedTransformer(settings.sizes(vocabulary.sizes))
     from_published(load_weights(file)[0], transformer, str(file))
