@@ -78,7 +78,8 @@ class Trainer:
         self.names = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
         self.parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self.optimizer = make_optimizer(options.optimizer, self.parameters, options.lr, options.weight_decay)
-        frozen = frozenset(name for name in network.state_dict() if options.stage == 2 and name.startswith("encoder."))
+        frozen = frozenset(name for name in network.state_dict() if options.stage == 2 and name.startswith("encoder.")) | {
+            name for name, parameter in network.named_parameters() if not parameter.requires_grad}
         self.ema = WeightAverage(network, options.ema_decay, frozen) if options.ema_decay else None
         self.precision = resolve_precision(options.precision, world.device)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=self.precision == "fp16")
