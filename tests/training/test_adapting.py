@@ -1,6 +1,8 @@
 """Runs of the command that train adapters."""
 
 import base64
+import io
+import sys
 
 import pytest
 import torch
@@ -112,6 +114,34 @@ def test_requests_that_do_not_fit(run, store, prior, tmp_path, capsys):
     assert "--adapter dora does not exist; choose from none, lora" in refused(tmp_path / "d", "--adapter", "dora")
     assert "--rank must be 1 or more" in refused(tmp_path / "e", "--adapter", "lora", "--rank", 0, "--resume_checkpoint", prior)
     assert "neither a number of photographs nor a share" in refused(tmp_path / "f", "--holdout", 1.5)
+
+
+@pytest.mark.parametrize(("answer", "recorded"), [("She said yes.", "She said yes."), ("", "not stated")])
+def test_consent_is_asked_for_on_a_terminal(store, prior, tmp_path, monkeypatch, capsys, answer, recorded):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    def attempt(typed, steps):
+        error = Terminal()
+        monkeypatch.setattr(sys, "stdin", Terminal(typed + "\n"))
+        monkeypatch.setattr(sys, "stderr", error)
+        assert personalise(store, tmp_path / "run", *LORA, "--resume_checkpoint", prior, "--max_steps", steps) == 0
+        said = load_checkpoint(tmp_path / "run" / f"model00000{steps}.safetensors")[1]["consent"]
+        return "In what words did they?" in error.getvalue(), said
+
+    assert attempt(answer, 1) == (True, recorded)
+    # Asked once; whoever did not answer is asked again.
+    assert attempt("Later she did.", 2) == ((False, recorded) if answer else (True, "Later she did."))
+
+
+def test_consent_of_other_weights_counts_for_nothing(store, prior, tmp_path):
+    assert personalise(store, tmp_path / "first", "--resume_checkpoint", prior, "--max_steps", 1,
+                       "--consent", "His.") == 0
+    (tmp_path / "first" / "state000001.pt").unlink()
+    assert personalise(store, tmp_path / "second", "--resume_checkpoint", tmp_path / "first" / "model000001.safetensors",
+                       "--max_steps", 1) == 0
+    assert load_checkpoint(tmp_path / "second" / "model000001.safetensors")[1]["consent"] == "not stated"
 
 
 def test_adapters_learn(store):
