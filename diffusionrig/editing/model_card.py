@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from diffusionrig.editing.bases import find_base, is_adapter
+from diffusionrig.editing.bases import SUFFIXES, find_base, is_adapter
 from diffusionrig.editing.consent import consent_of
 from diffusionrig.editing.pretrained import checkpoint_path, shipped_priors
-from diffusionrig.errors import RigError
+from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.checkpoints import describe_checkpoint
 from diffusionrig.io.files import sha256_of
 from diffusionrig.io.images import decode_image
@@ -30,6 +30,8 @@ def describe_model(name: str | Path) -> dict[str, Any]:
     it was found, "" when nowhere).
     """
     path = checkpoint_path(name)
+    if path.suffix not in SUFFIXES:
+        raise UsageError(f"{path} is neither a model (.safetensors or .pt) nor the folder of a store.")
     card: dict[str, Any] = {"file": str(path), "kind": "published .pt file, which does not describe itself",
                             "bytes": path.stat().st_size, "hash": sha256_of(path), "parameters": None, "meta": {}, "consent": None}
     if path.suffix in {".pt", ".pth"}:

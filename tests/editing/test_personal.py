@@ -13,7 +13,7 @@ from diffusionrig.editing.model_card import describe_model, preview_of
 from diffusionrig.editing.pretrained import load_pretrained
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.geometry.heads import load_head
-from diffusionrig.io.checkpoints import load_checkpoint, save_checkpoint
+from diffusionrig.io.checkpoints import export_legacy, load_checkpoint, save_checkpoint
 from diffusionrig.io.files import sha256_of
 from diffusionrig.io.images import png_bytes, read_image, write_png
 from diffusionrig.model.adapters import AdapterConfig, adapter_part, add_adapters, merged
@@ -150,6 +150,17 @@ def test_inspect_shows_a_prior_and_says_when_a_base_is_missing(adapter, tmp_path
     meta = load_checkpoint(adapter)[1]
     assert main(["inspect", str(rewritten(adapter, base={**meta["base"], "path": "gone.pt"}))]) == 0
     assert "NOT FOUND; name it with --base" in capsys.readouterr().out
+
+
+def test_inspect_takes_files_that_say_nothing(checkpoint, tmp_path, capsys):
+    export_legacy(tmp_path / "model000001.pt", load_checkpoint(checkpoint)[0])
+    assert main(["inspect", str(tmp_path / "model000001.pt")]) == 0
+    out = capsys.readouterr().out
+    assert "published .pt file, which does not describe itself" in out
+    assert sha256_of(tmp_path / "model000001.pt") in out
+    (tmp_path / "data.mdb").write_bytes(b"x")
+    assert main(["inspect", str(tmp_path / "data.mdb")]) == 2
+    assert "neither a model (.safetensors or .pt) nor the folder of a store" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["&&&", "aGVsbG8="])
