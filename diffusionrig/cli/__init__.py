@@ -28,7 +28,7 @@ COMMANDS: dict[str, str] = {
     "edit": "give a source face the expression, pose or light of a target",
     "capture": "turn photographs into face codes, buffers and meshes",
     "synth": "make synthetic people with known face codes",
-    "inspect": "show what a store holds, with a contact sheet",
+    "inspect": "show what a store or a model holds, with a picture",
     "convert-assets": "turn registered files into plain ones, once, so that no pickle is read again",
     "doctor": "say what this installation can do and what is missing",
     "demo": "run the whole chain on the shipped prior",

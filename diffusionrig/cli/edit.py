@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from diffusionrig.cli.arguments import add_assets_argument, add_device_argument, boolean, positive_int
 from diffusionrig.cli.clip_arguments import add_clip_arguments, is_clip, run_as_clip
 from diffusionrig.cli.config_arguments import add_dataclass_arguments, from_arguments, given_arguments
+from diffusionrig.cli.consent import show_consent
 from diffusionrig.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", default="", help="picture or folder to take from; may be absent with --set")
     parser.add_argument("--output_dir", default="", help="folder for the results")
     parser.add_argument("--model_path", default="", help="checkpoint (.safetensors or released .pt); the shipped prior when empty")
+    parser.add_argument("--base", default="", help="base model of a personal adapter (default: looked for, see docs/personal.md)")
     parser.add_argument("--modes", default="pose,exp,light",
                         help="comma list out of pose, exp, light, latent, joined by + where wanted (default pose,exp,light)")
     parser.add_argument("--strength", type=float, default=1.0, help="0 source, 1 target, above 1 exaggerates (default 1)")
@@ -117,7 +119,8 @@ def _load(args: argparse.Namespace) -> Rig:
     diffusion_flags = given_arguments(DiffusionConfig, args)
     rig = Rig.from_pretrained(args.model_path or "default", device=args.device, encoder=args.use_model or None,
                               model=from_arguments(ModelConfig, args), diffusion=from_arguments(DiffusionConfig, args),
-                              rasterizer=args.rasterizer, head=args.head, landmarks=args.landmarks)
+                              rasterizer=args.rasterizer, head=args.head, landmarks=args.landmarks, base=args.base)
+    show_consent("edit", rig.pretrained.meta)
     if rig.pretrained.meta:
         _agree(given_arguments(ModelConfig, args), rig.pretrained.model.to_dict(), args.model_path)
         _agree({k: v for k, v in diffusion_flags.items() if k != "timestep_respacing"}, rig.pretrained.diffusion.to_dict(),

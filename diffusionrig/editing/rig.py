@@ -17,6 +17,7 @@ from diffusionrig.devices import resolve_device
 from diffusionrig.diffusion.config import DiffusionConfig
 from diffusionrig.diffusion.process import Denoiser, GaussianDiffusion
 from diffusionrig.diffusion.samplers import ancestral, ddim, ddim_reverse, draw_noise
+from diffusionrig.editing.consent import consent_of
 from diffusionrig.editing.controls import Edit, edited_code, parse_modes, parse_sliders
 from diffusionrig.editing.keeping import KEEPS, REFINEMENTS, mix_noise, renewed
 from diffusionrig.editing.pretrained import Pretrained, load_pretrained
@@ -146,16 +147,22 @@ class Rig:
     @classmethod
     def from_pretrained(cls, path: str | Path = "default", *, device: str = "auto", encoder: str | None = None,
                         model: ModelConfig | None = None, diffusion: DiffusionConfig | None = None,
-                        rasterizer: str = "torch", head: str = "", landmarks: str = "mediapipe") -> Rig:
+                        rasterizer: str = "torch", head: str = "", landmarks: str = "mediapipe", base: str | Path = "") -> Rig:
         """Load a rig from the shipped prior (``default``), a ``.safetensors`` checkpoint, or a released ``.pt`` file
-        (with its ``model`` and ``diffusion`` configuration). ``encoder`` defaults to the best whose files are there, and
-        ``head``, where the model does not name its own, to the one whose codes that encoder makes. ``landmarks`` (a name of
-        ``faces.backends.BACKENDS``) says who finds the faces that DECA and EMOCA look at.
+        (with its ``model`` and ``diffusion`` configuration). ``base`` is the base model of an adapter, where it is not found by
+        itself. ``encoder`` defaults to the best whose files are there, and ``head``, where the model does not name its own, to
+        the one whose codes that encoder makes. ``landmarks`` (a name of ``faces.backends.BACKENDS``) says who finds the faces
+        that DECA and EMOCA look at.
         """
         chosen = resolve_device(device)
         pretrained = load_pretrained(path, model=model, diffusion=diffusion, device=chosen, head=head,
-                                     usual_head=usual_head(encoder or best_encoder()))
+                                     usual_head=usual_head(encoder or best_encoder()), base=base)
         return cls(pretrained, encoder, chosen, rasterizer, landmarks)
+
+    @property
+    def consent(self) -> str | None:
+        """The words in which the person of a personal model agreed, or that none were stated; None for other models."""
+        return consent_of(self.pretrained.meta)
 
     def encoder(self, name: str | None = None) -> Encoder:
         """The named encoder (made once), by default the rig's own, else the best that knows the model's head."""
