@@ -1,7 +1,7 @@
 """Guidance against the truth: PSNR and SSIM on the face of a synthetic person's edits, by scale and kind of guidance.
 
     make demo
-    python benchmarks/guidance.py [--demo log/demo] [--scales 1.25 1.5 2 3] [--seeds 1]
+    python benchmarks/guidance.py [--demo log/demo] [--scales 1.25 1.5 2] [--steps 8] [--seeds 1]
 
 Takes the photographs and the personal model of a finished demo. Every edit (pose, expression, light; each source with each target)
 is drawn from noise and compared with the true photograph, as the demo does. Kinds: away from the source's own buffers and latent
@@ -95,35 +95,34 @@ def score(rig: Rig, task: Task, sampling: Sampling, reference: PhysicalBuffers, 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--demo", type=Path, default=Path("log/demo"), help="folder of a finished demo")
-    parser.add_argument("--scales", type=float, nargs="+", default=[1.25, 1.5, 2, 3], help="scales of guidance")
+    parser.add_argument("--scales", type=float, nargs="+", default=[1.25, 1.5, 2], help="scales of guidance")
+    parser.add_argument("--steps", type=int, default=8, help="steps of the default sampler")
     parser.add_argument("--seeds", type=int, default=1, help="noises to average over")
     args = parser.parse_args()
     if not (args.demo / "report.json").is_file():
         raise SystemExit(f"{args.demo} holds no finished demo; run make demo first, or name one with --demo.")
     report = read_json(args.demo / "report.json")
     settings, model = report["settings"], Path(report["model"])
-    personal = Rig.from_pretrained(args.demo / model.parent.name / model.name, device="cpu")
-    personal.set_weak(report["prior"] if Path(report["prior"]).is_file() else "default")
-    general = Rig.from_pretrained("default", device="cpu")
-    cast = choose_cast(personal.head, settings["seed"], 0, settings["held_out"], settings["strangers"])
-    task = prepare(personal, args.demo, cast)
+    rig = Rig.from_pretrained(args.demo / model.parent.name / model.name, device="cpu")
+    rig.set_weak(report["prior"] if Path(report["prior"]).is_file() else "default")
+    task = prepare(rig, args.demo, choose_cast(rig.head, settings["seed"], 0, settings["held_out"], settings["strangers"]))
     empty = PhysicalBuffers(*(torch.zeros_like(getattr(task.buffers, name)) for name in ("rendered", "normal", "albedo", "alpha")))
     modes = MODES.split(",")
     print(f"{len(task.names)} edits, {args.seeds} noises each; PSNR in dB / SSIM on the face\n")
-    print("| model | away from | scale | " + " | ".join(modes) + " |\n| --- | --- | --- |" + " --- |" * len(modes), flush=True)
+    print("| away from | scale | calls | " + " | ".join(modes) + " |\n| --- | --- | --- |" + " --- |" * len(modes), flush=True)
 
-    def line(rig: Rig, words: str, scale: float, sampling: Sampling, reference: PhysicalBuffers) -> None:
+    def line(words: str, scale: float, sampling: Sampling, reference: PhysicalBuffers) -> None:
         result = score(rig, task, sampling, reference, args.seeds)
         cells = " | ".join(f"{result[mode][0]:.2f} / {result[mode][1]:.4f}" for mode in modes)
-        print(f"| {words} | {scale:g} | {cells} |", flush=True)
+        print(f"| {words} | {scale:g} | {rig.calls(sampling)} | {cells} |", flush=True)
 
-    for rig, name in ((personal, "personal"), (general, "general")):
-        line(rig, f"{name} | -", 1, Sampling(), task.unedited)
-        for words, reference in (("source's buffers", task.unedited), ("empty buffers", empty)):
-            for scale in args.scales:
-                line(rig, f"{name} | {words}", scale, Sampling(guidance=scale), reference)
+    line("-", 1, Sampling(steps=args.steps), task.unedited)
     for scale in args.scales:
-        line(personal, "personal | general prior", scale, Sampling(weak_guidance=scale), task.unedited)
+        line("general prior", scale, Sampling(steps=args.steps, weak_guidance=scale), task.unedited)
+        line("source's buffers", scale, Sampling(steps=args.steps, guidance=scale), task.unedited)
+        line("empty buffers", scale, Sampling(steps=args.steps, guidance=scale), empty)
+    for sampling in (Sampling(respacing="ddim20"), Sampling(steps=20)):
+        line(f"- ({sampling.chosen_solver})", 1, sampling, task.unedited)
 
 
 if __name__ == "__main__":
