@@ -15,6 +15,7 @@ from diffusionrig.errors import UsageError
 
 if TYPE_CHECKING:
     from diffusionrig.editing.rig import Rig
+    from diffusionrig.editing.sampling import Sampling
 
 DESCRIPTION = """Draw the person of the source picture with the expression, pose, light or latent of the target picture. Both may be
 folders. Pictures are aligned faces (see diffusionrig align). Writes {index}_{mode}.png, the reconstructions, contact sheets
@@ -30,6 +31,7 @@ EXAMPLES = """  diffusionrig edit --source me.png --target smile.png --modes exp
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from diffusionrig.diffusion.config import DiffusionConfig
     from diffusionrig.editing.keeping import KEEPS
+    from diffusionrig.editing.sampling import DEFAULT_SOLVER, DEFAULT_STEPS, SAMPLERS
     from diffusionrig.faces.backends import BACKENDS
     from diffusionrig.model.config import ModelConfig
 
@@ -52,11 +54,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="head model of a released .pt file, which does not name its own (default: that of the encoder)")
     parser.add_argument("--landmarks", choices=list(BACKENDS), default="mediapipe",
                         help="who finds the face that DECA and EMOCA look at; the published code uses fan (mediapipe)")
-    parser.add_argument("--use_ddim", type=boolean, default=True, help="DDIM, or ancestral sampling when false (default True)")
+    parser.add_argument("--sampler", choices=SAMPLERS, default="",
+                        help=f"how the image is reached; dpm++, unipc (order 3), unipc2 and ipndm need few steps (default: DDIM as "
+                             f"published, or {DEFAULT_SOLVER} with --steps and nothing to keep; named alone, a few-step sampler "
+                             f"takes {DEFAULT_STEPS})")
+    parser.add_argument("--steps", type=positive_int, default=0, metavar="N",
+                        help=f"steps, each one network call, denser where there is little noise; instead of --timestep_respacing, "
+                             f"which uses all when both are absent ({DEFAULT_STEPS} come closer to the result of all than ddim20)")
+    parser.add_argument("--use_ddim", type=boolean, default=None, help="DDIM, or ancestral sampling when false (default True)")
     parser.add_argument("--eta", type=float, default=0.0, help="DDIM noise, 0 is deterministic (default 0)")
     parser.add_argument("--keep", choices=list(KEEPS), default="none",
                         help="what stays as the source shows it: none (as published), background, or all but what changes its "
-                             "shape; inverts the sampler, three more network calls a step and source (none)")
+                             "shape; inverts the sampler, three more network calls a step and source (none). Uses DDIM")
+    parser.add_argument("--guidance", type=float, default=1.0, metavar="W",
+                        help="exaggerate what the edit changes: each prediction is that of the unedited face plus W times the "
+                             "difference; 1 is off, else one more network call a step (1)")
+    parser.add_argument("--weak_model", default="", metavar="PATH",
+                        help="stage 1 model of a personal one, which --weak_guidance leads away from")
+    parser.add_argument("--weak_guidance", type=float, default=1.0, metavar="W",
+                        help="each prediction is that of the weak model plus W times the difference; 1 is off, else one more "
+                             "network call a step (1)")
     parser.add_argument("--clip_denoised", type=boolean, default=True, help="clamp the predicted image (default True)")
     parser.add_argument("--num_samples", type=positive_int, default=10000,
                         help="at most this many outputs (default 10000)")
@@ -75,7 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from diffusionrig.editing.controls import SLIDERS, Edit, parse_modes, parse_sliders
-    from diffusionrig.editing.rig import Sampling
+    from diffusionrig.editing.sampling import DEFAULT_STEPS
     from diffusionrig.editing.session import Order, run_session
 
     if not args.output_dir:
@@ -88,17 +105,17 @@ def run(args: argparse.Namespace) -> int:
         edits = []
     if not edits:
         raise UsageError("Nothing to edit: give a --target with --modes, or sliders with --set.")
+    sampling = _sampling(args)
     rig = _load(args)
-    sampling = Sampling(respacing=getattr(args, "timestep_respacing", ""), solver="ddim" if args.use_ddim else "ancestral",
-                        eta=args.eta, clip_denoised=args.clip_denoised, seed=args.seed, keep=args.keep)
     if rig.calls(sampling) >= 250:
-        print(f"diffusionrig edit: {rig.calls(sampling)} network calls per picture; --timestep_respacing ddim20 needs 20.",
-              file=sys.stderr)
+        print(f"diffusionrig edit: {rig.calls(sampling)} network calls per picture; --timestep_respacing ddim20 needs 20, "
+              f"--steps {DEFAULT_STEPS} needs {DEFAULT_STEPS}.", file=sys.stderr)
+    weak = rig.set_weak(args.weak_model) if args.weak_model else None
     order = Order(
         source=args.source, target=args.target, edits=edits, output_dir=args.output_dir, sampling=sampling,
         batch_size=args.batch_size, source_model=args.source_model or None, target_model=args.target_model or None,
         max_megapixels=args.max_megapixels, limit=args.num_samples, overwrite=args.overwrite,
-        save_buffers=args.save_buffers, notes={"meanshape": args.meanshape})
+        save_buffers=args.save_buffers, notes={"meanshape": args.meanshape, "weak_model": weak.hash if weak else ""})
     if is_clip(args):
         return run_as_clip(rig, order, args)
     report = run_session(rig, order)
@@ -108,6 +125,25 @@ def run(args: argparse.Namespace) -> int:
     print(f"{done} edited pictures in {args.output_dir}, {len(report['problems'])} problems; "
           f"look at {Path(args.output_dir) / report['sheets'][0]}")
     return 0
+
+
+def _sampling(args: argparse.Namespace) -> Sampling:
+    """What the flags say about sampling; where they say nothing, all steps of DDIM, as published."""
+    from diffusionrig.editing.sampling import MULTISTEP, Sampling
+
+    solver, respacing = args.sampler, getattr(args, "timestep_respacing", None)
+    if args.use_ddim is not None:
+        published = "ddim" if args.use_ddim else "ancestral"
+        if solver not in {"", published}:
+            raise UsageError(f"--use_ddim {args.use_ddim} means --sampler {published}, which --sampler {solver} contradicts; "
+                             "leave --use_ddim out.")
+        solver = published
+    if bool(args.weak_model) != (args.weak_guidance != 1):
+        raise UsageError("--weak_model and --weak_guidance act together: name the model, and a scale other than 1 such as 1.5.")
+    if respacing is None and not args.steps and solver not in MULTISTEP:
+        respacing = ""
+    return Sampling(respacing, solver, args.eta, args.clip_denoised, args.seed, args.keep, args.steps, args.guidance,
+                    args.weak_guidance)
 
 
 def _load(args: argparse.Namespace) -> Rig:

@@ -14,7 +14,8 @@ import torch
 from diffusionrig import __version__
 from diffusionrig.editing.controls import RECONSTRUCTION, Edit
 from diffusionrig.editing.provenance import write_edited
-from diffusionrig.editing.rig import Analysis, Request, Result, Rig, Sampling
+from diffusionrig.editing.rig import Analysis, Request, Result, Rig
+from diffusionrig.editing.sampling import Sampling
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.files import make_folder, read_json, write_json
 from diffusionrig.io.images import find_images, read_image, write_png
@@ -113,7 +114,7 @@ class Order:
         return _plain({**self.notes, "model": model_hash, "source": self.source, "target": self.target,
                        "encoders": [self.source_model, self.target_model], "limit": self.limit,
                        "edits": [dataclasses.asdict(edit) for edit in self.edits],
-                       "sampling": dataclasses.asdict(self.sampling)})
+                       "sampling": dataclasses.asdict(self.sampling.resolved())})
 
 
 @dataclasses.dataclass(frozen=True)
