@@ -17,6 +17,7 @@ from diffusionrig.devices import resolve_device
 from diffusionrig.diffusion.config import DiffusionConfig
 from diffusionrig.diffusion.process import Denoiser, GaussianDiffusion
 from diffusionrig.diffusion.samplers import ancestral, ddim, ddim_reverse, draw_noise
+from diffusionrig.editing.background import turned, with_background
 from diffusionrig.editing.controls import Edit, edited_code, parse_modes, parse_sliders
 from diffusionrig.editing.keeping import KEEPS, REFINEMENTS, mix_noise, renewed
 from diffusionrig.editing.pretrained import Pretrained, load_pretrained
@@ -252,6 +253,8 @@ class Rig:
             own = self.buffers(sources.code[rows], sources.centre[rows])
             start = mix_noise(torch.stack([kept[row] for row in rows]), start, renewed(sampling.keep, own, buffers))
         drawn = self.draw(buffers, torch.stack(latents), sampling, on_call, start)
+        if kept:
+            drawn = with_background(sources.images[rows], drawn, own, buffers, turned(sources.code[rows], code))
         return [Result(image, buffers[i], code[i], request)
                 for i, (image, request) in enumerate(zip(to_uint8(drawn.cpu().numpy(), -1, 1), requests))]
 
