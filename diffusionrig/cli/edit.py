@@ -25,7 +25,9 @@ EXAMPLES = """  diffusionrig edit --source me.png --target smile.png --modes exp
   diffusionrig edit --model_path log/stage2/model005000.safetensors --source me.png --target faces --modes pose,exp,light,exp+light
       --timestep_respacing ddim20 --output_dir log/edit
   diffusionrig edit --source me.png --set jawOpen=0.6,yaw=15 --timestep_respacing ddim20 --output_dir log/sliders
-  diffusionrig edit --source me.png --target clip.mp4 --modes exp+pose --timestep_respacing ddim20 --output_dir log/clip"""
+  diffusionrig edit --source me.png --target clip.mp4 --modes exp+pose --timestep_respacing ddim20 --output_dir log/clip
+  diffusionrig edit --source photo.jpg --align_source True --paste_back --keep all --set jawOpen=0.6 --timestep_respacing ddim20
+      --output_dir log/photo"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,6 +86,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", type=boolean, default=False, help="replace the results of another edit in the folder")
     parser.add_argument("--save_buffers", type=boolean, default=False, help="write the buffers of every output to buffers/")
     add_clip_arguments(parser)
+    parser.add_argument("--align_source", type=boolean, default=False,
+                        help="the sources are whole photographs: cut their best face out first, as align does (default False)")
+    parser.add_argument("--paste_back", "--paste-back", nargs="?", const="", default=None, metavar="PHOTO",
+                        help="also write every result into its whole photograph, to pasted/: PHOTO is the photograph or folder "
+                             "that the sources were aligned from; without a value beside --align_source True")
     add_assets_argument(parser)
     add_device_argument(parser)
     add_dataclass_arguments(parser, ModelConfig, "model (of a released .pt file)")
@@ -115,7 +122,8 @@ def run(args: argparse.Namespace) -> int:
         source=args.source, target=args.target, edits=edits, output_dir=args.output_dir, sampling=sampling,
         batch_size=args.batch_size, source_model=args.source_model or None, target_model=args.target_model or None,
         max_megapixels=args.max_megapixels, limit=args.num_samples, overwrite=args.overwrite,
-        save_buffers=args.save_buffers, notes={"meanshape": args.meanshape, "weak_model": weak.hash if weak else ""})
+        save_buffers=args.save_buffers, align_source=args.align_source, paste_back=args.paste_back,
+        notes={"meanshape": args.meanshape, "weak_model": weak.hash if weak else ""})
     if is_clip(args):
         return run_as_clip(rig, order, args)
     report = run_session(rig, order)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from diffusionrig.diffusion.samplers import draw_noise
+from diffusionrig.editing.background import turned, with_background
 from diffusionrig.editing.jitter import Jitter
 from diffusionrig.editing.keeping import mix_noise, renewed
 from diffusionrig.editing.rig import Analysis, Rig, Sampling
@@ -80,6 +81,9 @@ def draw_clip(rig: Rig, source: Analysis, code: FaceCode, centre: Tensor, frames
         unedited = PhysicalBuffers(*(part.expand(len(rows), -1, -1, -1)
                                      for part in (own.rendered, own.normal, own.albedo, own.alpha)))
         drawn = rig.draw(buffers, latent, sampling, on_call, noise, (unedited, latent))
+        if kept is not None:
+            still = FaceCode.concatenate([source.code] * len(rows))
+            drawn = with_background(source.images.expand_as(drawn), drawn, unedited, buffers, turned(still, code[rows]))
         yield from zip(rows, to_uint8(drawn.cpu().numpy(), -1, 1))
 
 

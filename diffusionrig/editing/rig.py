@@ -19,6 +19,7 @@ from diffusionrig.diffusion.guidance import guided
 from diffusionrig.diffusion.process import Denoiser
 from diffusionrig.diffusion.samplers import ddim_reverse, draw_noise
 from diffusionrig.diffusion.schedule import Schedule
+from diffusionrig.editing.background import turned, with_background
 from diffusionrig.editing.consent import consent_of
 from diffusionrig.editing.controls import Edit, edited_code, parse_modes, parse_sliders
 from diffusionrig.editing.keeping import REFINEMENTS, mix_noise, renewed
@@ -249,6 +250,8 @@ class Rig:
             start = mix_noise(torch.stack([kept[row] for row in rows]), start, renewed(sampling.keep, own, buffers))
         unedited = None if own is None else (own, sources.latent[rows])
         drawn = self.draw(buffers, torch.stack(latents), sampling, on_call, start, unedited)
+        if kept and own is not None:
+            drawn = with_background(sources.images[rows], drawn, own, buffers, turned(sources.code[rows], code))
         return [Result(image, buffers[i], code[i], request)
                 for i, (image, request) in enumerate(zip(to_uint8(drawn.cpu().numpy(), -1, 1), requests))]
 
