@@ -18,7 +18,7 @@ ALLOWED = {
     "data": {"io", "geometry", "render", "capture"},
     "training": {"data", "model", "diffusion", "io", "geometry", "render"},
     "editing": {"io", "geometry", "render", "faces", "capture", "diffusion", "model", "data"},
-    "evaluation": {"editing"},
+    "evaluation": {"editing", "io", "geometry", "render", "faces", "capture", "data"},
     "reactions": {"io", "geometry", "render", "faces", "capture", "diffusion", "model", "editing", "data",
                   "training"},
     "demo": {"cli", "io", "geometry", "render", "faces", "data", "editing", "evaluation"},

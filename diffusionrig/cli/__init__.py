@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "train": "train stage 1 (everyone) or stage 2 (one person)",
     "edit": "give a source face the expression, pose or light of a target",
     "capture": "turn photographs into face codes, buffers and meshes",
+    "evaluate": "measure what a checkpoint draws: control, likeness, truth, time",
     "synth": "make synthetic people with known face codes",
     "inspect": "show what a store holds, with a contact sheet",
     "convert-assets": "turn registered files into plain ones, once, so that no pickle is read again",
