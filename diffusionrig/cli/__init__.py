@@ -21,6 +21,7 @@ from diffusionrig.errors import RigError
 
 COMMANDS: dict[str, str] = {
     "align": "cut FFHQ-aligned faces out of photographs",
+    "curate": "choose the photographs of an album that are worth training on",
     "create-data": "capture a folder of aligned faces into a store for training",
     "train": "train stage 1 (everyone) or stage 2 (one person)",
     "edit": "give a source face the expression, pose or light of a target",

@@ -13,7 +13,7 @@ rendered buffer. Also: likeness, PSNR and SSIM, background, time and memory. Wri
 pictures) and contact_sheet.png. Without --data synthetic people are taken, of whom the truth is known."""
 EXAMPLES = """  diffusionrig evaluate --output_dir log/evaluation
   diffusionrig evaluate --model_path log/stage2/model005000.safetensors --data log/held_out --output_dir log/evaluation
-  diffusionrig evaluate --model_path stage1.pt --image_size 256 --timestep_respacing ddim20 --identity dlib --output_dir log/released"""
+  diffusionrig evaluate --model_path stage1.pt --image_size 256 --identity dlib --output_dir log/released"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

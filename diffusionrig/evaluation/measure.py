@@ -135,8 +135,8 @@ def _measure_control(rig: Rig, measured: Sequence[Measured], results: Sequence[R
     codes: list[FaceCode | None] = []
     for start in track(range(0, len(pictures), CAPTURED_TOGETHER), "capture again", unit="batch"):
         capture = encoder.encode(pictures[start:start + CAPTURED_TOGETHER])
-        code = capture.code.to(rig.device, torch.float32)
-        codes += [code[i] if seen else None for i, seen in enumerate(capture.found.tolist())]
+        found = capture.code.to(rig.device, torch.float32)
+        codes += [found[i] if seen else None for i, seen in enumerate(capture.found.tolist())]
 
     def note(number: int, name: str, code: FaceCode | None) -> None:
         measured[number].control[name] = None if code is None else {

@@ -16,20 +16,32 @@ PICTURES = (SOURCE, TARGET, TRUTH, BUFFER, EDIT)
 NAMES = {"truth": "true photograph", "source": "unchanged source", "buffer": "rendered buffer", "edit": "edit", "target": "target"}
 
 STYLE = """
-:root { color-scheme: light dark; --ink: #23262b; --paper: #fbfaf8; --line: #dcd8d0; --soft: #6d6a64; --bar: #4d7ea8; --pale: #c9c3b8; }
+:root { color-scheme: light dark; --ink: #23262b; --paper: #fbfaf8; --line: #dcd8d0; --soft: #6d6a64; --bar: #4d7ea8;
+  --pale: #c9c3b8; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e8e6e1; --paper: #1b1d20; --line: #3a3d42; --soft: #a09c94; --bar: #7fb0d8; --pale: #565a61; } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 62rem; margin: 2rem auto;
   padding: 0 1rem; }
-h1 { font-size: 1.7rem; margin-bottom: .2rem; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .4rem; } h3 { font-size: 1rem; margin: 1.4rem 0 .3rem; }
-p, li, dd { max-width: 46rem; } .soft, caption, dd { color: var(--soft); } code { font-size: .9em; overflow-wrap: anywhere; }
-table { border-collapse: collapse; margin: .6rem 0; } caption { text-align: left; padding-bottom: .3rem; }
+h1 { font-size: 1.7rem; margin-bottom: .2rem; overflow-wrap: anywhere; }
+h2 { font-size: 1.2rem; margin: 2.2rem 0 .4rem; }
+h3 { font-size: 1rem; margin: 1.4rem 0 .3rem; }
+p, li, dd { max-width: 46rem; }
+.soft, caption, dd { color: var(--soft); }
+code { font-size: .9em; overflow-wrap: anywhere; }
+table { border-collapse: collapse; margin: .6rem 0; }
+caption { text-align: left; padding-bottom: .3rem; }
 th, td { padding: .25rem .8rem .25rem 0; text-align: left; border-bottom: 1px solid var(--line); vertical-align: middle; }
-td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; } th.n { text-align: right; }
-.bar { display: inline-block; height: .6rem; background: var(--pale); border-radius: 2px; } .bar.edit { background: var(--bar); }
-.wide { overflow-x: auto; } .pictures td { border: 0; padding: .2rem; } .pictures th { border: 0; font-weight: 500; font-size: .85rem; }
-.pictures img { width: 128px; height: 128px; display: block; image-rendering: pixelated; } .pictures td.t { font-size: .85rem; max-width: 11rem; }
-dt { font-weight: 600; margin-top: .5rem; } dd { margin-left: 0; }
+td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+th.n { text-align: right; }
+.bar { display: inline-block; height: .6rem; background: var(--pale); border-radius: 2px; }
+.bar.edit { background: var(--bar); }
+.wide { overflow-x: auto; }
+.pictures td { border: 0; padding: .2rem; }
+.pictures th { border: 0; font-weight: 500; font-size: .85rem; }
+.pictures img { width: 128px; height: 128px; display: block; image-rendering: pixelated; }
+.pictures td.t { font-size: .85rem; max-width: 11rem; }
+dt { font-weight: 600; margin-top: .5rem; }
+dd { margin-left: 0; }
 """
 
 
@@ -49,7 +61,7 @@ def evaluation_page(report: dict[str, Any], measured: Sequence[Measured]) -> str
         f"<h2>Worst cases</h2><p>Of every part the {WORST} edits that missed it most.</p>",
         _table_of([(f"{item.mode}: {text}", item) for _, text, item in worst(measured, WORST)]),
         "<h2>What the numbers mean</h2>",
-        "<dl>" + "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}.</dd>" for name, text in report["definitions"].items()) + "</dl>",
+        "<dl>", *(f"<dt>{escape(name)}</dt><dd>{escape(text)}.</dd>" for name, text in report["definitions"].items()), "</dl>",
         "<h2>Notes</h2><ul>" + "".join(f"<li>{escape(note)}</li>" for note in report["notes"]) + "</ul>",
         "<p class='soft'>Edited pictures on this page are made by a network; synthetic people do not exist.</p>"]
     return ("<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
@@ -140,7 +152,8 @@ def _pictures(measured: Sequence[Measured]) -> list[str]:
 
 def _caption(item: Measured) -> str:
     errors = item.control[EDIT]
-    words = ["no face was found again"] if errors is None else [f"{part} {errors[part]:.1f} {UNITS[part]} off" for part in item.parts]
+    words = ["no face was found again"] if errors is None else [
+        f"{part} {errors[part]:.1f} {UNITS[part]} off" for part in item.parts]
     if item.quality:
         words.append(f"{item.quality[EDIT]['psnr']:.1f} dB")
     return ", ".join(words)
@@ -149,7 +162,9 @@ def _caption(item: Measured) -> str:
 def _table_of(rows: Sequence[tuple[str, Measured]]) -> str:
     shown = [name for name in PICTURES if any(name in item.images for _, item in rows)]
     head = "".join(f"<th>{NAMES[name] if name != SOURCE else 'source'}</th>" for name in shown)
-    body = "".join("<tr>" + "".join(f"<td><img alt='{name}' src='{embedded(item.images[name])}'></td>" for name in shown)
-                   + f"<td class='t'>{escape(text)}<br><span class='soft'>{escape(item.source)} ← {escape(item.target)}</span></td></tr>"
-                   for text, item in rows)
+    body = ""
+    for text, item in rows:
+        cells = "".join(f"<td><img alt='{name}' src='{embedded(item.images[name])}'></td>" for name in shown)
+        pair = f"<span class='soft'>{escape(item.source)} ← {escape(item.target)}</span>"
+        body += f"<tr>{cells}<td class='t'>{escape(text)}<br>{pair}</td></tr>"
     return f"<div class='wide'><table class='pictures'><tr>{head}<th></th></tr>{body}</table></div>"

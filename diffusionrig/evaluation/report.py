@@ -58,7 +58,7 @@ class Plan:
 
 def parse_parts(text: str) -> list[Edit]:
     """Modes as editing knows them, and ``shape``, which only an evaluation changes: it is no edit of a person."""
-    edits = []
+    edits: list[Edit] = []
     for name in (word.strip() for word in text.split(",") if word.strip()):
         words = name.split("+")
         if any(word.strip() == "latent" for word in words):
@@ -130,4 +130,5 @@ def evaluation_sheet(measured: Sequence[Measured]) -> np.ndarray:
     shown = [name for name in PICTURES if name in chosen[0].images]
     titles = ["source" if name == SOURCE else NAMES[name] for name in shown]
     rows = [f"{item.mode} {item.quality[EDIT]['psnr']:.1f} dB" if item.quality else item.mode for item in chosen]
-    return contact_sheet([[item.images[name] for name in shown] for item in chosen], titles, rows, cell=max(128, chosen[0].images[EDIT].shape[0]))
+    cell = max(128, chosen[0].images[EDIT].shape[0])
+    return contact_sheet([[item.images[name] for name in shown] for item in chosen], titles, rows, cell)

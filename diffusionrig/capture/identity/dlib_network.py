@@ -1,4 +1,4 @@
-"""dlib's face recognition network (ResNet-29, public domain, 99.4 % on LFW), an extra; landmarks come from the shipped landmarker."""
+"""dlib's face recognition network (ResNet-29, public domain, 99.4 % on LFW), an extra; the landmarks are the shipped ones."""
 
 from __future__ import annotations
 
