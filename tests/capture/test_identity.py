@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from diffusionrig.capture.fit.finding import find_face
 from diffusionrig.capture.identity.embedding import make_identity
 from diffusionrig.capture.identity.onnx_network import PLACES, SIDE, cut_face
 from diffusionrig.data.synthetic import render_photographs, sample_person, sample_scene
 from diffusionrig.errors import RigError, UsageError
+from diffusionrig.faces.landmarker import FaceLandmarker
 from diffusionrig.geometry.heads import load_head
 
 NOBODY = np.full((64, 64, 3), 90, np.uint8)
@@ -65,9 +67,6 @@ def test_an_onnx_network_sees_the_aligned_face(tmp_path, album):
     path = tmp_path / "mean.onnx"
     path.write_bytes(tiny_network())
     scaled, raw = (make_identity(f"{kind}:{path}") for kind in ("onnx", "onnx-raw"))
-    from diffusionrig.capture.fit.finding import find_face
-    from diffusionrig.faces.landmarker import FaceLandmarker
-
     face = cut_face(album[0], find_face(album[0], FaceLandmarker()).points68)
     mean = face.reshape(-1, 3).mean(0)
     rows = raw.embed([album[0], NOBODY])
@@ -92,7 +91,8 @@ def test_the_five_points_land_where_the_networks_expect_them():
 
 @pytest.mark.parametrize(("name", "kind", "sentence"), [
     ("guess", UsageError, "no identity embedding 'guess'"), ("onnx:", UsageError, "no identity embedding"),
-    ("onnx:nowhere.onnx", UsageError, "no ONNX network at nowhere.onnx"), ("torchscript:x.pt", UsageError, "no identity embedding")])
+    ("onnx:nowhere.onnx", UsageError, "no ONNX network at nowhere.onnx"),
+    ("torchscript:x.pt", UsageError, "no identity embedding")])
 def test_what_is_not_there_is_told(name, kind, sentence):
     with pytest.raises(kind, match=sentence):
         make_identity(name)

@@ -47,10 +47,10 @@ class Limits:
     """
 
     min_face: float = 80.0
-    min_sharpness: float = 0.25
+    min_sharpness: float = 0.24
     max_yaw: float = 45.0
     max_pitch: float = 30.0
-    min_confidence: float = 0.2
+    min_confidence: float = 0.1
     duplicate: float = 0.12
     same: float | None = None
     keep: int = 0

@@ -12,7 +12,7 @@ SIDE = 256
 def sharpness(aligned: np.ndarray) -> float:
     """Of an aligned face (SIDE, SIDE, 3) uint8: detail of one to two pixels over detail of four to eight, within its inner half.
 
-    Sharp photographs have 0.3 to 0.45; a blur of 1.7 pixels (standard deviation) brings that to 0.25, one of 4 to 0.16.
+    Sharp photographs have 0.3 to 0.45; a blur of 1.7 pixels (standard deviation) brings that to about 0.25, one of 4 to 0.16.
     """
     quarter = SIDE // 4
     grey = cv2.cvtColor(aligned, cv2.COLOR_RGB2GRAY).astype(np.float32)
