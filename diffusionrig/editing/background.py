@@ -21,8 +21,8 @@ from diffusionrig.render.buffers import PhysicalBuffers
 STILL = 0.5
 """Degrees of turning below which a head counts as kept in place, with its hair."""
 
-ALIKE, UNLIKE = 16 / 127.5, 44 / 127.5
-"""Differences of smoothed pictures (in [-1, 1]; 16 and 44 grey levels) up to which a pixel shows the same, and from which on it
+ALIKE, UNLIKE = 20 / 127.5, 50 / 127.5
+"""Differences of smoothed pictures (in [-1, 1]; 20 and 50 grey levels) up to which a pixel shows the same, and from which on it
 shows something else."""
 
 
