@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from seed_faces import photo
+from seed_faces import MODEL, photo
 
 from diffusionrig.cli import run_command
 from diffusionrig.editing.rig import Sampling
 from diffusionrig.errors import UsageError
 from diffusionrig.evaluation import report as report_module
 from diffusionrig.evaluation.report import Plan, parse_parts, run_evaluation
+from diffusionrig.io.checkpoints import export_legacy, load_checkpoint
 
 QUICK = Sampling(respacing="ddim2")
 
@@ -100,12 +101,18 @@ def test_the_same_request_gives_the_same_numbers_and_another_is_refused(twice, s
         run_evaluation(shared_rig, dataclasses.replace(plan, seed=1), QUICK)
 
 
-def test_without_truth_there_is_no_floor(rig, tmp_path, checkpoint, capsys):
+@pytest.mark.parametrize("released", [False, True])
+def test_without_truth_there_is_no_floor(rig, tmp_path, checkpoint, capsys, released):
     photos = tmp_path / "photos"
     photos.mkdir()
     for seed in (1, 2, 3):
         Image.fromarray(photo(seed)).save(photos / f"<b>{seed}.png")
-    status = run_command("evaluate", ["--model_path", str(checkpoint), "--data", str(photos), "--count", "2", "--modes", "exp",
+    model, flags = checkpoint, []
+    if released:
+        model = tmp_path / "model000010.pt"
+        export_legacy(model, load_checkpoint(checkpoint)[0])
+        flags = [word for name, value in MODEL.to_dict().items() for word in (f"--{name}", str(value))]
+    status = run_command("evaluate", [*flags, "--model_path", str(model), "--data", str(photos), "--count", "2", "--modes", "exp",
                                       "--identity", "none", "--timestep_respacing", "ddim2", "--device", "cpu",
                                       "--output_dir", str(tmp_path / "out")])
     assert status == 0
