@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from diffusionrig.training.trainer import Trainer, Update
+
+if TYPE_CHECKING:
+    from diffusionrig.training.task_trainer import TaskTrainer
 
 
 class Meters:
     """Collects updates; ``row`` empties it into one line of the log with the published keys and a few more."""
 
-    def __init__(self, samples_per_step: int) -> None:
-        self.samples_per_step = samples_per_step
+    def __init__(self, samples_per_step: int, unit: str = "images") -> None:
+        self.samples_per_step, self.unit = samples_per_step, unit
         self.begun = self._row_began = time.monotonic()
         self.updates = 0
         self.first_loss: float | None = None
@@ -27,7 +30,7 @@ class Meters:
         if update.applied:
             self._held.append(update)
 
-    def row(self, trainer: Trainer, save_interval: int) -> dict[str, float | int | str]:
+    def row(self, trainer: Trainer | TaskTrainer, save_interval: int) -> dict[str, float | int | str]:
         """Means since the last row. ``step`` is the number of updates done, ``samples`` the photographs shown."""
         now = time.monotonic()
         count = len(self._held)
@@ -35,12 +38,12 @@ class Meters:
         loss = sum(update.loss for update in self._held) / count
         self.first_loss = loss if self.first_loss is None else self.first_loss
         self.last_loss = loss
+        terms = {name: sum(update.terms[name] for update in self._held) / count for name in self._held[0].terms}
         row: dict[str, float | int | str] = {
-            "step": trainer.step, "samples": trainer.samples, "loss": loss,
-            "mse": sum(update.mse for update in self._held) / count,
+            "step": trainer.step, "samples": trainer.samples, "loss": loss, **terms,
             "grad_norm": sum(update.grad_norm for update in self._held) / count,
             "lr": self._held[-1].lr, "skipped": trainer.skipped,
-            "images/s": self.samples_per_step / seconds,
+            f"{self.unit}/s": self.samples_per_step / seconds,
             "time elapsed": _clock(now - self.begun), "time est.(10k)": _clock(10_000 * seconds),
             "time est.(next ckpt)": _clock((save_interval - trainer.step % save_interval) * seconds),
         }
@@ -50,7 +53,7 @@ class Meters:
     def summary(self) -> dict[str, Any]:
         """Figures of the whole run, for its report."""
         seconds = time.monotonic() - self.begun
-        return {"seconds": round(seconds, 3), "images_per_second": round(self.updates * self.samples_per_step / seconds, 3),
+        return {"seconds": round(seconds, 3), f"{self.unit}_per_second": round(self.updates * self.samples_per_step / seconds, 3),
                 "first_logged_loss": self.first_loss, "last_logged_loss": self.last_loss}
 
 

@@ -1,0 +1,103 @@
+"""Drawing a clip of one person: one noise for all frames, so that nothing moves but what the codes move; resumable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diffusionrig.diffusion.samplers import draw_noise
+from diffusionrig.editing.background import turned, with_background
+from diffusionrig.editing.jitter import Jitter
+from diffusionrig.editing.keeping import mix_noise, renewed
+from diffusionrig.editing.rig import Analysis, Rig, Sampling
+from diffusionrig.errors import RigError, UsageError
+from diffusionrig.geometry.face_code import FaceCode
+from diffusionrig.io.files import make_folder, read_json, remove_files, write_json
+from diffusionrig.io.images import find_images, read_image
+from diffusionrig.io.sheets import to_uint8
+from diffusionrig.randomness import torch_stream
+from diffusionrig.render.buffers import PhysicalBuffers
+
+JOURNAL = "journal.json"
+
+
+class FrameFolder:
+    """A folder of ``frame_{t}.png``, filled over as many runs as it takes.
+
+    ``request`` (plain JSON values) decides the pictures and is written down first, so that a later run continues only its own
+    work; a folder begun for something else is refused, or emptied of its frames with ``overwrite``.
+    """
+
+    def __init__(self, folder: str | Path, request: dict[str, Any], count: int, overwrite: bool = False) -> None:
+        self.folder, self.count = make_folder(folder), count
+        journal = self.folder / JOURNAL
+        found = find_images(self.folder, recursive=False)
+        if found and not (journal.is_file() and read_json(journal) == request):
+            if not overwrite:
+                raise UsageError(f"{self.folder} already holds frames that were made otherwise; choose another output folder or "
+                                 "--overwrite True.")
+            remove_files(found)
+        write_json(journal, request)
+
+    def path(self, frame: int) -> Path:
+        return self.folder / f"frame_{frame}.png"
+
+    def missing(self) -> list[int]:
+        """Frames that are still to be made."""
+        return [frame for frame in range(self.count) if not self.path(frame).is_file()]
+
+    def frames(self) -> Iterator[np.ndarray]:
+        """All frames in order; RigError when one is missing or damaged."""
+        for frame in range(self.count):
+            if not self.path(frame).is_file():
+                raise RigError(f"{self.path(frame)} is missing; start the same command again to draw it.")
+            yield read_image(self.path(frame))
+
+
+def draw_clip(rig: Rig, source: Analysis, code: FaceCode, centre: Tensor, frames: Sequence[int], sampling: Sampling,
+              batch_size: int = 4, on_call: Callable[[int], None] | None = None) -> Iterator[tuple[int, np.ndarray]]:
+    """Draw ``frames`` of a clip as the person of ``source`` (one face); yields number and (S, S, 3) uint8 picture, in order.
+
+    ``code`` has T faces and ``centre`` (T, 3) metres is where the heads lie. All frames start from one noise: that of the seed,
+    mixed, as ``sampling.keep`` says, with the one that ``source`` itself is drawn from, which is found once. A frame does not
+    depend on which others are drawn.
+    """
+    shape = (3, rig.size, rig.size)
+    fresh = draw_noise([torch_stream(sampling.seed, "edit")], shape, rig.device)
+    kept = rig.invert(source, sampling, on_call) if sampling.keep != "none" and frames else None
+    own = rig.buffers(source.code, source.centre)
+    for start in range(0, len(frames), batch_size):
+        rows = list(frames[start:start + batch_size])
+        buffers = rig.buffers(code[rows], centre[rows])
+        noise = fresh.expand(len(rows), *shape)
+        if kept is not None:
+            noise = mix_noise(kept, noise, renewed(sampling.keep, own, buffers))
+        latent = source.latent.expand(len(rows), -1)
+        unedited = PhysicalBuffers(*(part.expand(len(rows), -1, -1, -1)
+                                     for part in (own.rendered, own.normal, own.albedo, own.alpha)))
+        drawn = rig.draw(buffers, latent, sampling, on_call, noise, (unedited, latent))
+        if kept is not None:
+            still = FaceCode.concatenate([source.code] * len(rows))
+            drawn = with_background(source.images.expand_as(drawn), drawn, unedited, buffers, turned(still, code[rows]))
+        yield from zip(rows, to_uint8(drawn.cpu().numpy(), -1, 1))
+
+
+def network_calls(rig: Rig, frames: int, sampling: Sampling) -> int:
+    """How often ``on_call`` will count a picture while ``frames`` frames are drawn."""
+    return frames * rig.calls(sampling) + (rig.inversion_calls(sampling) if frames else 0)
+
+
+def clip_jitter(rig: Rig, code: FaceCode, centre: Tensor, frames: FrameFolder, batch_size: int = 8) -> dict[str, Any]:
+    """``Jitter``'s figures of the drawn ``frames`` against the buffers of ``code``."""
+    jitter, images = Jitter(), frames.frames()
+    for start in range(0, len(code), batch_size):
+        rows = list(range(start, min(start + batch_size, len(code))))
+        buffers = rig.buffers(code[rows], centre[rows])
+        for row in range(len(rows)):
+            jitter.add(torch.from_numpy(next(images).copy()).permute(2, 0, 1), buffers[row])
+    return jitter.figures()

@@ -1,0 +1,25 @@
+"""Arrays in .npy files that are looked at without loading them whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from diffusionrig.errors import RigError
+from diffusionrig.io.files import existing_file, short_reason
+
+
+def map_npy(path: str | Path, what: str = "array") -> np.ndarray:
+    """The numbers of an ``.npy`` file, read from disk as they are used; never unpickled.
+
+    UsageError when the file is absent; RigError when it is damaged, cut off, or holds anything but real numbers.
+    """
+    file = existing_file(path, what)
+    try:
+        array = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise RigError(f"{file} is damaged or is no plain .npy array ({short_reason(error)}); copy it again.") from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
+        raise RigError(f"{file} does not hold an array of real numbers; copy it again.")
+    return array

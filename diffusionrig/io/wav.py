@@ -1,0 +1,88 @@
+"""WAV files: plain PCM through the standard library, every other kind through PyAV."""
+
+from __future__ import annotations
+
+import dataclasses
+import wave
+from pathlib import Path
+
+import numpy as np
+
+from diffusionrig.errors import RigError
+from diffusionrig.io.files import atomic_path, existing_file
+from diffusionrig.io.sound import Sound, read_sound
+
+
+@dataclasses.dataclass(frozen=True)
+class WavInfo:
+    """``rate`` in hertz, ``channels``, and ``samples`` per channel."""
+
+    rate: int
+    channels: int
+    samples: int
+
+    @property
+    def seconds(self) -> float:
+        return self.samples / self.rate
+
+
+def wav_info(path: str | Path) -> WavInfo:
+    """Rate, channels and length, read from the header where that is possible. RigError when it is no readable sound."""
+    file = existing_file(path, "sound file")
+    try:
+        with wave.open(str(file), "rb") as sound:
+            width = sound.getnchannels() * sound.getsampwidth()
+            # A file that was cut off says more than it has.
+            held = max(0, file.stat().st_size - 44) // width
+            return WavInfo(sound.getframerate(), sound.getnchannels(), min(sound.getnframes(), held))
+    except (wave.Error, EOFError, ZeroDivisionError):
+        decoded = _decoded(file)
+        return WavInfo(decoded.rate, decoded.samples.shape[1], len(decoded.samples))
+    except OSError as error:
+        raise RigError(f"Cannot read {file}: {error.strerror or error}.") from error
+
+
+def read_wav(path: str | Path) -> tuple[np.ndarray, int]:
+    """Samples (n, channels) float32 in -1..1 and the rate in hertz. RigError when it is no readable sound."""
+    file = existing_file(path, "sound file")
+    try:
+        with wave.open(str(file), "rb") as sound:
+            width, channels, rate = sound.getsampwidth(), sound.getnchannels(), sound.getframerate()
+            data = sound.readframes(sound.getnframes())
+    except (wave.Error, EOFError):
+        decoded = _decoded(file)
+        return decoded.samples, decoded.rate
+    except OSError as error:
+        raise RigError(f"Cannot read {file}: {error.strerror or error}.") from error
+    data = data[:len(data) // (width * channels) * width * channels]
+    return _numbers(data, width).reshape(-1, channels), rate
+
+
+def _decoded(file: Path) -> Sound:
+    """What PyAV decodes of a sound file."""
+    decoded = read_sound(file)
+    if decoded is None:
+        raise RigError(f"{file} holds no sound; copy it again.")
+    return decoded
+
+
+def _numbers(data: bytes, width: int) -> np.ndarray:
+    if width == 1:  # 8-bit PCM is unsigned
+        return (np.frombuffer(data, np.uint8).astype(np.float32) - 128) / 128
+    if width == 3:
+        parts = np.frombuffer(data, np.uint8).reshape(-1, 3)
+        whole = np.zeros((len(parts), 4), np.uint8)
+        whole[:, 1:] = parts
+        return whole.view("<i4")[:, 0].astype(np.float32) / 2.0**31
+    return np.frombuffer(data, f"<i{width}").astype(np.float32) / 2.0 ** (8 * width - 1)
+
+
+def write_wav(path: str | Path, samples: np.ndarray, rate: int) -> None:
+    """Write (n, channels) int16 as a WAV file, atomically."""
+    if samples.dtype != np.int16 or samples.ndim != 2:
+        raise ValueError(f"write_wav takes (n, channels) int16, not {samples.shape} {samples.dtype}")
+    with atomic_path(path) as temporary, wave.open(str(temporary), "wb") as sound:
+        sound.setnchannels(samples.shape[1])
+        sound.setsampwidth(2)
+        sound.setframerate(rate)
+        sound.writeframes(np.ascontiguousarray(samples, "<i2").tobytes())

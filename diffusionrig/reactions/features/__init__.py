@@ -1,0 +1,1 @@
+"""Features of what the speaker shows and says, frame by frame."""

@@ -1,0 +1,1 @@
+"""From predicted coefficients to frames and videos of the listener."""

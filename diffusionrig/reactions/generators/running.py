@@ -1,0 +1,99 @@
+"""Train the phases of a system one after another, each in a folder of its own; load what came out."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from diffusionrig.devices import resolve_device
+from diffusionrig.errors import UsageError
+from diffusionrig.io.checkpoints import load_checkpoint
+from diffusionrig.reactions.corpus import Corpus
+from diffusionrig.reactions.generators.config import SystemConfig
+from diffusionrig.reactions.generators.examples import Examples
+from diffusionrig.reactions.generators.system import System, find_system
+from diffusionrig.reactions.interface import ReactionGenerator
+from diffusionrig.training.distributed import World
+from diffusionrig.training.run_folder import RunFolder
+from diffusionrig.training.task_loop import train_task
+
+KIND = "reaction generator"
+"""The ``kind`` in the description of every phase's model, beside ``system``, ``phase`` and ``model`` (its settings)."""
+
+
+def train_system(config: SystemConfig, corpus: Corpus, log_dir: str | Path, world: World, phase: str = "") -> list[dict[str, Any]]:
+    """Train all phases but optional ones (or the one named ``phase``) and return their reports.
+
+    A phase that has arrived at its last step is not trained again; a signal ends the sequence, and the same call goes on.
+    """
+    root, system = Path(log_dir), config.system
+    chosen = [system.phase(phase)] if phase else [one for one in system.phases if not one.optional]
+    reports = []
+    for one in chosen:
+        options = config.options(one.name, root / one.name)
+        examples = Examples(corpus.split(config.data.split), config.data, options.seed)
+        earlier = earlier_models(system, root, one.name)
+        report = train_task(one.build(config.settings[one.name], examples, earlier, options.seed), options, world)
+        reports.append(report)
+        if report["signal"]:
+            break
+    return reports
+
+
+def earlier_models(system: System, root: Path, phase: str) -> dict[str, Path]:
+    """The newest models of the phases before ``phase`` that have one."""
+    found = {}
+    for one in system.phases:
+        if one.name == phase:
+            break
+        models = RunFolder(root / one.name).found("model")
+        if models:
+            found[one.name] = list(models.values())[-1]
+    return found
+
+
+def newest_model(path: str | Path) -> Path:
+    """A model file itself; of a folder, the newest model of its last phase (or of the run in it). UsageError when there is
+    none."""
+    place = Path(path)
+    if place.is_file():
+        return place
+    if not place.is_dir():
+        raise UsageError(f"There is no model or run {place}; train one with 'diffusionrig react train'.")
+    own = RunFolder(place).found("model")
+    if own:
+        return list(own.values())[-1]
+    found = {child.name: list(models.values())[-1] for child in sorted(place.iterdir())
+             if child.is_dir() and (models := RunFolder(child).found("model"))}
+    if not found:
+        raise UsageError(f"{place} holds no model of a reaction generator; train one with 'diffusionrig react train'.")
+    _, meta = load_checkpoint(next(iter(found.values())))
+    for phase in reversed(find_system(str(meta.get("system"))).phases):
+        if phase.name in found:
+            return found[phase.name]
+    raise UsageError(f"{place} holds models of other phases than {meta.get('system')} has: {', '.join(found)}.")
+
+
+def load_generator(path: str | Path, device: str = "auto") -> ReactionGenerator:
+    """The generator that a model file, or the newest model of a run's folder, describes.
+
+    UsageError when the file is none of a reaction generator's.
+    """
+    model = newest_model(path)
+    _, meta = load_checkpoint(model)
+    if meta.get("kind") != KIND:
+        raise UsageError(f"{model} is no model of a reaction generator; train one with 'diffusionrig react train'.")
+    return find_system(str(meta["system"])).load(model, resolve_device(device))
+
+
+def about_model(system: str, phase: str, settings: Any) -> dict[str, Any]:
+    """What tells a model's file from others: system, phase and network; ``settings`` is the phase's dataclass."""
+    return {"kind": KIND, "system": system, "phase": phase, "model": dataclasses.asdict(settings)}
+
+
+def describe(system: str, phase: str, settings: Any, examples: Examples) -> dict[str, Any]:
+    """What a phase's model says about itself when it was trained on ``examples``."""
+    return {**about_model(system, phase, settings),
+            "data": {"corpus": examples.split.corpus.root.name, "split": examples.split.name, "hash": examples.split.hash,
+                     **dataclasses.asdict(examples.settings)}}
