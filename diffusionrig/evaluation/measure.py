@@ -13,7 +13,8 @@ from torch import Tensor
 
 from diffusionrig.capture.identity.embedding import IdentityEmbedding
 from diffusionrig.editing.controls import Edit
-from diffusionrig.editing.rig import Request, Result, Rig, Sampling
+from diffusionrig.editing.rig import Request, Result, Rig
+from diffusionrig.editing.sampling import Sampling
 from diffusionrig.evaluation.control import UNITS, control_errors
 from diffusionrig.evaluation.image_metrics import psnr, ssim
 from diffusionrig.evaluation.material import Material, Truth

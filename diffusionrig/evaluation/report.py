@@ -12,7 +12,8 @@ import numpy as np
 
 from diffusionrig.capture.identity.embedding import make_identity
 from diffusionrig.editing.controls import Edit, parse_modes
-from diffusionrig.editing.rig import Rig, Sampling
+from diffusionrig.editing.rig import Rig
+from diffusionrig.editing.sampling import Sampling
 from diffusionrig.errors import UsageError
 from diffusionrig.evaluation.material import find_material
 from diffusionrig.evaluation.measure import EDIT, SOURCE, TRUTH, Instruments, Measured, evaluate
@@ -91,7 +92,7 @@ def run_evaluation(rig: Rig, plan: Plan, sampling: Sampling) -> dict[str, Any]:
         "format": "diffusionrig evaluation 1",
         "definitions": DEFINITIONS,
         "model": {"path": plan.model_path, "hash": rig.pretrained.hash, "image_size": rig.size, "head": rig.pretrained.head,
-                  "stage": meta.get("stage"), "step": meta.get("step"), "consent": meta.get("consent"),
+                  "stage": meta.get("stage"), "step": meta.get("step"), "consent": rig.consent,
                   "config": rig.pretrained.model.to_dict(), "diffusion": rig.pretrained.diffusion.to_dict()},
         "data": material.about, "pairs": len(material), "encoder": rig.encoder().name,
         "identity": None if tools.identity is None else {"name": tools.identity.name, "same_person_from": tools.identity.same},
