@@ -13,7 +13,7 @@ from diffusionrig.cli import run_command
 DATA = str(Path(__file__).resolve().parents[2] / "data")
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(add_help=False)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("-d", "--data_type", choices=("train", "val", "test"), default="test")
     known, rest = parser.parse_known_args()
     kind = {"train": ["--shuffled", "True"], "val": ["--targets", "True"], "test": []}[known.data_type]

@@ -26,6 +26,9 @@ MAY_LACK = ("s_GeMapfunc", "s_GeMaplld")
 PREPARED = "prepared_by"
 """Attribute of the files that ``diffusionrig react prepare`` writes: of any length, and without what could not be made."""
 
+LENGTH = "length"
+"""Frames of each clip in such a file."""
+
 TOKENS = "l_tokens"
 TOKEN_SHAPE = (3, 750)
 """Of the listener, in the training file only: rows AU, expression, VA."""
@@ -84,10 +87,14 @@ class UnifrFile:
             yield f"{key} of {self.path} has the shape {found}, but {wanted} is needed; prepare the features again."
 
     def read(self, row: int, fields: Sequence[str] | None = None) -> dict[str, np.ndarray]:
-        """Arrays of one row by field, all of them by default."""
+        """Arrays of one row by field, all of them by default; of a shorter clip without what fills it up to the longest."""
         if not 0 <= row < len(self.clips):
             raise RigError(f"{self.path} has rows 0 to {len(self.clips) - 1}, not {row}.")
-        return {key: self._file.row(key, row) for key in (self.fields if fields is None else fields)}
+        found = {key: self._file.row(key, row) for key in (self.fields if fields is None else fields)}
+        if self.prepared and LENGTH in self._file.keys and (fps := _number(self._file.attributes(), "fps")):
+            seconds = float(self._file.row(LENGTH, row)) / fps
+            found = {key: _within(values, seconds * _number(self._file.attributes(key), "rate")) for key, values in found.items()}
+        return found
 
     def row_of(self, clip: ClipId) -> int:
         """The row of a speaker's clip; RigError when it is not there."""
@@ -109,6 +116,21 @@ class UnifrFile:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def _number(attributes: dict[str, Any], name: str) -> float:
+    """An attribute that is a positive number; 0 when it is none."""
+    value = attributes.get(name)
+    return float(value) if isinstance(value, int | float) and value > 0 else 0.0
+
+
+def _within(values: np.ndarray, rows: float) -> np.ndarray:
+    """The rows of a clip that lasts ``rows``; those after it, which only fill up, are left out. 0: it is no sequence."""
+    if not rows or not values.ndim:
+        return values
+    filled = values.dtype.kind == "f" and ~np.isnan(values.reshape(len(values), -1)).all(1)
+    last = int(np.flatnonzero(filled)[-1]) + 1 if np.any(filled) else 0
+    return values[:max(last, int(rows + 1e-6))]
 
 
 def _clip(path: Path, row: int, name: str) -> ClipId:

@@ -13,12 +13,12 @@ def listing(file: UnifrFile) -> str:
     about = file.describe()
     lines = [f"{file.path}: {len(file)} clips"]
     if file.prepared:
-        lines[0] += f" of {about.get('split', '?')} at {about.get('fps', 0):g} frames a second, {about.get('order', '?')} order"
+        lines[0] += f" of {about.get('split', '?')} at {about.get('fps', '?')} frames a second, {about.get('order', '?')} order"
     names = file.fields
     width = max(map(len, names), default=0)
     for key in names:
         held = file.describe(key)
-        rate = f"{held['rate']:g}/s" if held.get("rate") else "clip" if "rate" in held else ""
+        rate = f"{held['rate']}/s" if held.get("rate") else "clip" if "rate" in held else ""
         shape = " x ".join(map(str, held["shape"]))
         lines.append(f"  {key.ljust(width)}  {shape:<24} {held['kind']:<8} {rate:<6} {held.get('source', '')}".rstrip())
         if held.get("alignment", "").startswith("Row"):
@@ -29,7 +29,7 @@ def listing(file: UnifrFile) -> str:
         lines.append(f"  faces in {shown} of {frames} frames")
     try:
         skipped = json.loads(about.get("skipped", "{}"))
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise RigError(f"The attribute skipped of {file.path} is no JSON ({error}); prepare the features again.") from error
     lines += [f"  {sentence}" for sentence in skipped.values()]
     return "\n".join(lines)

@@ -21,15 +21,13 @@ from diffusionrig.io.h5_writing import H5Writer
 from diffusionrig.io.npy_rows import NpyRows
 from diffusionrig.progress import Progress
 from diffusionrig.randomness import numpy_stream
-from diffusionrig.reactions.corpus import Corpus, Split
-from diffusionrig.reactions.corpus.unifr import NAMES as CLIPS
-from diffusionrig.reactions.corpus.unifr import PREPARED
+from diffusionrig.reactions.corpus import Corpus, Split, unifr
 from diffusionrig.reactions.features.choosing import NAMES, Feature, Settings, available, make_features
 from diffusionrig.reactions.features.clip_data import ClipData
 from diffusionrig.reactions.features.field import VERSION, Field
 from diffusionrig.reactions.features.parts import Parts
 
-LENGTH = Field("length", 0, "Of the clip.", "Frames T of the clip; rows after its end are NaN or 0.", "int32")
+LENGTH = Field(unifr.LENGTH, 0, "Of the clip.", "Frames T of the clip; rows after its end are NaN or 0.", "int32")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,14 +154,15 @@ def _assemble(job: Job, split: Split, features: Sequence[Feature], skipped: dict
             known = shapes.setdefault(key, values.shape)
             if known[1:] != values.shape[1:]:
                 raise RigError(f"{key} of {split.items[row].speaker} has rows of the shape {values.shape[1:]}, others of "
-                               f"{known[1:]}; its sound has another rate: convert it, or leave the feature out.")
+                               f"{known[1:]}; its sound has another rate: convert it, or leave the "
+                               "feature out.")
             shapes[key] = (max(known[0], values.shape[0]), *known[1:])
     with atomic_path(target) as temporary, H5Writer(temporary) as file:
-        file.describe({PREPARED: f"diffusionrig {__version__}", "split": split.name, "fps": float(split.fps), "corpus": split.hash,
-                       "order": f"shuffled with seed {job.seed}" if job.shuffled else "mirrored", "version": VERSION,
+        file.describe({unifr.PREPARED: f"diffusionrig {__version__}", "split": split.name, "fps": float(split.fps),
+                       "corpus": split.hash, "order": f"shuffled with seed {job.seed}" if job.shuffled else "mirrored", "version": VERSION,
                        "settings": json.dumps(dataclasses.asdict(job.settings), sort_keys=True),
                        "features": json.dumps([feature.name for feature in features]), "skipped": json.dumps(skipped)})
-        file.texts(CLIPS, [str(split.items[row].speaker) for row in order], {"source": "Speaker of each row."})
+        file.texts(unifr.NAMES, [str(split.items[row].speaker) for row in order], {"source": "Speaker of each row."})
         for key, shape in shapes.items():
             field = fields[key]
             flat = not field.rate and shape == (1,)
