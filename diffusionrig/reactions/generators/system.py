@@ -17,6 +17,7 @@ from diffusionrig.training.task import Task
 
 SYSTEMS: dict[str, str] = {
     "faceais": "diffusionrig.reactions.generators.faceais",
+    "unifr": "diffusionrig.reactions.generators.unifr",
 }
 """Names and modules; each module has ``SYSTEM``. Imported when asked for."""
 
