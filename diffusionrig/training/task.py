@@ -22,9 +22,14 @@ class Task(Protocol):
     Dropout is keyed by the loop.
     """
 
-    name: str
-    network: nn.Module
-    meta: dict[str, Any]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def network(self) -> nn.Module: ...
+
+    @property
+    def meta(self) -> dict[str, Any]: ...
 
     def __len__(self) -> int:
         """Number of training items, for the log."""
