@@ -43,7 +43,7 @@ def train_task(task: Task, options: TaskOptions, world: World) -> dict[str, Any]
     opening = (f"{task.name}, {len(task)} items, {origin}, step {trainer.step} to step {options.max_steps}, "
                f"{trainer.samples_per_step} items a step, {world.size} process(es), {world.device}, {trainer.precision}.")
     total = options.max_steps * trainer.samples_per_step
-    with StopSignals() as signals, Progress(total, task.name, initial=trainer.step * trainer.samples_per_step,
+    with StopSignals() as signals, Progress(total, task.name, "item", initial=trainer.step * trainer.samples_per_step,
                                             enabled=world.main) as progress:
         journal = Journal(folder.path, world.rank, progress)
         world.keep_log(journal.log)

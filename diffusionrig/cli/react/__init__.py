@@ -8,6 +8,7 @@ COMMANDS: dict[str, str] = {
     "coefficients": "learn coefficients from attributes, and apply what was learnt",
     "train": "train a generator of reactions, phase by phase",
     "generate": "let a trained generator answer every item of a split",
+    "live": "let a trained generator react while the speaker's frames come in",
     "evaluate": "score predicted reactions, as published and with the defects mended",
     "render": "draw predicted coefficients as frames and videos of the listener",
 }

@@ -17,6 +17,7 @@ from diffusionrig.training.task import Task
 
 SYSTEMS: dict[str, str] = {
     "stream": "diffusionrig.reactions.generators.stream",
+    "faceais": "diffusionrig.reactions.generators.faceais",
 }
 """Names and modules; each module has ``SYSTEM``. Imported when asked for."""
 
