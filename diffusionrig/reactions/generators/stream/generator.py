@@ -105,10 +105,10 @@ class Stream:
                 velocity = untold + self.settings.guidance * (told - untold)
             x = step_down(x, velocity, phi, lower)
         _, own = network.run(x.repeat(self.copies, 1, 1), 0.0, heard, self.person, start, self.cache)
-        self._remember(own)
+        self.remember(own)
         return x
 
-    def _remember(self, own: Cache) -> None:
+    def remember(self, own: Cache) -> None:
         """Append a patch's keys and values; forget what lies further back than the memory."""
         memory = self.settings.memory
         keep = max(1, memory // self.settings.patch) * self.settings.patch if memory else None
