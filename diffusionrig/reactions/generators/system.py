@@ -16,6 +16,7 @@ from diffusionrig.reactions.interface import ReactionGenerator
 from diffusionrig.training.task import Task
 
 SYSTEMS: dict[str, str] = {
+    "stream": "diffusionrig.reactions.generators.stream",
     "faceais": "diffusionrig.reactions.generators.faceais",
     "unifr": "diffusionrig.reactions.generators.unifr",
 }
