@@ -23,19 +23,11 @@ class Task(Protocol):
     Dropout is keyed by the loop.
     """
 
-<<<<<<< HEAD
-    name: str
-    meta: dict[str, Any]
-=======
     @property
     def name(self) -> str: ...
 
     @property
-    def network(self) -> nn.Module: ...
-
-    @property
     def meta(self) -> dict[str, Any]: ...
->>>>>>> stream
 
     @property
     def network(self) -> nn.Module:
