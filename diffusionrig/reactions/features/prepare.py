@@ -158,10 +158,11 @@ def _assemble(job: Job, split: Split, features: Sequence[Feature], skipped: dict
                                "feature out.")
             shapes[key] = (max(known[0], values.shape[0]), *known[1:])
     with atomic_path(target) as temporary, H5Writer(temporary) as file:
-        file.describe({unifr.PREPARED: f"diffusionrig {__version__}", "split": split.name, "fps": float(split.fps),
-                       "corpus": split.hash, "order": f"shuffled with seed {job.seed}" if job.shuffled else "mirrored", "version": VERSION,
-                       "settings": json.dumps(dataclasses.asdict(job.settings), sort_keys=True),
-                       "features": json.dumps([feature.name for feature in features]), "skipped": json.dumps(skipped)})
+        file.describe({
+            unifr.PREPARED: f"diffusionrig {__version__}", "split": split.name, "fps": float(split.fps), "corpus": split.hash,
+            "order": f"shuffled with seed {job.seed}" if job.shuffled else "mirrored", "version": VERSION,
+            "settings": json.dumps(dataclasses.asdict(job.settings), sort_keys=True),
+            "features": json.dumps([feature.name for feature in features]), "skipped": json.dumps(skipped)})
         file.texts(unifr.NAMES, [str(split.items[row].speaker) for row in order], {"source": "Speaker of each row."})
         for key, shape in shapes.items():
             field = fields[key]
