@@ -102,8 +102,8 @@ class OnlineDecoder:
             new = self._past_places + new
             grown = [(torch.cat([old[0], key], 2), torch.cat([old[1], value], 2)) for old, (key, value) in zip(self._past, grown)]
         if self.decoding.context:
-            seen = (new.frame >= stop - self.decoding.context).nonzero()[:, 0]
-            new, grown = new[seen], [(key[:, :, seen], value[:, :, seen]) for key, value in grown]
+            gone = slice(int((new.frame < stop - self.decoding.context).sum()), None)
+            new, grown = new[gone], [(key[:, :, gone], value[:, :, gone]) for key, value in grown]
         self._past, self._past_places = grown, new
 
 
