@@ -58,7 +58,9 @@ def main() -> None:
                    "--precision", args.precision, "--compile", args.compile])
     # A run that was told to stop (SIGTERM) has saved its last state: that is the prior then.
     export(max(log_dir.glob("model*.safetensors")), args.output)
-    for name in ("progress.csv", "config.yaml"):
+    for name in ("progress.csv", "metrics.csv", "config.yaml"):
+        if not (log_dir / name).exists():  # a run that was finished before there were metrics
+            continue
         text = (log_dir / name).read_text().replace(str(args.work_dir), "log/prior")
         args.output.with_name(f"{args.output.stem}.{name}").write_text(text)
 

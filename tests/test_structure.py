@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "diffusionrig"
-FOUNDATION = {"errors", "randomness", "progress", "settings", "devices"}
+FOUNDATION = {"errors", "randomness", "progress", "settings", "devices", "image_metrics", "texture_distance"}
 ALLOWED = {
     "io": set(),
     "geometry": {"io"},
@@ -16,9 +16,10 @@ ALLOWED = {
     "diffusion": set(),
     "model": {"diffusion"},
     "data": {"io", "geometry", "render", "capture"},
-    "training": {"data", "model", "diffusion", "io", "geometry", "render"},
+    # faces: a run measures at each save whether landmarks of drawn faces are where the photograph has them.
+    "training": {"data", "model", "diffusion", "io", "geometry", "render", "faces"},
     "editing": {"io", "geometry", "render", "faces", "capture", "diffusion", "model", "data"},
-    "evaluation": {"editing"},
+    "evaluation": {"editing", "io", "geometry", "render", "faces", "capture", "data"},
     "reactions": {"io", "geometry", "render", "faces", "capture", "diffusion", "model", "editing", "data",
                   "training"},
     "demo": {"cli", "io", "geometry", "render", "faces", "data", "editing", "evaluation"},

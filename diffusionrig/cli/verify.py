@@ -18,7 +18,7 @@ EXAMPLES = """  diffusionrig verify log/edit/0_exp.png
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from diffusionrig.cli.arguments import boolean
 
-    parser.add_argument("files", nargs="+", metavar="FILE", help="PNG files")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="PNG files and videos")
     parser.add_argument("--json", type=boolean, default=False, help="print one JSON object per file")
 
 
@@ -34,12 +34,13 @@ def run(args: argparse.Namespace) -> int:
             print(f"diffusionrig verify: {error}", file=sys.stderr)
             status = max(status, error.exit_code)
             continue
-        if not record["intact"]:
+        if record["intact"] is False:
             status = max(status, 1)
         if args.json:
             print(json.dumps({"file": name, **record}))
         else:
-            state = "pixels as written" if record["intact"] else "PIXELS CHANGED since it was written"
+            state = {True: "pixels as written", False: "PIXELS CHANGED since it was written",
+                     None: "a video, whose pixels are not checked"}[record["intact"]]
             print(f"{name}: {record['statement']} by {record['software']}, mode {record['mode']}, "
                   f"model {record['model'][:16]}, {state}")
     return status

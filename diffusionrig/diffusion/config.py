@@ -30,6 +30,7 @@ class DiffusionConfig:
     p2_weight: bool = setting(False, "weigh the loss of each step by 1 / (p2_k + SNR)^p2_gamma")
     p2_gamma: float = setting(1.0, "exponent of the P2 weight")
     p2_k: float = setting(1.0, "offset of the P2 weight")
+    min_snr: float = setting(0.0, "weigh the error of the clean image at each step by min(SNR, this) (5 is usual); 0 for off")
 
     def __post_init__(self) -> None:
         if self.noise_schedule not in NOISE_SCHEDULES:
@@ -44,6 +45,12 @@ class DiffusionConfig:
                              f"{self.p2_gamma:g}")
         if self.predict_xstart and self.predict_v:
             raise UsageError("--predict_xstart True and --predict_v True exclude each other: choose what the network predicts")
+        if self.min_snr < 0:
+            raise UsageError(f"--min_snr must be zero or more, not {self.min_snr:g}")
+        if self.min_snr and (self.p2_weight or self.use_kl):
+            other = "--p2_weight True" if self.p2_weight else "--use_kl True"
+            raise UsageError(f"--min_snr {self.min_snr:g} and {other} exclude each other: each fixes the weight of every step; "
+                             "choose one")
         if self.use_kl and self.p2_weight:
             raise UsageError("--use_kl True and --p2_weight True exclude each other: the variational bound fixes the "
                              "weight of every step; choose one")

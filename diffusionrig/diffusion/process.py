@@ -28,8 +28,12 @@ class GaussianDiffusion:
     def __init__(self, config: DiffusionConfig) -> None:
         self.config = config
         self.schedule = make_schedule(config)
-        self.weights = (self.schedule.p2_weights(config.p2_k, config.p2_gamma) if config.p2_weight
-                        else np.ones(len(self.schedule)))
+        if config.min_snr:
+            self.weights = self.schedule.min_snr_weights(config.min_snr)
+        elif config.p2_weight:
+            self.weights = self.schedule.p2_weights(config.p2_k, config.p2_gamma)
+        else:
+            self.weights = np.ones(len(self.schedule))
 
     def q_sample(self, x0: Tensor, index: Tensor, noise: Tensor) -> Tensor:
         """x_t = sqrt(abar) x_0 + sqrt(1 - abar) noise (DDPM equation 4)."""
@@ -40,7 +44,7 @@ class GaussianDiffusion:
         """Loss terms for each image, (B,) each: "loss" to be minimised, and its parts "mse" and "vb" where they exist.
 
         ``x0`` (B,C,H,W) in [-1,1]; ``noise`` like it. The squared error of the noise (or of what
-        else the network predicts) is averaged over C, H, W and weighed by P2; a learned variance adds the variational
+        else the network predicts) is averaged over C, H, W and weighed by P2 or min-SNR; a learned variance adds the variational
         bound with the mean held fixed (Nichol & Dhariwal 2021, section 3.1); ``use_kl`` trains on the bound alone.
         """
         x = self.q_sample(x0, index, noise)

@@ -81,6 +81,14 @@ class Schedule:
         """1 / (k + SNR)^gamma (Choi et al. 2022, equation 8); equal to 1 - abar for k = gamma = 1."""
         return 1 / (k + self.snr) ** gamma
 
+    def min_snr_weights(self, limit: float) -> Table:
+        """Weights of the squared error in what the network predicts that weigh the error of the clean image by min(SNR, limit)
+        (Hang et al. 2023, arXiv 2303.09556, section 3.4).
+
+        An error of the noise is one of the clean image times SNR^-1/2, an error of the velocity one times (SNR + 1)^-1/2.
+        """
+        return np.minimum(self.snr, limit) / {"image": 1.0, "noise": self.snr, "velocity": self.snr + 1}[self.prediction]
+
     def model_time(self, index: Tensor) -> Tensor:
         """Kept-step indices (B,) int64 -> the time that the network sees (B,): int64, or float32 when rescaled."""
         times = torch.from_numpy(self.timesteps)
@@ -93,9 +101,13 @@ def gather(table: Table, index: Tensor, like: Tensor) -> Tensor:
     return values.view(-1, *[1] * (like.ndim - 1))
 
 
-def make_schedule(config: DiffusionConfig) -> Schedule:
-    """The tables of ``config``: abar kept at the used steps, everything else rebuilt from it."""
-    steps = kept_steps(config.diffusion_steps, config.timestep_respacing)
+def make_schedule(config: DiffusionConfig, steps: NDArray[np.int64] | None = None) -> Schedule:
+    """The tables of ``config``: abar kept at the used steps, everything else rebuilt from it.
+
+    ``steps``, sorted indices into the full schedule, replaces those of ``config.timestep_respacing``.
+    """
+    if steps is None:
+        steps = kept_steps(config.diffusion_steps, config.timestep_respacing)
     abar = np.cumprod(1 - full_betas(config.noise_schedule, config.diffusion_steps), dtype=np.float64)[steps]
     times = steps * (FULL_TIME / config.diffusion_steps) if config.rescale_timesteps else steps
     return Schedule(abar, times, config.prediction)

@@ -1,4 +1,4 @@
-"""Every edited image says that it is one: PNG text written with the result and read back by ``diffusionrig verify``."""
+"""Every edited image says that it is one: PNG text, or a video's comment, read back by ``diffusionrig verify``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import numpy as np
 
 from diffusionrig import __version__
 from diffusionrig.errors import RigError
+from diffusionrig.io.clip_frames import is_video
 from diffusionrig.io.images import read_image, read_png_text, write_png
+from diffusionrig.io.movies import movie_info
 
 KEY = "diffusionrig"
 STATEMENT = "AI-edited"
@@ -32,8 +34,28 @@ def write_edited(path: Path, image: np.ndarray, *, model_hash: str, mode: str, *
                             KEY: json.dumps(record, sort_keys=True)})
 
 
+def movie_record(*, model_hash: str, mode: str, **details: Any) -> str:
+    """The comment of a video of edited frames; its frames, which the codec changes, are not hashed."""
+    return json.dumps({"statement": STATEMENT, "software": f"diffusionrig {__version__}", "model": model_hash, "mode": mode,
+                       **details}, sort_keys=True)
+
+
+def read_movie_provenance(path: Path) -> dict[str, Any]:
+    """The record of a video that ``movie_record`` made; ``intact`` is None, as nothing can be said. RigError without one."""
+    try:
+        record = json.loads(movie_info(path).comment or "null")
+    except ValueError:
+        record = None
+    if not isinstance(record, dict) or record.get("statement") != STATEMENT:
+        raise RigError(f"{path} carries no diffusionrig provenance: it was not made with this software, or its metadata "
+                       "was removed.")
+    return {**record, "intact": None}
+
+
 def read_provenance(path: Path) -> dict[str, Any]:
-    """The record of an edited image plus ``intact`` (are the pixels those that were written); RigError without one."""
+    """The record of an edited image plus ``intact`` (are the pixels those that were written), or of a video; RigError without."""
+    if is_video(path):
+        return read_movie_provenance(path)
     text = read_png_text(path)
     if KEY not in text:
         raise RigError(f"{path} carries no diffusionrig provenance: it was not edited with this software, or its metadata "

@@ -26,15 +26,22 @@ def append_text(path: str | Path, text: str) -> None:
         raise RigError(f"Cannot write {file}: {error.strerror or error}; free some space or choose another folder.") from error
 
 
+def read_table(path: str | Path) -> list[dict[str, str]]:
+    """The rows of a CSV file by column; none when there is no file, and a last line that was cut off lacks its last columns."""
+    rows = CsvTable(path).rows()
+    return [dict(zip(rows[0], row)) for row in rows[1:] if row]
+
+
 class CsvTable:
     """A CSV file with a header; new columns are added to it by writing the file anew (atomically)."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        rows = self._rows()
+        rows = self.rows()
         self.columns = rows[0] if rows else []
 
-    def _rows(self) -> list[list[str]]:
+    def rows(self) -> list[list[str]]:
+        """All lines, the header first."""
         if not self.path.exists():
             return []
         try:
@@ -47,7 +54,7 @@ class CsvTable:
         """Add one row; columns that are new join the header in alphabetical order, earlier rows stay empty there."""
         new = sorted(set(row) - set(self.columns))
         if new:
-            rows = self._rows()[1:]
+            rows = self.rows()[1:]
             self.columns += new
             write_text(self.path, _lines([self.columns, *rows], len(self.columns)))
         append_text(self.path, _lines([[row.get(name, "") for name in self.columns]], len(self.columns)))

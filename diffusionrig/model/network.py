@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from diffusionrig.model.config import ModelConfig
 from diffusionrig.model.encoder import build_encoder
+from diffusionrig.model.null_condition import keep_some
 from diffusionrig.model.unet import UNet
 
 
@@ -24,16 +25,19 @@ class DiffusionRig(nn.Module):
         return self.encoder(x)
 
     def forward(self, x: Tensor, t: Tensor, physic_cond: Tensor, detail_cond: Tensor | None = None,
-                x_start: Tensor | None = None) -> Tensor:
+                x_start: Tensor | None = None, keep_latent: Tensor | None = None) -> Tensor:
         """Predicted noise (B,3,S,S), or (B,6,S,S) with ``learn_sigma``.
 
         ``x`` noisy image (B,3,S,S); ``t`` model time (B,); ``physic_cond`` (B,9,S,S) rendered, normal, albedo;
         the latent is ``detail_cond`` (B, latent_dim) when given, else it is computed from the clean image ``x_start``.
+        Where ``keep_latent`` (B,) is given and false, the latent is the null instead.
         """
         if detail_cond is None:
             if x_start is None:
                 raise ValueError("give detail_cond (a latent) or x_start (the clean image)")
             detail_cond = self.encoder(x_start)
+        if keep_latent is not None:
+            detail_cond = keep_some(detail_cond, keep_latent)
         return self.denoisingUNet(torch.cat([x, physic_cond], dim=1), t, detail_cond)
 
 

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from diffusionrig.diffusion.timesteps import SCHEDULE_SAMPLERS
 from diffusionrig.errors import UsageError
 from diffusionrig.settings import setting
+from diffusionrig.training.power_profiles import parse_widths
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 OPTIMIZERS = ("adam", "adamw")
 RESUMES = ("auto", "never")
+EMA_PROFILES = ("decay", "power")
+ADAPTERS = ("none", "lora")
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,12 @@ class TrainOptions:
     schedule_sampler: str = setting("uniform", "which time steps are trained: uniform or loss-second-moment")
     ema_decay: float = setting(0.9999, "decay of the averaged weights that are saved as the model; warmed up; 0 saves the "
                                        "last weights instead")
+    ema_profile: str = setting("decay", "decay: one average with --ema_decay; power: averages over fixed shares of the run, of "
+                                        "which diffusionrig ema makes any other share after training")
+    ema_sigma_rel: str = setting("0.05,0.10", "power: relative widths of the averages; the first one is saved as the model")
+    ema_snapshots: int = setting(0, "power: updates between snapshots of the averages besides those at each save; 0 for no more")
+    drop_buffers: float = setting(0.0, "share of samples trained with the null (zeros) for buffers, for guidance against it")
+    drop_latent: float = setting(0.0, "share of samples trained with the null (zeros) for the latent, drawn independently")
     precision: str = setting("auto", "auto (bf16 on GPUs that have it, fp16 on older ones, fp32 on CPU), fp32, bf16, fp16")
     sync_batchnorm: bool = setting(True, "stage 1: BatchNorm statistics over all processes, so that N processes of batch B "
                                          "equal one of batch N B; False: per process, as published")
@@ -47,26 +56,43 @@ class TrainOptions:
     save_interval: int = setting(10000, "updates between saves")
     keep_states: int = setting(2, "full training states kept, newest first; models are all kept")
     sample_count: int = setting(4, "faces in the sample grid drawn at each save; 0 for none")
+    metric_count: int = setting(16, "records that are drawn and compared with their photographs at each save; 0 for none")
     export_pt: bool = setting(False, "also write each model as modelNNNNNN.pt for the published code")
     consent: str = setting("", "stage 2: in what words the person in the photographs consented; kept in the model")
+    adapter: str = setting("none", "stage 2: none trains every weight of the UNet; lora trains low-rank adapters on frozen weights "
+                                   "and saves only these")
+    rank: int = setting(8, "rank of the adapters")
+    alpha: float = setting(0.0, "the adapters are scaled by alpha / rank; 0 for alpha = rank")
+    adapter_layers: str = setting("conv,attention,linear", "what is adapted: conv, attention, linear (maps of time and latent)")
+    holdout: float = setting(0.0, "stage 2: photographs of the album kept out of training to tell when it is best, a number or a "
+                                  "share below 1; 0 for none")
+    validate_every: int = setting(50, "updates between two looks at the held-out photographs")
+    patience: int = setting(5, "looks without improvement after which training ends; 0 to keep the best weights but go on")
     device: str = setting("auto", "auto (CUDA when there is one), cpu, cuda, mps")
     compile: bool = setting(False, "compile the network: minutes once, then faster steps")
     channels_last: bool = setting(True, "keep images channels-last in memory, which is faster")
 
     def __post_init__(self) -> None:
-        for name, allowed in (("precision", PRECISIONS), ("optimizer", OPTIMIZERS), ("resume", RESUMES),
-                              ("schedule_sampler", SCHEDULE_SAMPLERS)):
+        for name, allowed in (("precision", PRECISIONS), ("optimizer", OPTIMIZERS), ("resume", RESUMES), ("adapter", ADAPTERS),
+                              ("schedule_sampler", SCHEDULE_SAMPLERS), ("ema_profile", EMA_PROFILES)):
             _require(getattr(self, name) in allowed,
                      f"--{name} {getattr(self, name)} does not exist; choose from {', '.join(allowed)}.")
         _require(self.stage in (1, 2), f"--stage {self.stage} does not exist; 1 trains on everyone, 2 on one person.")
-        for name in ("batch_size", "grad_accumulation", "log_interval", "save_interval", "keep_states"):
+        for name in ("batch_size", "grad_accumulation", "log_interval", "save_interval", "keep_states", "validate_every"):
             _require(getattr(self, name) >= 1, f"--{name} must be 1 or more, not {getattr(self, name)}.")
         for name in ("max_steps", "weight_decay", "warmup_steps", "decay_steps", "auto_scale_grad_clip", "num_workers",
-                     "sample_count", "cache_megabytes", "lr"):
+                     "sample_count", "cache_megabytes", "lr", "ema_snapshots", "metric_count", "holdout", "patience", "alpha"):
             _require(getattr(self, name) >= 0, f"--{name} must not be negative, but is {getattr(self, name):g}.")
         _require(not self.decay_steps or self.max_steps > 0,
                  "--decay_steps needs --max_steps, the step at which the learning rate arrives at 0.")
         _require(0 <= self.ema_decay < 1, f"--ema_decay must lie in [0, 1), not {self.ema_decay:g}.")
+        for name in ("drop_buffers", "drop_latent"):
+            _require(0 <= getattr(self, name) <= 1, f"--{name} is a share from 0 to 1, not {getattr(self, name):g}.")
+        parse_widths(self.ema_sigma_rel)
+        _require(self.stage == 2 or (self.adapter == "none" and not self.holdout),
+                 "--adapter and --holdout belong to --stage 2, which learns one person.")
+        _require(self.holdout < 1 or self.holdout == int(self.holdout),
+                 f"--holdout {self.holdout:g} is neither a number of photographs nor a share below 1.")
         _require(bool(self.data_dir), "No --data_dir was given; name the store that create-data or synth made.")
 
 

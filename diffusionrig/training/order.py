@@ -7,6 +7,8 @@ with batch B see exactly what one process with batch N B sees, and a resume need
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -25,6 +27,11 @@ def timestep_of(sampler: TimestepSampler, seed: int, sample: int) -> tuple[int, 
 def noise_of(seed: int, sample: int, size: int) -> Tensor:
     """(3, size, size) standard normal noise of a sample, float32 on the CPU."""
     return torch.randn(3, size, size, generator=torch_stream(seed, "noise", sample))
+
+
+def drawn_below(share: float, what: str, seed: int, samples: Sequence[int]) -> Tensor:
+    """(B,) bool: which samples belong to the ``share`` of all of whom ``what`` holds ("drop_buffers", ...)."""
+    return torch.tensor([float(torch.rand((), generator=torch_stream(seed, what, sample))) < share for sample in samples])
 
 
 def seed_dropout(seed: int, first_sample: int) -> None:

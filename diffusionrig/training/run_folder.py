@@ -7,8 +7,9 @@ from pathlib import Path
 
 from diffusionrig.io.files import remove_files
 
-_KINDS = {"model": r"model(\d+)\.(?:safetensors|pt)", "state": r"state(\d+)\.pt", "samples": r"samples(\d+)\.png"}
-_OTHERS = ("progress.csv", "progress.json", "log.txt", "config.yaml", "report.json")
+_KINDS = {"model": r"model(\d+)\.(?:safetensors|pt)", "state": r"state(\d+)\.pt", "samples": r"samples(\d+)\.png",
+          "average": r"ema(\d+)\.safetensors"}
+_OTHERS = ("progress.csv", "progress.json", "log.txt", "config.yaml", "report.json", "metrics.csv", "training.png")
 
 
 def step_in_name(path: str | Path) -> int:
@@ -32,15 +33,22 @@ class RunFolder:
     def state(self, step: int) -> Path:
         return self.path / f"state{step:06d}.pt"
 
+    def average(self, step: int) -> Path:
+        return self.path / f"ema{step:06d}.safetensors"
+
     def samples(self, step: int) -> Path:
         return self.path / f"samples{step:06d}.png"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.csv"
 
     @property
     def report(self) -> Path:
         return self.path / "report.json"
 
     def found(self, kind: str) -> dict[int, Path]:
-        """Files of a kind (model, state, samples) by step, in order."""
+        """Files of a kind (model, state, samples, average) by step, in order."""
         if not self.path.is_dir():
             return {}
         pairs = [(re.fullmatch(_KINDS[kind], path.name), path) for path in self.path.iterdir()]
@@ -57,6 +65,10 @@ class RunFolder:
     def forget_after(self, step: int) -> None:
         """Delete the states of later steps; models stay until they are written again."""
         remove_files([path for later, path in self.found("state").items() if later > step])
+
+    def forget_averages_after(self, step: int) -> None:
+        """Delete the snapshots of averages beyond ``step``, where a run goes on: they may be of another course of it."""
+        remove_files([path for later, path in self.found("average").items() if later > step])
 
     def clear(self) -> None:
         """Delete the files of a run, and nothing else."""

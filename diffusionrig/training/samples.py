@@ -1,4 +1,4 @@
-"""The grid drawn at each save: photographs, their rendered buffers, and what the network makes of these."""
+"""What is drawn at each save: photographs, their rendered buffers, and what the network makes of these."""
 
 from __future__ import annotations
 
@@ -10,21 +10,36 @@ import torch
 from torch import Tensor
 
 from diffusionrig.diffusion.config import DiffusionConfig
-from diffusionrig.diffusion.samplers import ddim
-from diffusionrig.diffusion.schedule import make_schedule
 from diffusionrig.io.sheets import contact_sheet, to_uint8
 from diffusionrig.model.network import DiffusionRig
 from diffusionrig.randomness import torch_stream
 from diffusionrig.training.batches import Faces
+from diffusionrig.training.drawing import draw
 
 STEPS = 20
 
 
-def sample_grid(network: DiffusionRig, weights: Mapping[str, Tensor], diffusion: DiffusionConfig, faces: Faces, count: int,
-                seed: int) -> np.ndarray:
-    """A contact sheet (H, W, 3) uint8 of ``count`` records spread over the store, drawn by DDIM with ``weights``.
+@dataclasses.dataclass
+class Samples:
+    """B records of the store and what was drawn for them, on the CPU.
 
-    Records and noise depend on ``seed`` and the store alone, so the grids of a run can be compared. The network is left as
+    records  their numbers
+    images   (B, 3, S, S) photographs in [-1, 1]
+    buffers  (B, 9, S, S)
+    drawn    (B, 3, S, S) in [-1, 1]
+    """
+
+    records: list[int]
+    images: Tensor
+    buffers: Tensor
+    drawn: Tensor
+
+
+def draw_samples(network: DiffusionRig, weights: Mapping[str, Tensor], diffusion: DiffusionConfig, faces: Faces, count: int,
+                 seed: int) -> Samples:
+    """``count`` records spread over the store, drawn by DDIM with ``weights``.
+
+    Records and noise depend on ``seed`` and the store alone, so the samples of a run can be compared. The network is left as
     it was.
     """
     indices = np.unique(np.linspace(0, len(faces) - 1, count).round().astype(int)).tolist()
@@ -32,25 +47,13 @@ def sample_grid(network: DiffusionRig, weights: Mapping[str, Tensor], diffusion:
     images, buffers = faces.images(indices).to(device), faces.buffers(indices).to(device)
     size = images.shape[-1]
     noise = torch.stack([torch.randn(3, size, size, generator=torch_stream(seed, "sample", i)) for i in indices])
-    schedule = make_schedule(dataclasses.replace(diffusion, timestep_respacing=str(min(STEPS, diffusion.diffusion_steps))))
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        with torch.no_grad():
-            latent = torch.func.functional_call(network.encoder, _part(weights, "encoder."), (images,))
+    drawn = draw(network, weights, diffusion, images, buffers, noise.to(device), STEPS)
+    return Samples(indices, *(tensor.float().cpu() for tensor in (images, buffers, drawn)))
 
-            def denoise(x: Tensor, time: Tensor) -> Tensor:
-                return torch.func.functional_call(network, dict(weights), (x, time, buffers, latent))
 
-            drawn = ddim(denoise, noise.to(device), schedule)
-    finally:
-        for module, training in modes:
-            module.training = training
-    columns = [to_uint8(images.float().cpu().numpy(), -1, 1), to_uint8(buffers[:, :3].float().cpu().numpy()),
-               to_uint8(drawn.float().cpu().numpy(), -1, 1)]
+def sample_grid(samples: Samples) -> np.ndarray:
+    """A contact sheet (H, W, 3) uint8: photograph, rendered buffer and drawn picture of each record."""
+    columns = [to_uint8(samples.images.numpy(), -1, 1), to_uint8(samples.buffers[:, :3].numpy()),
+               to_uint8(samples.drawn.numpy(), -1, 1)]
     return contact_sheet([list(row) for row in zip(*columns)], ("photograph", "rendered", "drawn"),
-                         [f"record {i}" for i in indices])
-
-
-def _part(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name[len(prefix):]: tensor for name, tensor in weights.items() if name.startswith(prefix)}
+                         [f"record {i}" for i in samples.records])

@@ -23,8 +23,11 @@ class Task(Protocol):
     Dropout is keyed by the loop.
     """
 
-    name: str
-    meta: dict[str, Any]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def meta(self) -> dict[str, Any]: ...
 
     @property
     def network(self) -> nn.Module:

@@ -39,25 +39,40 @@ def train_task(task: Task, options: TaskOptions, world: World) -> dict[str, Any]
     if state is not None:
         trainer.restore(state)
 
-    def save() -> None:
-        about = {**meta, "step": trainer.step, "samples": trainer.samples, "skipped": trainer.skipped,
-                 "weights": "ema" if trainer.ema is not None else "raw"}
-        save_state(folder.state(trainer.step), {**trainer.state(), "meta": about})
-        save_checkpoint(folder.model(trainer.step), trainer.weights(), about)
-        folder.prune_states(options.keep_states)
-
     origin = f"from {source}" if source else "from new weights"
     opening = (f"{task.name}, {len(task)} items, {origin}, step {trainer.step} to step {options.max_steps}, "
                f"{trainer.samples_per_step} items a step, {world.size} process(es), {world.device}, {trainer.precision}.")
     total = options.max_steps * trainer.samples_per_step
-    with StopSignals() as signals, Progress(total, task.name, initial=trainer.step * trainer.samples_per_step,
+    with StopSignals() as signals, Progress(total, task.name, "item", initial=trainer.step * trainer.samples_per_step,
                                             enabled=world.main) as progress:
         journal = Journal(folder.path, world.rank, progress)
         world.keep_log(journal.log)
         try:
-            return Run(trainer, folder, meta, journal, progress, signals, save, "items").go(opening)
+            return Run(trainer, folder, meta, journal, progress, signals, TaskSaver(trainer, folder, meta), "items").go(opening)
         finally:
             journal.close()
+
+
+class TaskSaver:
+    """Saves a task; measures nothing, and writes nothing between two saves."""
+
+    def __init__(self, trainer: TaskTrainer, folder: RunFolder, meta: dict[str, Any]) -> None:
+        self.trainer, self.folder, self.meta = trainer, folder, meta
+
+    def save(self) -> dict[str, float]:
+        trainer, folder = self.trainer, self.folder
+        about = {**self.meta, "step": trainer.step, "samples": trainer.samples, "skipped": trainer.skipped,
+                 "weights": "ema" if trainer.ema is not None else "raw"}
+        save_state(folder.state(trainer.step), {**trainer.state(), "meta": about})
+        save_checkpoint(folder.model(trainer.step), trainer.weights(), about)
+        folder.prune_states(trainer.options.keep_states)
+        return {}
+
+    def snapshot_due(self) -> bool:
+        return False
+
+    def snapshot(self) -> None:
+        raise AssertionError("no snapshot is ever due")
 
 
 def _find_state(folder: RunFolder, options: TaskOptions, meta: dict[str, Any]) -> tuple[dict[str, Any] | None, str]:

@@ -15,10 +15,10 @@ from diffusionrig.diffusion.process import GaussianDiffusion
 from diffusionrig.diffusion.timesteps import make_sampler
 from diffusionrig.errors import RigError
 from diffusionrig.model.network import DiffusionRig
+from diffusionrig.model.null_condition import keep_some
 from diffusionrig.training.batches import Batch, Faces, Feeder, latents_of
 from diffusionrig.training.batchnorm import average_statistics, span_world
 from diffusionrig.training.distributed import World
-from diffusionrig.training.ema import WeightAverage
 from diffusionrig.training.optimizer import (
     clip_gradients,
     learning_rate,
@@ -27,7 +27,8 @@ from diffusionrig.training.optimizer import (
     restore_optimizer,
 )
 from diffusionrig.training.options import TrainOptions
-from diffusionrig.training.order import seed_dropout, timestep_of
+from diffusionrig.training.order import drawn_below, seed_dropout, timestep_of
+from diffusionrig.training.power_ema import PowerAverages, make_average
 from diffusionrig.training.start import Start
 
 STOPS = (int(signal.SIGTERM), int(signal.SIGINT))
@@ -78,8 +79,9 @@ class Trainer:
         self.names = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
         self.parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self.optimizer = make_optimizer(options.optimizer, self.parameters, options.lr, options.weight_decay)
-        frozen = frozenset(name for name in network.state_dict() if options.stage == 2 and name.startswith("encoder."))
-        self.ema = WeightAverage(network, options.ema_decay, frozen) if options.ema_decay else None
+        frozen = frozenset(name for name in network.state_dict() if options.stage == 2 and name.startswith("encoder.")) | {
+            name for name, parameter in network.named_parameters() if not parameter.requires_grad}
+        self.ema = make_average(network, options, frozenset(frozen))
         self.precision = resolve_precision(options.precision, world.device)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=self.precision == "fp16")
         self.sampler = make_sampler(options.schedule_sampler, len(diffusion.schedule))
@@ -154,14 +156,25 @@ class Trainer:
         index = torch.tensor([step for step, _ in pairs], device=self.world.device)
         weight = torch.tensor([weight for _, weight in pairs], dtype=torch.float32, device=self.world.device)
         latent = None if self._latents is None else self._latents[batch.records]
+        buffers, more = self._drop_conditions(batch)
 
         def predict(x: Tensor, time: Tensor) -> Tensor:
             with self._autocast():
-                return module(x, time, batch.buffers, detail_cond=latent, x_start=batch.images if latent is None else None)
+                return module(x, time, buffers, detail_cond=latent, x_start=batch.images if latent is None else None, **more)
 
         seed_dropout(self.options.seed, batch.samples[0])
         terms = self.diffusion.training_loss(predict, batch.images, index, batch.noise)
         return {**{name: term * weight for name, term in terms.items()}, "unweighted": terms["loss"]}, index
+
+    def _drop_conditions(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The buffers, some of them nulled, and further arguments of the network that null some of the latents."""
+        options, device = self.options, batch.buffers.device
+        buffers, more = batch.buffers, {}
+        if options.drop_buffers:
+            buffers = keep_some(buffers, ~drawn_below(options.drop_buffers, "drop_buffers", options.seed, batch.samples).to(device))
+        if options.drop_latent:
+            more["keep_latent"] = ~drawn_below(options.drop_latent, "drop_latent", options.seed, batch.samples).to(device)
+        return buffers, more
 
     def _autocast(self) -> Any:
         if self.precision == "fp32":
@@ -217,6 +230,7 @@ class Trainer:
                 "model": dict(self.network.state_dict()),
                 "ema": None if self.ema is None else dict(self.ema.tensors),
                 "ema_updates": 0 if self.ema is None else self.ema.updates,
+                "power_ema": self.ema.state() if isinstance(self.ema, PowerAverages) else None,
                 "optimizer": optimizer_state(self.optimizer, self.names),
                 "scaler": self.scaler.state_dict(), "sampler": self.sampler.state_dict()}
 
@@ -227,6 +241,8 @@ class Trainer:
             return
         self.step = start.step
         self.samples = start.step * self.samples_per_step
+        if isinstance(self.ema, PowerAverages):
+            self.ema.begin(self.step)
         if start.optimizer is not None:
             shapes = [tuple(held["exp_avg"].shape) for held in start.optimizer]
             if shapes != [tuple(parameter.shape) for parameter in self.parameters]:
@@ -237,7 +253,12 @@ class Trainer:
     def restore(self, state: dict[str, Any]) -> None:
         """The inverse of ``state``, for a network that holds the state's weights already."""
         self.step, self.samples, self.skipped = state["step"], state["samples"], state["skipped"]
-        if self.ema is not None:
+        if isinstance(self.ema, PowerAverages):
+            if state.get("power_ema"):
+                self.ema.restore(state["power_ema"])
+            else:
+                self.ema.begin(self.step)
+        elif self.ema is not None:
             self.ema.load(state["ema"] or state["model"], state["ema_updates"])
         restore_optimizer(self.optimizer, self.names, state["optimizer"])
         if self.scaler.is_enabled() and state["scaler"]:

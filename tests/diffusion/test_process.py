@@ -10,6 +10,7 @@ from diffusionrig.diffusion.bound import pixel_log_likelihood
 from diffusionrig.diffusion.config import DiffusionConfig
 from diffusionrig.diffusion.conversions import eps_from_x0, learned_log_variance, posterior_mean, x0_from_eps
 from diffusionrig.diffusion.process import GaussianDiffusion
+from diffusionrig.errors import UsageError
 
 
 def normal(*shape, seed=0, dtype=torch.float64):
@@ -48,6 +49,33 @@ def test_loss_is_the_weighted_squared_error_of_each_image(p2):
     for b, t in enumerate(INDEX.tolist()):
         weight = 1 - process.schedule.abar[t] if p2 else 1.0
         assert terms["loss"][b].item() == pytest.approx(weight * wrong[b].square().mean().item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("prediction", [{}, {"predict_xstart": True}, {"predict_v": True}], ids=["noise", "image", "velocity"])
+def test_min_snr_gives_the_same_loss_for_the_same_error_of_the_clean_image(prediction):
+    """Whatever the network predicts: with x_t given, an error e of the clean image costs min(SNR, 5) |e|^2."""
+    process = GaussianDiffusion(DiffusionConfig(min_snr=5.0, **prediction))
+    x0, noise, error = normal(4, 3, 5, 5), normal(4, 3, 5, 5, seed=1), normal(4, 3, 5, 5, seed=2)
+    abar = torch.from_numpy(process.schedule.abar)[INDEX][:, None, None, None]
+
+    def model(x, t):
+        image = x0 + error
+        eps = (x - abar.sqrt() * image) / (1 - abar).sqrt()
+        return {"image": image, "noise": eps, "velocity": abar.sqrt() * eps - (1 - abar).sqrt() * image}[
+            process.schedule.prediction]
+
+    snr = (abar / (1 - abar)).flatten()
+    expected = snr.clamp(max=5) * error.square().flatten(1).mean(1)
+    torch.testing.assert_close(process.training_loss(model, x0, INDEX, noise)["loss"], expected, rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize(("settings", "words"), [
+    ({"min_snr": 5.0, "p2_weight": True}, "--min_snr 5 and --p2_weight True exclude each other"),
+    ({"min_snr": 5.0, "use_kl": True}, "--min_snr 5 and --use_kl True exclude each other"),
+    ({"min_snr": -1.0}, "--min_snr must be zero or more, not -1")])
+def test_weights_that_exclude_each_other(settings, words):
+    with pytest.raises(UsageError, match=words):
+        DiffusionConfig(**settings)
 
 
 def test_loss_of_a_spaced_process_shows_the_model_original_steps():

@@ -50,6 +50,26 @@ def test_shares_of_the_p2_weight():
     assert weights[:200].sum() / weights.sum() == pytest.approx(0.035, abs=5e-4)
 
 
+@pytest.mark.parametrize("noise_schedule", ["linear", "cosine"])
+def test_min_snr_weighs_the_clean_image_alike_for_every_prediction(noise_schedule):
+    def weights(**prediction):
+        return make_schedule(DiffusionConfig(noise_schedule=noise_schedule, **prediction)).min_snr_weights(5.0)
+
+    snr = make_schedule(DiffusionConfig(noise_schedule=noise_schedule)).snr
+    image = weights(predict_xstart=True)
+    assert np.array_equal(image, np.minimum(snr, 5))
+    # The published forms: min(SNR, gamma)/SNR on the noise, min(SNR, gamma)/(SNR + 1) on the velocity.
+    assert np.allclose(weights(), np.minimum(1, 5 / snr), rtol=1e-12)
+    assert np.allclose(weights(predict_v=True), image / (snr + 1), rtol=1e-12)
+
+
+def test_golden_min_snr_weights_of_the_noise():
+    weights = make_schedule(DiffusionConfig()).min_snr_weights(5.0)
+    golden = {0: 0.0005, 25: 0.0456, 50: 0.155, 100: 0.586, 150: 1.0, 999: 1.0}
+    assert {t: weights[t] for t in golden} == pytest.approx(golden, rel=4e-3)
+    assert weights[:100].sum() / weights.sum() == pytest.approx(0.022, abs=5e-4)
+
+
 def test_betas():
     linear = full_betas("linear", 1000)
     assert linear.dtype == np.float64

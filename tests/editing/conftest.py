@@ -1,34 +1,5 @@
-"""A small untrained rig whose encoder reads the true code from the pixels."""
+"""Fixtures of this folder."""
 
-import pytest
-import torch
-from seed_faces import MODEL, SeedEncoder
+from seed_rig import checkpoint, rig
 
-from diffusionrig.diffusion.config import DiffusionConfig
-from diffusionrig.editing import rig as rig_module
-from diffusionrig.geometry.heads import DEFAULT_HEAD, load_head
-from diffusionrig.io.checkpoints import save_checkpoint
-from diffusionrig.model.network import build_network
-from diffusionrig.randomness import torch_stream
-
-
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory):
-    network, head = build_network(MODEL, seed=3), load_head()
-    generator = torch_stream(0, "weights")
-    # Layers that start at zero would hide every difference.
-    tensors = {name: tensor + 0.05 * torch.randn(tensor.shape, generator=generator) if tensor.is_floating_point() else tensor
-               for name, tensor in network.state_dict().items()}
-    tensors = {name: tensor.abs() if "running_var" in name else tensor for name, tensor in tensors.items()}
-    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    save_checkpoint(path, tensors, {"model": MODEL.to_dict(), "diffusion": DiffusionConfig().to_dict(),
-                                    "head": {"name": head.name, "hash": head.hash}, "step": 0, "consent": "none needed"})
-    return path
-
-
-@pytest.fixture
-def rig(checkpoint, monkeypatch):
-    monkeypatch.setattr(rig_module, "make_encoder", lambda name, head, device, options: SeedEncoder())
-    monkeypatch.setattr(rig_module, "best_encoder", lambda head="": "SEED")
-    monkeypatch.setattr(rig_module, "usual_head", lambda name: DEFAULT_HEAD)
-    return rig_module.Rig.from_pretrained(checkpoint, device="cpu")
+__all__ = ["checkpoint", "rig"]

@@ -253,7 +253,8 @@ def test_overwriting_on_request(store, tmp_path):
     (folder / "notes.md").write_text("mine")
     assert train(store, folder, "--max_steps", 1, "--resume", "never", "--overwrite", True) == 0
     assert sorted(path.name for path in folder.iterdir()) == [
-        "config.yaml", "log.txt", "model000001.safetensors", "notes.md", "progress.csv", "report.json", "state000001.pt"]
+        "config.yaml", "log.txt", "model000001.safetensors", "notes.md", "progress.csv", "report.json", "state000001.pt",
+        "training.png"]
 
 
 def test_a_store_of_another_head(capsys, whole, tmp_path):

@@ -81,6 +81,18 @@ def neutral_of(kind: str, coefficients: np.ndarray, mean_face: np.ndarray | None
     return Neutral(kind, row)
 
 
+def from_photograph(neutral: Neutral, row: np.ndarray, rest: str) -> Neutral:
+    """``neutral`` for a listener whose photograph is a frame with known coefficients ``row`` (58,), absolute.
+
+    Turn and place are then counted from those of the photograph, where the head starts, and so is the expression when it is
+    added to the photographed one; otherwise what the photograph shows would be counted twice.
+    """
+    known = np.array(neutral.row)
+    part = slice(0, WIDTH) if rest == "photo" else slice(ANGLES.start, WIDTH)
+    known[part] = np.asarray(row, np.float64)[part]
+    return Neutral(neutral.kind, known)
+
+
 def faceverse_rotation(angles: Tensor) -> Tensor:
     """FaceVerse's angles (T, 3) -> rotation (T, 3, 3) of an upright head: Rz(c) Ry(b) Rx(a - pi)."""
     upright = angles - angles.new_tensor([math.pi, 0.0, 0.0])

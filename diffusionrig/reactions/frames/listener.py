@@ -38,7 +38,7 @@ NEUTRAL_SCALE, NEUTRAL_HEIGHT = 8.0, 0.03
 class Listener:
     """``image`` (H, W, 3) uint8, None for nobody in particular; ``code`` (batch 1); FFHQ ``centre`` (1, 3), metres; ``name``.
 
-    ``analysis`` is what a Rig draws from; None when only meshes are to be drawn.
+    ``analysis`` is what a Rig draws from; None when only meshes are to be drawn. ``frame`` counts within a clip.
     """
 
     image: np.ndarray | None
@@ -46,6 +46,7 @@ class Listener:
     centre: Tensor
     name: str
     analysis: Analysis | None = None
+    frame: int = 0
 
 
 class Studio(Protocol):
@@ -115,10 +116,15 @@ def head_centre(head: HeadModel, code: FaceCode) -> Tensor:
         return ffhq_centre(head.landmarks(head.vertices(code), code)).clone()
 
 
+def is_store(place: str) -> bool:
+    """Whether ``place`` is a store of faces."""
+    return (Path(place) / DATA_FILE).is_file()
+
+
 def find_listener(place: str, studio: Studio, record: int = 0, max_megapixels: float = 100.0) -> Listener:
     """The listener at ``place``: a photograph, a store of faces (its record number ``record``), a video, or a folder of frames,
     of which the first that shows a face is taken. UsageError when there is nothing, RigError when no face is found."""
-    if (Path(place) / DATA_FILE).is_file():
+    if is_store(place):
         return _stored(place, studio, record)
     clip = ClipFrames(place, max_megapixels)
     return in_frames(clip, studio, place)
@@ -130,7 +136,7 @@ def in_frames(frames: Sequence[np.ndarray] | ClipFrames | Iterator[np.ndarray], 
     for number, image in enumerate(islice(frames, SEARCHED)):
         found, note = studio.look(image)
         if found is not None:
-            return dataclasses.replace(found, name=name if number == 0 else f"{name}#{number}")
+            return dataclasses.replace(found, name=name if number == 0 else f"{name}#{number}", frame=number)
     raise RigError(f"No face of the listener was found in {name}{f': {note}' if note else ''}; give another picture of them.")
 
 
@@ -139,7 +145,8 @@ def _stored(place: str, studio: Studio, record: int) -> Listener:
     if not store.has_codes:
         raise UsageError(f"{place} is a published store without face codes; name a photograph as --listener.")
     if not 0 <= record < len(store):
-        raise UsageError(f"The store {place} holds {len(store)} faces; --listener_record {record} is not among 0 to {len(store) - 1}.")
+        raise UsageError(f"The store {place} holds {len(store)} faces; --listener_record {record} is not among 0 to "
+                         f"{len(store) - 1}.")
     sample = store.item(record)
     assert sample.code is not None
     return studio.known(sample.image.permute(1, 2, 0).numpy(), sample.code, f"{place} record {record}")

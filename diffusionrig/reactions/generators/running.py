@@ -90,8 +90,13 @@ def load_generator(path: str | Path, device: str = "auto") -> ReactionGenerator:
     return find_system(str(meta["system"])).load(model, resolve_device(device))
 
 
+def about_model(system: str, phase: str, settings: Any) -> dict[str, Any]:
+    """What tells a model's file from others: system, phase and network; ``settings`` is the phase's dataclass."""
+    return {"kind": KIND, "system": system, "phase": phase, "model": dataclasses.asdict(settings)}
+
+
 def describe(system: str, phase: str, settings: Any, examples: Examples) -> dict[str, Any]:
-    """What a phase's model says about itself; ``settings`` is its dataclass."""
-    return {"kind": KIND, "system": system, "phase": phase, "model": dataclasses.asdict(settings),
+    """What a phase's model says about itself when it was trained on ``examples``."""
+    return {**about_model(system, phase, settings),
             "data": {"corpus": examples.split.corpus.root.name, "split": examples.split.name, "hash": examples.split.hash,
                      **dataclasses.asdict(examples.settings)}}

@@ -1,0 +1,59 @@
+"""What ``diffusionrig edit`` takes and does when a clip drives the source."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from typing import TYPE_CHECKING
+
+from diffusionrig.cli.arguments import boolean
+from diffusionrig.errors import UsageError
+
+if TYPE_CHECKING:
+    from diffusionrig.editing.rig import Rig
+    from diffusionrig.editing.session import Order
+
+
+def add_clip_arguments(parser: argparse.ArgumentParser) -> None:
+    """``--clip``, ``--relative``, ``--fps``, ``--smooth``, ``--smooth_beta``."""
+    group = parser.add_argument_group("clip (a video as target)")
+    group.add_argument("--clip", type=boolean, default=False, help="a folder as target holds the frames of one clip (False)")
+    group.add_argument("--relative", type=boolean, default=False,
+                       help="carry over what differs from the clip's first face, not the face as it is (False)")
+    group.add_argument("--fps", type=float, default=25.0, help="frames a second of a folder of frames (25)")
+    group.add_argument("--smooth", type=float, default=0.0, metavar="HZ",
+                       help="one-euro filter of the captured clip: cutoff at rest, 0 for none, 1.5 is a good start (0)")
+    group.add_argument("--smooth_beta", type=float, default=1.0, metavar="B", help="its speed coefficient (1)")
+
+
+def is_clip(args: argparse.Namespace) -> bool:
+    """Whether the target drives as a clip."""
+    from diffusionrig.editing.clip import drives
+
+    return drives(args.target, args.clip)
+
+
+def run_as_clip(rig: Rig, order: Order, args: argparse.Namespace) -> int:
+    """Draw the clip and say what came of it; the exit status."""
+    from diffusionrig.editing.clip import Drive, run_clip
+    from diffusionrig.editing.smoothing import Smoothing
+
+    if not (math.isfinite(args.fps) and args.fps > 0):
+        raise UsageError(f"--fps {args.fps:g} is not above zero; give frames a second, for instance 25.")
+    if order.align_source or order.paste_back is not None:
+        raise UsageError("--align_source and --paste_back belong to edits of pictures, but --target is a clip; align the source "
+                         "first (diffusionrig align) and leave --paste_back out.")
+    report = run_clip(rig, order, Drive(args.relative, args.fps, Smoothing(args.smooth, args.smooth_beta)))
+    for problem in report["problems"]:
+        print(f"diffusionrig edit: {problem['file']}: {problem['problem']}", file=sys.stderr)
+    clip = report["clip"]
+    if clip["frames_without_face"]:
+        print(f"diffusionrig edit: {clip['file']}: {len(clip['frames_without_face'])} of {clip['frames']} frames show no face; "
+              "they go from the face before to the face after.", file=sys.stderr)
+    for output in report["outputs"]:
+        ratio = output["jitter"]["ratio"]
+        print(f"{output['file']}: {clip['frames']} frames" + ("" if ratio is None else f", jitter {ratio:.2f} times that of the "
+                                                                                      "buffers"))
+    print(f"{len(report['outputs'])} clips in {order.output_dir}; look at {report['outputs'][0]['strip']}")
+    return 0

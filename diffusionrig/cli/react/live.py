@@ -1,0 +1,110 @@
+"""``diffusionrig react live``: a listener who reacts while the speaker's frames come in."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from diffusionrig.cli.arguments import add_assets_argument, add_device_argument, boolean, positive_int
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from diffusionrig.io.line_streams import Lines
+
+DESCRIPTION = """React to a speaker live. Each line of standard input (or of one connection to --listen) is a frame of the speaker:
+58 coefficients, or 25 attributes and 58 coefficients, or JSON with coefficients and the frame's sound. Each line of output is a
+frame of the listener as JSON: coefficients, emotion, latency_ms. Frames come in patches: the first at once, the next whenever the
+speaker has shown a patch. At the end the latency is summed up on standard error. With --frames_dir frames are drawn too: with --rig
+by the listener's own model, else as meshes. See docs/reactions.md for the lines."""
+EXAMPLES = """  diffusionrig react live --model_path log/faceais < speaker.txt > listener.jsonl
+  diffusionrig react live --model_path log/faceais --listen 127.0.0.1:6000 --rate 44100
+  diffusionrig react live --model_path log/faceais --rig log/person.safetensors --listener person.jpg --frames_dir log/frames"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model_path", default="", help="run folder of 'react train', or a model in it")
+    parser.add_argument("--listen", default="", metavar="HOST:PORT", help="serve one connection instead of standard input")
+    parser.add_argument("--rate", type=positive_int, default=16000, help="of the sound in the lines, hertz (16000)")
+    parser.add_argument("--fps", type=float, default=25.0, help="frames a second (25)")
+    parser.add_argument("--name", default="live", help="of the speaker's clip, which with --seed decides what is drawn at random")
+    parser.add_argument("--seed", type=int, default=0, help="which draw (0)")
+    parser.add_argument("--frames_dir", default="", metavar="DIR", help="draw frames into this folder")
+    parser.add_argument("--rig", default="", metavar="MODEL", help="checkpoint of the listener's own model ('default': the prior)")
+    parser.add_argument("--listener", default="", help="photograph, store or clip of the listener (with meshes: nobody)")
+    parser.add_argument("--timestep_respacing", default="ddim5", help="steps of the sampler (ddim5)")
+    parser.add_argument("--quiet", type=boolean, default=False, help="no lines, only the summary (False)")
+    add_assets_argument(parser)
+    add_device_argument(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    import math
+
+    from diffusionrig.errors import UsageError
+
+    if not args.model_path:
+        raise UsageError("No --model_path was given; name the run of a generator that can react live.")
+    if not (math.isfinite(args.fps) and args.fps > 0):
+        raise UsageError(f"--fps {args.fps:g} is not above zero.")
+    if args.rig and not (args.frames_dir and args.listener):
+        raise UsageError("--rig draws the listener; give their picture as --listener and a folder as --frames_dir.")
+    from diffusionrig.reactions.generators.faceais.generating import FaceAIS
+    from diffusionrig.reactions.generators.running import load_generator
+    from diffusionrig.reactions.live.lines import read_frames, write_answer
+    from diffusionrig.reactions.live.listening import converse
+
+    generator = load_generator(args.model_path, args.device)
+    if not isinstance(generator, FaceAIS):
+        raise UsageError(f"{generator.name} cannot be fed frame by frame; take a run of faceais.")
+    reaction = generator.live(args.name, args.seed, args.rate, args.fps)
+    show = _show(args, generator.model.mean_face.cpu().numpy()) if args.frames_dir else None
+    waits: list[float] = []
+    frames = 0
+    with _lines(args.listen) as (lines, write):
+        for answer in converse(reaction, read_frames(lines), show):
+            frames += len(answer.emotion)
+            waits.append(answer.seconds)
+            if not args.quiet:
+                for line in write_answer(answer):
+                    write(line)
+    _sum_up(waits, frames, args.fps)
+    return 0
+
+
+@contextlib.contextmanager
+def _lines(place: str) -> Iterator[Lines]:
+    from diffusionrig.io.line_streams import socket_lines, standard_lines
+
+    if not place:
+        yield standard_lines()
+        return
+    with socket_lines(place, lambda where: print(f"diffusionrig react live: listening at {where}", file=sys.stderr,
+                                                 flush=True)) as lines:
+        yield lines
+
+
+def _show(args: argparse.Namespace, mean_face: np.ndarray) -> Callable[[int, np.ndarray], None]:
+    from diffusionrig.editing.rig import Rig, Sampling
+    from diffusionrig.reactions.frames.listener import MeshStudio, RigStudio, find_listener
+    from diffusionrig.reactions.live.showing import LiveFrames
+
+    sampling = Sampling(respacing=args.timestep_respacing, seed=args.seed)
+    if args.rig:
+        studio = RigStudio(Rig.from_pretrained(args.rig, device=args.device))
+        return LiveFrames(args.frames_dir, studio, find_listener(args.listener, studio), mean_face, sampling)
+    meshes = MeshStudio(device=args.device)
+    listener = find_listener(args.listener, meshes) if args.listener else meshes.nobody()
+    return LiveFrames(args.frames_dir, meshes, listener, mean_face, sampling)
+
+
+def _sum_up(waits: list[float], frames: int, fps: float) -> None:
+    """Latency of patches, the first left out where there are more: it also warms up."""
+    counted = sorted(waits[1:] or waits)
+    patch = frames // len(waits)
+    median, worst = counted[len(counted) // 2], counted[-1]
+    print(f"{frames} frames in {len(waits)} patches of {patch}; a patch took {1000 * median:.1f} ms (median, {1000 * worst:.1f} ms "
+          f"at worst), {1000 * median / patch:.2f} ms a frame; it lasts {1000 * patch / fps:.0f} ms.", file=sys.stderr)

@@ -1,0 +1,161 @@
+"""A clip drives a face: sources x modes in, frames, videos, strips and a report out; resumable frame by frame."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from diffusionrig import __version__
+from diffusionrig.capture.saved_codes import load_codes, save_codes
+from diffusionrig.editing.clip_drawing import FrameFolder, clip_jitter, draw_clip, network_calls
+from diffusionrig.editing.controls import Edit, edited_code
+from diffusionrig.editing.driving import Driving, capture_clip, relative_to, smoothed
+from diffusionrig.editing.jitter import landmark_jitter
+from diffusionrig.editing.provenance import STATEMENT, movie_record, write_edited
+from diffusionrig.editing.rig import Analysis, Rig
+from diffusionrig.editing.session import REPORT, Order, Side, analyse, list_pictures, read_pictures
+from diffusionrig.editing.smoothing import Smoothing
+from diffusionrig.errors import UsageError
+from diffusionrig.geometry.face_code import FaceCode
+from diffusionrig.io.clip_frames import ClipFrames, is_video
+from diffusionrig.io.files import make_folder, read_json, remove_files, write_json
+from diffusionrig.io.images import write_png
+from diffusionrig.io.movies import write_movie
+from diffusionrig.io.resize import resize_square
+from diffusionrig.io.sheets import contact_sheet, to_uint8
+from diffusionrig.io.sound import fit_sound, read_sound
+from diffusionrig.progress import Progress
+
+CODES, CLIP_JOURNAL = "driving_codes.npz", "driving.json"
+USUAL_FPS = 25.0
+STRIP = 8
+LEAST_SIDE = 256
+"""Videos of smaller frames are enlarged: players blur them otherwise, each in its own way."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Drive:
+    """How a clip drives: ``relative`` carries over what differs from its first face, else the face as it is; ``fps`` of a folder
+    of frames (a video knows its own); ``smoothing`` of the captured codes."""
+
+    relative: bool = False
+    fps: float | None = None
+    smoothing: Smoothing = dataclasses.field(default_factory=Smoothing)
+
+
+def drives(target: str, clip: bool) -> bool:
+    """Whether a target is a clip: a video, or a folder that is said to be one. UsageError when a picture is."""
+    if clip and target and not is_video(target) and Path(target).is_file():
+        raise UsageError(f"--clip True wants a video or a folder of frames, but {target} is one picture; leave --clip out.")
+    return bool(target) and (clip or is_video(target))
+
+
+def run_clip(rig: Rig, order: Order, drive: Drive) -> dict[str, Any]:
+    """Draw every source in every mode as the clip ``order.target`` moves; returns the report.
+
+    Per source and mode ``{index}_{mode}/frame_{t}.png``, ``{index}_{mode}.mp4`` with the clip's sound, and
+    ``{index}_{mode}_strip.png``; for all, the captured codes and ``report.json``.
+    """
+    _check(order)
+    began = time.monotonic()
+    paths = list_pictures(order.source, "source")
+    clip = ClipFrames(order.target, order.max_megapixels)
+    fps = clip.fps or drive.fps or USUAL_FPS
+    folder = make_folder(order.output_dir)
+    pictures = read_pictures(paths, order.max_megapixels)
+    source = Side(pictures, analyse(rig, pictures, order.source_model, order.batch_size, "sources"))
+    faces = source.require_face("source")
+    driving = _driving(rig, order, clip, folder)
+    driver = smoothed(driving.code, fps, drive.smoothing).to(rig.device)
+    reference = driver[int(driving.found.nonzero()[0, 0])]
+    sound = read_sound(order.target) if clip.fps else None
+    voice, note = (None, "") if sound is None else fit_sound(sound, len(driver) / fps)
+    request = {**order.request(rig.pretrained.hash), "clip": clip.identity(), "drive": dataclasses.asdict(drive)}
+    outputs = []
+    jobs = [(row, edit) for row in range(len(faces)) if bool(faces.found[row]) for edit in order.edits][:order.limit]
+    for number, (row, edit) in enumerate(jobs):
+        name = f"{number}_{edit.name}"
+        code, centre = _moving(rig, faces[row], driver, reference, edit, drive.relative)
+        frames = FrameFolder(folder / name, {**request, "source": str(pictures.paths[row]), "mode": edit.name}, len(code),
+                             order.overwrite)
+        _draw(rig, faces[row], code, centre, frames, order, edit, name)
+        side = max(rig.size, LEAST_SIDE)
+        write_movie(folder / f"{name}.mp4", (resize_square(image, side) for image in frames.frames()), fps, voice,
+                    movie_record(model_hash=rig.pretrained.hash, mode=edit.name, seed=order.sampling.seed))
+        _write_strip(folder / f"{name}_strip.png", rig, clip, code, centre, frames)
+        outputs.append({"file": f"{name}.mp4", "frames": name, "strip": f"{name}_strip.png", "mode": edit.name,
+                        "source": str(pictures.paths[row]), "jitter": {"landmarks": landmark_jitter(rig.head, code, rig.size),
+                                   **clip_jitter(rig, code, centre, frames, order.batch_size)}})
+    report = {"request": request, "software": f"diffusionrig {__version__}", "torch": torch.__version__,
+              "model": {"hash": rig.pretrained.hash, "head": rig.pretrained.head, "consent": rig.pretrained.meta.get("consent")},
+              "clip": {"file": order.target, "frames": len(driver), "fps": fps, "sound": voice is not None,
+                       "frames_without_face": driving.gaps}, "outputs": outputs,
+              "problems": source.problems + ([{"file": order.target, "problem": note}] if note else []),
+              "seconds": round(time.monotonic() - began, 2)}
+    write_json(folder / REPORT, report)
+    return report
+
+
+def _check(order: Order) -> None:
+    if order.save_buffers:
+        raise UsageError("--save_buffers is not written for a clip; the strip shows some of its buffers. Leave it out.")
+    for edit in order.edits:
+        if "latent" in edit.parts:
+            raise UsageError(f"The mode {edit.name!r} cannot follow a clip: its latent changes with every frame, which flickers; "
+                             "use pose, exp, light, or a picture as --target.")
+
+
+def _driving(rig: Rig, order: Order, clip: ClipFrames, folder: Path) -> Driving:
+    """The captured clip, from the folder where an earlier run left it."""
+    model = order.target_model or rig.encoder().name
+    identity = {"clip": clip.identity(), "encoder": model, "head": rig.head.hash}
+    journal = folder / CLIP_JOURNAL
+    if journal.is_file() and (folder / CODES).is_file():
+        known = read_json(journal)
+        if {key: known.get(key) for key in identity} == identity:
+            code, _ = load_codes(folder / CODES)
+            found = torch.ones(len(code), dtype=torch.bool)
+            found[known["gaps"]] = False
+            return Driving(code, found)
+        if not order.overwrite:
+            raise UsageError(f"{folder} already holds the codes of another clip; choose another --output_dir or --overwrite True.")
+    driving = capture_clip(clip, len(clip), rig.encoder(order.target_model), order.batch_size, str(clip.path))
+    remove_files([journal])
+    save_codes(folder / CODES, driving.code, clip.addresses(len(driving.code)))
+    write_json(journal, {**identity, "gaps": driving.gaps})
+    return driving
+
+
+def _moving(rig: Rig, source: Analysis, driver: FaceCode, reference: FaceCode, edit: Edit,
+            relative: bool) -> tuple[FaceCode, torch.Tensor]:
+    """The source's code in every frame, and where its centre stays."""
+    target = relative_to(source.code, driver, reference, rig.head) if relative else driver
+    return edited_code(source.code.repeat(len(driver)), target, edit, rig.head), source.centre.expand(len(driver), 3)
+
+
+def _draw(rig: Rig, source: Analysis, code: FaceCode, centre: torch.Tensor, frames: FrameFolder, order: Order, edit: Edit,
+          name: str) -> None:
+    missing = frames.missing()
+    with Progress(network_calls(rig, len(missing), order.sampling), f"draw {name}", "call") as progress:
+        for frame, image in draw_clip(rig, source, code, centre, missing, order.sampling, order.batch_size, progress.update):
+            write_edited(frames.path(frame), image, model_hash=rig.pretrained.hash, mode=edit.name, seed=order.sampling.seed,
+                         strength=edit.strength, sliders=dict(edit.sliders), frame=frame)
+
+
+def _write_strip(path: Path, rig: Rig, clip: ClipFrames, code: FaceCode, centre: torch.Tensor, frames: FrameFolder) -> None:
+    """Eight frames of the clip, of the buffers, and as drawn."""
+    chosen = sorted({round(i * (len(code) - 1) / (STRIP - 1)) for i in range(STRIP)})
+    shown = to_uint8(rig.buffers(code[chosen], centre[chosen]).rendered.cpu().numpy())
+
+    def picked(source: Iterator[np.ndarray]) -> list[np.ndarray]:
+        return [resize_square(image, max(rig.size, 128)) for number, image in enumerate(source) if number in chosen]
+
+    rows = [picked(clip.held(len(code))), list(shown), picked(frames.frames())]
+    write_png(path, contact_sheet(rows, [f"frame {number}" for number in chosen], ["clip", "buffers", "result"]),
+              {"Comment": STATEMENT})

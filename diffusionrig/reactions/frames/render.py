@@ -1,0 +1,172 @@
+"""A whole rendering run: a prediction, a listener and, where there is one, a corpus in; frames, videos and figures out."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from diffusionrig import __version__
+from diffusionrig.editing.smoothing import Smoothing, one_euro
+from diffusionrig.errors import UsageError
+from diffusionrig.io.clip_frames import ClipFrames
+from diffusionrig.io.sound import Sound, read_sound
+from diffusionrig.reactions.corpus.corpus import Corpus
+from diffusionrig.reactions.frames.codes import from_photograph, neutral_of, reaction_codes
+from diffusionrig.reactions.frames.drawing import Company, Look, Motion, draw_reaction
+from diffusionrig.reactions.frames.layout import Place, clip_name
+from diffusionrig.reactions.frames.listener import Listener, MeshStudio, RigStudio, find_listener, is_store
+from diffusionrig.reactions.frames.prediction import Prediction, read_mean_face, read_prediction
+
+USUAL_FPS = 25.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """How coefficients become motion: ``neutral`` ("" chooses mean where a mean face is known, else percentile), ``rest``,
+    whether the mean face was taken off (``centred``), the file of the mean face, smoothing, ``fps`` (None: the corpus's, else 25)
+    and how many frames at most (None: all)."""
+
+    neutral: str = ""
+    rest: str = "zero"
+    centred: bool = False
+    mean_face: str = ""
+    smoothing: Smoothing = dataclasses.field(default_factory=Smoothing)
+    fps: float | None = None
+    frames: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """What a run is asked for: the ``prediction``, who listens (a photograph, store or clip; "" for the corpus's listener, or
+    nobody in particular), the samples (None: all), the corpus (``data``, ``split``, ``item``), the speaker's pictures and sound,
+    and the names below ``output_dir``."""
+
+    prediction: str
+    output_dir: str
+    listener: str = ""
+    record: int = 0
+    samples: Sequence[int] | None = None
+    data: str = ""
+    split: str = "val"
+    item: int | None = None
+    speaker: str = ""
+    audio: str = ""
+    run: str = ""
+    version: str = "version_0"
+    purpose: str = "only_submit_video"
+    reading: Reading = dataclasses.field(default_factory=Reading)
+    look: Look = dataclasses.field(default_factory=Look)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Scene:
+    """The corpus's side of an item: files that exist, attributes (T, 25) of listener and speaker, and the coefficients (T, 58) of
+    the listener's own clip."""
+
+    company: Company = dataclasses.field(default_factory=Company)
+    listener: str = ""
+    mean_face: np.ndarray | None = None
+    fps: float = USUAL_FPS
+    emotion: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    shown: np.ndarray | None = None
+
+
+def render(order: Order, studio: RigStudio | MeshStudio) -> dict[str, Any]:
+    """Render the samples of one item; returns what is in ``report.json``, which keeps the clips of earlier runs."""
+    scene = _scene(order)
+    reading = order.reading
+    mean_face = read_mean_face(reading.mean_face) if reading.mean_face else scene.mean_face
+    prediction = read_prediction(order.prediction, order.item, mean_face, reading.centred)
+    count = min(prediction.coefficients.shape[1], reading.frames or prediction.coefficients.shape[1])
+    samples = _samples(order.samples, len(prediction.coefficients), prediction.path)
+    fps = reading.fps or scene.fps
+    kind = reading.neutral or ("percentile" if mean_face is None else "mean")
+    neutral = neutral_of(kind, prediction.coefficients, mean_face)
+    listener = _listener(order, scene, studio)
+    if not order.listener and scene.listener and scene.shown is not None and listener.frame < len(scene.shown):
+        neutral = from_photograph(neutral, scene.shown[listener.frame], reading.rest)
+    place = Place.make(order.output_dir, order.run or prediction.path.stem, order.version, order.split, order.purpose)
+    rig = studio.rig if isinstance(studio, RigStudio) else None
+    report = {"software": f"diffusionrig {__version__}", "torch": torch.__version__, "items": [], "clips": {}, **place.report()}
+    report["model"] = None if rig is None else {"hash": rig.pretrained.hash, "head": rig.pretrained.head,
+                                                "consent": rig.pretrained.meta.get("consent")}
+    item = order.item or 0
+    for sample in samples:
+        motion = one_euro(prediction.coefficients[sample, :count], fps, reading.smoothing)
+        code, centre = reaction_codes(motion, neutral, listener.code, listener.centre, studio.head, reading.rest)
+        request = {"coefficients": hashlib.sha256(prediction.coefficients[sample, :count].tobytes()).hexdigest(),
+                   "neutral": kind, "neutral_row": [round(float(value), 6) for value in neutral.row], "rest": reading.rest,
+                   "smoothing": dataclasses.asdict(reading.smoothing)}
+        name = clip_name(item, sample)
+        entry = draw_reaction(place, name, Motion(code, centre, fps), listener, studio.head, rig, scene.company,
+                              dataclasses.replace(order.look, movie=order.purpose == "only_submit_video"), request)
+        report["clips"][name] = {"item": item, "sample": sample, "prediction": str(prediction.path), **entry}
+    report["items"] = place.write_tensors(item, _tensors(prediction, scene), report["items"])
+    place.write_report(report)
+    return {**report, "folder": str(place.folder), "drawn": [clip_name(item, sample) for sample in samples]}
+
+
+def _samples(wanted: Sequence[int] | None, held: int, path: Path) -> list[int]:
+    chosen = list(range(held)) if wanted is None else list(dict.fromkeys(wanted))
+    outside = [sample for sample in chosen if not 0 <= sample < held]
+    if outside:
+        raise UsageError(f"{path} holds K={held} samples; --k {outside[0]} is not among 0 to {held - 1}.")
+    return chosen
+
+
+def _listener(order: Order, scene: _Scene, studio: RigStudio | MeshStudio) -> Listener:
+    place = order.listener or scene.listener
+    if place:
+        return find_listener(place, studio, order.record)
+    if isinstance(studio, MeshStudio):
+        return studio.nobody()
+    raise UsageError("No --listener was given; name a photograph, a store or a clip of the listener, or use --mesh_only True.")
+
+
+def _scene(order: Order) -> _Scene:
+    speaker = ClipFrames(order.speaker) if order.speaker else None
+    sound = read_sound(order.audio) if order.audio else None
+    if order.audio and sound is None:
+        raise UsageError(f"{order.audio} is a video without sound; give the speaker's sound with --audio, or leave it out.")
+    if not order.data:
+        return _Scene(Company(speaker, _shown(order.listener), sound or _own_sound(order.speaker)))
+    if order.item is None:
+        raise UsageError("--data needs --item, the number of the item in the split's mirrored order.")
+    split = Corpus.open(order.data).split(order.split)
+    if not 0 <= order.item < len(split):
+        raise UsageError(f"The split {order.split} of {order.data} holds {len(split)} items; --item {order.item} is not among 0 to "
+                         f"{len(split) - 1}.")
+    item = split.items[order.item]
+    seen, shown = (split.path("video", clip) for clip in (item.speaker, item.listener))
+    heard = split.path("audio", item.speaker)
+    company = Company(speaker or (ClipFrames(seen) if seen.exists() else None), ClipFrames(shown) if shown.exists() else None,
+                      sound or (read_sound(heard) if heard.is_file() else None))
+    return _Scene(company, str(shown) if shown.exists() else "", split.mean_face, float(split.fps),
+                  {name: split.emotion(clip) for name, clip in (("listener_gt", item.listener), ("speaker_gt", item.speaker))
+                   if split.path("emotion", clip).is_file()},
+                  split.coefficients(item.listener) if split.path("coefficients", item.listener).is_file() else None)
+
+
+def _shown(listener: str) -> ClipFrames | None:
+    """The listener's own clip as a column of the video; None for a photograph or a store."""
+    if not listener or is_store(listener):
+        return None
+    clip = ClipFrames(listener)
+    return clip if len(clip) > 1 else None
+
+
+def _own_sound(speaker: str) -> Sound | None:
+    return read_sound(speaker) if speaker and Path(speaker).is_file() and ClipFrames(speaker).fps is not None else None
+
+
+def _tensors(prediction: Prediction, scene: _Scene) -> dict[str, torch.Tensor]:
+    arrays = {"listener_pred_3dmm": prediction.coefficients, **scene.emotion}
+    if prediction.emotion is not None:
+        arrays["listener_pred_emotion"] = prediction.emotion
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}

@@ -1,0 +1,1 @@
+"""A listener who reacts while the speaker is still speaking: frames in, frames out."""

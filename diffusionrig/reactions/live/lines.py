@@ -1,0 +1,86 @@
+"""The line protocol: a frame of the speaker is a line of text, and so is a frame of the listener.
+
+In: 58 coefficients, or 25 attributes and 58 coefficients, separated by blanks or commas; or a JSON object with ``coefficients``
+(58 numbers, absolute) and, where there is sound, ``sound``: the frame's samples, 16 bit, little-endian, mono, in base64. Empty
+lines are left out. Out: JSON objects with ``frame`` (from 0), ``coefficients`` (58), ``emotion`` (25) and ``latency_ms``, the time
+since the last frame that the patch waited for, the same for all frames of a patch.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from diffusionrig.errors import UsageError
+from diffusionrig.reactions.interface import ATTRIBUTES, COEFFICIENTS
+from diffusionrig.reactions.live.listening import Answer, SpeakerFrame
+
+
+def read_frames(lines: Iterable[str]) -> Iterator[SpeakerFrame]:
+    """Frames of lines as they come. UsageError naming the line when one cannot be understood."""
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield read_frame(line, number)
+
+
+def read_frame(line: str, number: int) -> SpeakerFrame:
+    """One frame. UsageError naming line ``number`` when it cannot be understood."""
+    if not line.lstrip().startswith("{"):
+        return SpeakerFrame(_coefficients(line.replace(",", " ").split(), number))
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        raise UsageError(f"Line {number} begins like JSON but is none; write one object a line.") from None
+    unknown = sorted(set(entry) - {"coefficients", "emotion", "sound", "frame"})
+    if unknown or not isinstance(entry.get("coefficients"), list):
+        raise UsageError(f"Line {number} must be an object with coefficients and, if need be, sound"
+                         f"{f', not {unknown[0]}' if unknown else ''}.")
+    return SpeakerFrame(_coefficients(entry["coefficients"], number), _sound(entry.get("sound"), number))
+
+
+def _coefficients(words: list[Any], number: int) -> np.ndarray:
+    try:
+        values = [float(word) for word in words]
+    except (TypeError, ValueError):
+        raise UsageError(f"Line {number} holds something that is no number; write {COEFFICIENTS} coefficients.") from None
+    if len(values) == ATTRIBUTES + COEFFICIENTS:
+        values = values[ATTRIBUTES:]
+    if len(values) != COEFFICIENTS or not all(map(math.isfinite, values)):
+        raise UsageError(f"Line {number} holds {len(values)} numbers, but {COEFFICIENTS} finite coefficients, alone or after "
+                         f"{ATTRIBUTES} attributes, are needed.")
+    return np.array(values, np.float32)
+
+
+def _sound(text: Any, number: int) -> np.ndarray | None:
+    if text is None:
+        return None
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, TypeError, ValueError):
+        raise UsageError(f"Line {number}: sound is no base64.") from None
+    if len(data) % 2:
+        raise UsageError(f"Line {number}: sound has {len(data)} bytes, which are no 16-bit samples.")
+    return np.frombuffer(data, "<i2").astype(np.float32) / 32768
+
+
+def write_frame(coefficients: np.ndarray, sound: np.ndarray | None = None) -> str:
+    """The line of a speaker's frame, without a line break; ``sound`` in -1..1."""
+    entry: dict[str, Any] = {"coefficients": [round(float(value), 6) for value in coefficients]}
+    if sound is not None:
+        samples = np.clip(np.rint(np.asarray(sound) * 32768), -32768, 32767).astype("<i2")
+        entry["sound"] = base64.b64encode(samples.tobytes()).decode()
+    return json.dumps(entry)
+
+
+def write_answer(answer: Answer) -> Iterator[str]:
+    """The lines of a patch, without line breaks."""
+    for row, (coefficients, emotion) in enumerate(zip(answer.coefficients, answer.emotion)):
+        yield json.dumps({"frame": answer.first + row, "coefficients": [round(float(value), 6) for value in coefficients],
+                          "emotion": [round(float(value), 6) for value in emotion],
+                          "latency_ms": round(1000 * answer.seconds, 3)})

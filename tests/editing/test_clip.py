@@ -1,0 +1,177 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from seed_faces import face_code, photo
+
+from diffusionrig.cli import main
+from diffusionrig.editing import clip as clip_module
+from diffusionrig.editing.clip import Drive, drives, run_clip
+from diffusionrig.editing.clip_drawing import FrameFolder, draw_clip
+from diffusionrig.editing.controls import parse_modes
+from diffusionrig.editing.driving import capture_clip, fill_gaps, relative_to, smoothed
+from diffusionrig.editing.provenance import read_provenance
+from diffusionrig.editing.rig import Sampling
+from diffusionrig.editing.session import Order
+from diffusionrig.editing.smoothing import Smoothing
+from diffusionrig.errors import RigError, UsageError
+from diffusionrig.geometry.face_code import FaceCode
+from diffusionrig.geometry.heads import load_head
+from diffusionrig.geometry.rotations import axis_angle_to_matrix
+from diffusionrig.io.movies import movie_info, write_movie
+from diffusionrig.io.sound import Sound
+
+QUICK = Sampling(respacing="ddim2", seed=1)
+
+
+@pytest.fixture
+def order(tmp_path):
+    (tmp_path / "frames").mkdir()
+    for number, seed in enumerate((3, 4, 255, 5, 6)):
+        Image.fromarray(photo(seed)).save(tmp_path / "frames" / f"frame_{number}.png")
+    Image.fromarray(photo(1)).save(tmp_path / "me.png")
+    return Order(source=str(tmp_path / "me.png"), target=str(tmp_path / "frames"), edits=parse_modes("exp+pose"),
+                 output_dir=str(tmp_path / "out"), sampling=QUICK)
+
+
+def series(*seeds: int) -> FaceCode:
+    return FaceCode.concatenate([face_code(seed) for seed in seeds])
+
+
+def test_every_frame_is_the_edit_of_that_frame(rig, order, tmp_path):
+    report = run_clip(rig, order, Drive())
+    assert report["clip"]["frames_without_face"] == [2]
+    assert [output["file"] for output in report["outputs"]] == ["0_exp+pose.mp4"]
+    for frame, seed in ((0, 3), (4, 6)):
+        wanted = rig.edit(photo(1), photo(seed), "exp+pose", sampling=QUICK).image
+        drawn = np.asarray(Image.open(tmp_path / "out" / "0_exp+pose" / f"frame_{frame}.png"))
+        assert np.abs(drawn.astype(int) - wanted).max() <= 1
+    info = movie_info(tmp_path / "out" / "0_exp+pose.mp4")
+    assert (info.frames, info.fps, info.width) == (5, 25, 256)
+    assert "AI-edited" in info.comment
+    assert read_provenance(tmp_path / "out" / "0_exp+pose" / "frame_4.png")["intact"]
+    assert report["outputs"][0]["jitter"]["buffers"] > 0
+    assert (tmp_path / "out" / report["outputs"][0]["strip"]).is_file()
+
+
+def test_a_stopped_clip_is_continued_and_another_refused(rig, order, tmp_path, monkeypatch):
+    place = tmp_path / "out" / "0_exp+pose"
+    run_clip(rig, order, Drive())
+    first = {path.name: path.read_bytes() for path in place.glob("frame_*.png")}
+    (place / "frame_1.png").unlink()
+    (place / "frame_4.png").unlink()
+    drawn = []
+
+    def counted(*args):
+        for frame, image in draw_clip(*args):
+            drawn.append(frame)
+            yield frame, image
+
+    monkeypatch.setattr(clip_module, "draw_clip", counted)
+    monkeypatch.setattr(clip_module, "capture_clip", lambda *args: pytest.fail("the clip was captured again"))
+    run_clip(rig, order, Drive())
+    assert drawn == [1, 4]
+    assert {path.name: path.read_bytes() for path in place.glob("frame_*.png")} == first
+    with pytest.raises(UsageError, match="made otherwise"):
+        run_clip(rig, order, Drive(smoothing=Smoothing(1.0)))
+    run_clip(rig, dataclasses.replace(order, overwrite=True), Drive(smoothing=Smoothing(1.0)))
+    assert {path.name for path in place.glob("frame_*.png")} == set(first)
+    assert (place / "frame_4.png").read_bytes() != first["frame_4.png"]
+
+
+def test_a_video_gives_its_rate_and_its_sound(rig, order, tmp_path):
+    frames = [np.full((64, 64, 3), level, np.uint8) for level in (40, 80, 120, 160)]
+    tone = np.sin(np.arange(1600) / 5)[:, None].astype(np.float32) / 2
+    write_movie(tmp_path / "drive.mp4", frames, 12.5, Sound(tone, 16000))
+    report = run_clip(rig, dataclasses.replace(order, target=str(tmp_path / "drive.mp4"), edits=parse_modes("exp,light")), Drive())
+    assert [output["file"] for output in report["outputs"]] == ["0_exp.mp4", "1_light.mp4"]
+    info = movie_info(tmp_path / "out" / "1_light.mp4")
+    assert (info.frames, info.fps) == (4, 12.5)
+    assert abs(info.sound_seconds - info.seconds) < 1 / 12.5
+    assert "shorter than the 0.32 s of pictures; its end is silent" in report["problems"][0]["problem"]
+
+
+@pytest.mark.parametrize("keep", ["none", "all"])
+def test_a_frame_does_not_depend_on_the_others(rig, keep):
+    source = rig.capture(photo(1))
+    code, centre = source.code.repeat(3), source.centre.expand(3, 3)
+    code = code.replace(expression=series(2, 3, 4).expression)
+    sampling = dataclasses.replace(QUICK, keep=keep)
+    together = dict(draw_clip(rig, source, code, centre, [0, 1, 2], sampling, batch_size=3))
+    alone = dict(draw_clip(rig, source, code, centre, [2], sampling))
+    assert np.abs(together[2].astype(int) - alone[2]).max() <= 1
+    still = dict(draw_clip(rig, source, source.code.repeat(2), centre[:2], [0, 1], sampling, batch_size=2))
+    assert np.array_equal(still[0], still[1])
+
+
+def test_gaps_are_crossed_evenly():
+    code = series(1, 9, 9, 2, 9)
+    driving = fill_gaps(code, torch.tensor([True, False, False, True, False]))
+    assert driving.gaps == [1, 2, 4]
+    first, last = code[0].expression[0], code[3].expression[0]
+    for row, share in enumerate((0, 1 / 3, 2 / 3, 1, 1)):
+        torch.testing.assert_close(driving.code.expression[row], torch.lerp(first, last, share))
+    leading = fill_gaps(code, torch.tensor([False, False, False, True, True]))
+    assert torch.equal(leading.code.light[0], code.light[3])
+
+
+def test_relative_transfer_starts_at_the_source_and_composes_turns():
+    source, driving, head = face_code(1), series(2, 3), load_head()
+    moved = relative_to(source, driving, driving[0], head)
+    torch.testing.assert_close(moved.expression[:1], source.expression.clamp(0, 1))
+    torch.testing.assert_close(moved.light[:1], source.light)
+    torch.testing.assert_close(moved.pose[:1], source.pose, atol=1e-5, rtol=0)
+    turn = axis_angle_to_matrix(moved.pose[1, :3]) @ axis_angle_to_matrix(source.pose[0, :3]).T
+    wanted = axis_angle_to_matrix(driving.pose[1, :3]) @ axis_angle_to_matrix(driving.pose[0, :3]).T
+    torch.testing.assert_close(turn, wanted, atol=1e-5, rtol=0)
+    assert (moved.expression >= 0).all()
+    assert (moved.expression <= 1).all()
+
+
+def test_smoothing_touches_what_moves_alone():
+    code = series(1, 2, 3)
+    calm = smoothed(code, 25, Smoothing(0.5, 0.0))
+    assert torch.equal(calm.shape, code.shape)
+    assert torch.equal(calm.expression[0], code.expression[0])
+    assert (calm.expression[2] - calm.expression[1]).norm() < 0.5 * (code.expression[2] - code.expression[1]).norm()
+
+
+def test_what_cannot_drive_is_one_sentence(rig, order, tmp_path):
+    with pytest.raises(UsageError, match="flickers"):
+        run_clip(rig, dataclasses.replace(order, edits=parse_modes("latent")), Drive())
+    with pytest.raises(UsageError, match="save_buffers"):
+        run_clip(rig, dataclasses.replace(order, save_buffers=True), Drive())
+    with pytest.raises(RigError, match="No face was found in any frame of clip"):
+        capture_clip([photo(255)] * 3, 3, rig.encoder(), 2, "clip")
+    assert drives("a.mp4", False)
+    assert drives(str(tmp_path / "frames"), True)
+    assert not drives(str(tmp_path / "frames"), False)
+    with pytest.raises(UsageError, match="is one picture"):
+        drives(str(tmp_path / "me.png"), True)
+
+
+def test_the_command_takes_a_clip(rig, order, checkpoint, tmp_path, capsys):
+    words = ["edit", "--model_path", str(checkpoint), "--source", order.source, "--target", order.target, "--clip", "True",
+             "--modes", "exp", "--relative", "True", "--fps", "10", "--timestep_respacing", "ddim2", "--device", "cpu",
+             "--output_dir", str(tmp_path / "cli")]
+    assert main(words) == 0
+    seen = capsys.readouterr()
+    assert "0_exp.mp4: 5 frames" in seen.out
+    assert "1 of 5 frames show no face" in seen.err
+    assert movie_info(tmp_path / "cli" / "0_exp.mp4").fps == 10
+    assert main(["verify", str(tmp_path / "cli" / "0_exp.mp4"), str(tmp_path / "cli" / "0_exp" / "frame_0.png")]) == 0
+    assert "0_exp.mp4: AI-edited by diffusionrig" in capsys.readouterr().out
+    # A folder without the flag is what it always was: one target per picture.
+    words[words.index("--clip") + 1], words[-1] = "False", str(tmp_path / "pictures")
+    assert main(words) == 0
+    assert (tmp_path / "pictures" / "3_exp.png").is_file()
+
+
+def test_a_folder_with_a_hole_is_not_made_a_video(tmp_path):
+    folder = FrameFolder(tmp_path / "f", {"a": 1}, 2)
+    Image.fromarray(photo(1)).save(folder.path(0))
+    assert folder.missing() == [1]
+    with pytest.raises(RigError, match=r"frame_1\.png is missing"):
+        list(folder.frames())
