@@ -15,7 +15,7 @@ class Task(Protocol):
 
     name      one word for messages and progress
     network   everything that is saved; parameters that do not require gradients are saved and left alone; where it has a method
-              ``undecayed``, weight decay spares the parameters whose names that returns
+              ``undecayed``, weight decay spares the parameters whose names that returns, else vectors and scalars
     meta      what the checkpoint says about itself (kind, configuration, data); plain values
 
     All randomness of ``batch`` and ``loss`` must come from the sample numbers (``diffusionrig.randomness`` with the run's seed),

@@ -21,7 +21,7 @@ class TaskOptions:
     batch_size: int = setting(8, "items per process and step")
     max_steps: int = setting(1000, "updates after which training ends")
     lr: float = setting(1e-3, "learning rate; on resume too")
-    weight_decay: float = setting(0.0, "L2 penalty of adam, decoupled decay of adamw")
+    weight_decay: float = setting(0.0, "of matrices: L2 penalty of adam, decoupled decay of adamw")
     optimizer: str = setting("adamw", "adam or adamw")
     beta2: float = setting(0.999, "second moment decay of the optimiser")
     warmup_steps: int = setting(0, "updates over which the learning rate rises from 0")

@@ -47,7 +47,9 @@ class TaskTrainer:
         self._skipped_in_row = 0
         network = task.network.to(world.device).train()
         trained = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
-        spared: frozenset[str] = getattr(network, "undecayed", frozenset)()
+        # Biases, norms and gates do not decay, unless the network says what does not. Two groups, in the order of the optimiser.
+        few = frozenset(name for name, parameter in trained.items() if parameter.ndim < 2)
+        spared: frozenset[str] = network.undecayed() if hasattr(network, "undecayed") else few  # type: ignore[operator]
         self.names = sorted(trained, key=lambda name: name in spared)
         self.parameters = [trained[name] for name in self.names]
         groups = [{"params": [trained[name] for name in self.names if (name in spared) == without], "weight_decay": decay}
