@@ -15,7 +15,9 @@ from diffusionrig.reactions.generators.examples import Examples
 from diffusionrig.reactions.interface import ReactionGenerator
 from diffusionrig.training.task import Task
 
-SYSTEMS: dict[str, str] = {}
+SYSTEMS: dict[str, str] = {
+    "perfrdiff": "diffusionrig.reactions.generators.perfrdiff",
+}
 """Names and modules; each module has ``SYSTEM``. Imported when asked for."""
 
 
