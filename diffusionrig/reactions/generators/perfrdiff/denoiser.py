@@ -20,8 +20,9 @@ from diffusionrig.reactions.generators.perfrdiff.shifts import Shift, Shifts
 TIME_CHANNELS = 64
 PRIVATE = ("prior", "past")
 """Conditions that differ between the samples of a group: (G, K, n, D); all others are (G, n, D)."""
-_NAMES = {"audio": "speaker_audio_proj", "face": "speaker_3dmm_proj", "emotion": "speaker_emotion_proj",
-          "latent": "speaker_latent_proj", "prior": "listener_latent_proj", "past": "listener_emotion_proj"}
+CONDITION_MODULES = {"audio": "speaker_audio_proj", "face": "speaker_3dmm_proj", "emotion": "speaker_emotion_proj",
+                     "latent": "speaker_latent_proj", "prior": "listener_latent_proj", "past": "listener_emotion_proj"}
+"""Published names of the projections."""
 Heads = tuple[Tensor, Tensor]
 
 
@@ -142,7 +143,7 @@ class Denoiser(nn.Module):
         self.to_emotion_feat = nn.Linear(width, features)
         self.time_embedding = TimeEmbedding(width)
         for name, size in conditions.items():
-            self.add_module(_NAMES[name], nn.Linear(size, width) if size != width else nn.Identity())
+            self.add_module(CONDITION_MODULES[name], nn.Linear(size, width) if size != width else nn.Identity())
         self.query_pos = Positions(positions, width)
         self.mem_pos = Positions(positions, width)
         self.decoder = Stack(width, layers, heads, feed_forward, dropout)
@@ -158,7 +159,7 @@ class Denoiser(nn.Module):
         out, as zeros."""
         shared, private, place = [], [], 1
         for name in self.conditions:
-            made = self.get_submodule(_NAMES[name])(tokens[name])
+            made = self.get_submodule(CONDITION_MODULES[name])(tokens[name])
             if name == "audio":
                 made = made * self.audio_scale
             if keep is not None:
