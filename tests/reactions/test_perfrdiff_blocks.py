@@ -143,14 +143,13 @@ def prior_by_definition(model, tokens):
             return torch.cat([spun.flatten(), row[size:]])
 
         seen = []
+        known = [F.normalize(attention.null_kv[0], dim=0), *(F.normalize(turned(key, place), dim=0) for place, key in enumerate(keys))]
         for place in range(len(x)):
             parts = []
             for index in range(heads):
                 query = F.normalize(turned(queries[place, index * head:(index + 1) * head], place), dim=0)
-                scores = [16 * query @ F.normalize(attention.null_kv[0], dim=0)]
-                scores += [16 * query @ F.normalize(turned(keys[other], other), dim=0) for other in range(place + 1)]
-                distance = place - torch.arange(place + 2)
-                scores = torch.stack(scores) + model.causal_transformer.rel_pos_bias.relative_attention_bias(bucket(distance))[:, index]
+                bias = model.causal_transformer.rel_pos_bias.relative_attention_bias.weight[bucket(place - torch.arange(place + 2)), index]
+                scores = 16 * torch.stack(known[:place + 2]) @ query + bias
                 parts.append(scores.softmax(0) @ torch.cat([attention.null_kv[1:], values[:place + 1]]))
             seen.append(torch.cat(parts))
         x = x + attention.to_out(torch.stack(seen))

@@ -111,7 +111,7 @@ class Positions(nn.Module):
 
     def __init__(self, count: int, width: int) -> None:
         super().__init__()
-        self.pe = nn.Parameter(torch.randn(count, 1, width) * 0.5)
+        self.pe = nn.Parameter(torch.rand(count, 1, width))
 
     def take(self, first: int, count: int) -> Tensor:
         """(count, width)."""

@@ -56,12 +56,23 @@ def bucket(distance: Tensor) -> Tensor:
     return torch.where(back < exact, back, far.clamp_max(BUCKETS - 1))
 
 
+class Table(nn.Module):
+    """Numbers (rows, columns), looked up."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(rows, columns))
+
+    def forward(self, index: Tensor) -> Tensor:
+        return self.weight[index]
+
+
 class RelativeBias(nn.Module):
     """Bias of every head by distance, learnt."""
 
     def __init__(self, heads: int) -> None:
         super().__init__()
-        self.relative_attention_bias = nn.Embedding(BUCKETS, heads)
+        self.relative_attention_bias = Table(BUCKETS, heads)
 
     def forward(self, first: int, count: int) -> Tensor:
         """(heads, count, first + count + 1) for queries ``first`` ... ; key 0 is the null key, and keys that lie ahead are -inf."""
