@@ -23,8 +23,10 @@ class Task(Protocol):
     """
 
     name: str
-    network: nn.Module
     meta: dict[str, Any]
+
+    @property
+    def network(self) -> nn.Module: ...
 
     def __len__(self) -> int:
         """Number of training items, for the log."""

@@ -81,10 +81,11 @@ def test_shifts_of_several_people_at_once_equal_one_network_for_each():
     tokens = {name: tokens[name] for name in model.conditions}
     edited = ("0.cross", "1.cross", "output")
     shapes = model.shapes(edited)
-    thin = {name: LowRankShift(torch.randn(2, rows, 3) * 0.3, torch.randn(2, columns, 3)) for name, (rows, columns) in shapes.items()}
+    thin = {name: LowRankShift(torch.randn(2, rows, 3) * 0.3, torch.randn(2, columns, 3))
+            for name, (rows, columns) in shapes.items()}
     full = {name: FullShift(shift.dense()) for name, shift in thin.items()}
-    places = {"0.cross": "decoder.layers.0.multihead_attn.in_proj_weight", "1.cross": "decoder.layers.1.multihead_attn.in_proj_weight",
-              "output": "to_emotion_feat.weight"}
+    places = {"0.cross": "decoder.layers.0.multihead_attn.in_proj_weight",
+              "1.cross": "decoder.layers.1.multihead_attn.in_proj_weight", "output": "to_emotion_feat.weight"}
     state = dict(model.named_parameters())
     for shifts in (thin, full):
         made = model(x, t, model.memory(tokens, None, shifts), shifts)
@@ -143,12 +144,13 @@ def prior_by_definition(model, tokens):
             return torch.cat([spun.flatten(), row[size:]])
 
         seen = []
-        known = [F.normalize(attention.null_kv[0], dim=0), *(F.normalize(turned(key, place), dim=0) for place, key in enumerate(keys))]
+        known = [F.normalize(key, dim=0) for key in (attention.null_kv[0], *(turned(key, place) for place, key in enumerate(keys)))]
         for place in range(len(x)):
             parts = []
             for index in range(heads):
                 query = F.normalize(turned(queries[place, index * head:(index + 1) * head], place), dim=0)
-                bias = model.causal_transformer.rel_pos_bias.relative_attention_bias.weight[bucket(place - torch.arange(place + 2)), index]
+                table = model.causal_transformer.rel_pos_bias.relative_attention_bias.weight
+                bias = table[bucket(place - torch.arange(place + 2)), index]
                 scores = 16 * torch.stack(known[:place + 2]) @ query + bias
                 parts.append(scores.softmax(0) @ torch.cat([attention.null_kv[1:], values[:place + 1]]))
             seen.append(torch.cat(parts))

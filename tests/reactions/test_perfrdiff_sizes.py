@@ -77,7 +77,8 @@ def test_published_files_are_taken_strictly(module, tmp_path):
 
 
 @pytest.mark.parametrize(("change", "sentence"), [
-    ({"conditions": "audio,voice"}, "name some of audio, face"), ({"conditions": "prior", "prior": False}, "generator.prior is False"),
+    ({"conditions": "audio,voice"}, "name some of audio, face"),
+    ({"conditions": "prior", "prior": False}, "generator.prior is False"),
     ({"steps": 30}, "must divide 1000"), ({"heads": 7}, "does not divide"), ({"past": 0}, "must be 1 or more")])
 def test_settings_that_cannot_be_are_refused(change, sentence):
     with pytest.raises(UsageError, match=sentence):

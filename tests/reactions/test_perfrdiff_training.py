@@ -131,9 +131,11 @@ def test_a_batch_is_its_items(run, kind, phase):
 
 def test_every_window_of_a_clip_is_trained_on(run):
     task = task_of(run, GeneratorTask, "generator")
-    known = [int(task.batch([sample])["known"].sum()) for sample in range(60)]  # of 16 frames before the window
+    known = {int(task.batch([sample])["known"].sum()) for sample in range(60)}
+    # Of 16 frames before the window and, offline, 16 in it.
     assert min(known) < 4
-    assert known.count(16) > 15
+    assert max(known) == 32
+    assert len(known) > 15
     seen = {task.windows.item(sample).index for sample in range(60)}
     assert seen == set(range(len(task.examples)))
 
@@ -149,12 +151,24 @@ def test_listeners_suit_the_speaker_and_differ_while_there_are_enough(run):
         assert set(chosen) <= suits
 
 
+@pytest.mark.parametrize("guidance", [1.0, 1.5])
+def test_every_trained_parameter_is_used_and_prior_and_denoiser_have_their_losses(run, guidance):
+    task = task_of(run, GeneratorTask, "generator", conditions="audio,face,emotion,latent,prior,past", prior=True, prior_depth=1,
+                   prior_heads=2, prior_head=4, prior_guidance=guidance, drop=0.5)
+    terms = task.loss(task.batch([0, 1, 2]), [0, 1, 2])
+    assert terms["loss"].item() == pytest.approx(terms["attributes"].item() + terms["latent"].item())
+    terms["loss"].backward()
+    idle = [name for name, value in task.network.named_parameters() if value.requires_grad and value.grad is None]
+    assert idle == []
+    assert not any(value.requires_grad for value in task.network.embedders.parameters())
+
+
 def test_all_conditions_guidance_and_compat_run(run, clips):
     """The prior's latent and the window before as tokens, one after another; guidance in both networks."""
     embedding = EmbedderSettings(window=16, hidden=12, latent=8, mlp=8)
     settings = GeneratorSettings(width=16, layers=1, heads=2, feed_forward=16, conditions="past,prior,latent,emotion,face,audio",
-                                 steps=4, guidance=2.0, prior_guidance=1.5, prior_depth=1, prior_heads=2, prior_head=4, present=True,
-                                 compat=True, clip=1.0)
+                                 steps=4, guidance=2.0, prior_guidance=1.5, prior_depth=1, prior_heads=2, prior_head=4,
+                                 present=True, compat=True, clip=1.0)
     assert settings.names == ("audio", "face", "emotion", "latent", "prior", "past")
     torch.manual_seed(0)
     generator = PerFRDiff(Generator(embedding, settings), None, torch.device("cpu"))
@@ -193,15 +207,16 @@ def test_the_published_commands_run_on_a_configuration_of_theirs(run, tmp_path, 
     shutil.copytree(run, tmp_path / "log" / "perfrdiff")
     monkeypatch.chdir(tmp_path)
     common = ["--config", "./configs/diffusion_model.yaml"]
-    assert run_command("react perfrdiff", ["evaluate_diffusion", "--mode", "test", *common, "--samples", "2"]) == 0
+    assert run_command("react perfrdiff", ["--script", "evaluate_diffusion", "--mode", "test", *common, "--samples", "2"]) == 0
     shown = capsys.readouterr().out
     assert "FRC:" in shown
     assert "TLCC:" in shown
     assert (tmp_path / "log" / "perfrdiff" / "evaluate_diffusion_test.npy").exists()
-    assert run_command("react perfrdiff", ["evaluate_diffusion", *common, "--mode", "train"]) == 2
+    assert run_command("react perfrdiff", ["--script", "evaluate_diffusion", *common, "--mode", "train"]) == 2
     assert "evaluate_diffusion takes --mode test" in capsys.readouterr().err
     changes = ["embedders_train.max_steps", "1", "person_train.max_steps", "1", "embedders.window", "16"]
-    assert run_command("react perfrdiff", ["train_diffusion", "--mode", "train", *common, "--log_dir", "fresh", *changes]) == 0
+    training = ["--script", "train_diffusion", "--mode", "train", *common, "--log_dir", "fresh", *changes]
+    assert run_command("react perfrdiff", training) == 0
     assert sorted(path.name for path in (tmp_path / "fresh").iterdir() if path.is_dir()) == ["embedders", "generator", "person"]
 
 

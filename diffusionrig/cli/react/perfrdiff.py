@@ -10,8 +10,8 @@ from diffusionrig.cli.arguments import positive_int
 from diffusionrig.errors import UsageError
 
 DESCRIPTION = """train_diffusion trains the generic generator (with the modules before it, where they are not trained yet),
-train_rewrite_weight the personal weight shifts on top; evaluate_diffusion and evaluate_rewrite_weight answer the test split, without
-and with the listener's history, and print the scores. --config takes a configuration of this program or a published one."""
+train_rewrite_weight the personal weight shifts on top; evaluate_diffusion and evaluate_rewrite_weight answer the test split,
+without and with the listener's history, and print the scores. --config takes a configuration of this program or a published one."""
 EXAMPLES = """  python scripts/react/perfrdiff/train_diffusion.py --mode train --config ./configs/diffusion_model.yaml
   python scripts/react/perfrdiff/evaluate_rewrite_weight.py --mode test --config ./configs/rewrite_weight.yaml --data log/dyads
   python scripts/react/perfrdiff/train_diffusion.py --config perfrdiff --data log/dyads --log_dir log/perfrdiff"""
@@ -22,7 +22,7 @@ _SHOWN = {"FRC": "FRCorr", "FRD": "FRDist", "FRDvs": "FRDvs", "FRVar": "FRVar", 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=list(ACTIONS), help="which of the four commands")
+    parser.add_argument("--script", choices=list(ACTIONS), default="train_diffusion", help="which of the four commands")
     parser.add_argument("--mode", choices=["train", "test"], default="", help="train for the first two, test for the others")
     parser.add_argument("--config", default="./configs/diffusion_model.yaml", help="configuration")
     parser.add_argument("--data", default="", metavar="DIR", help="the corpus (a published configuration's dataset_path, or data)")
@@ -33,9 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    training = args.action.startswith("train")
+    training = args.script.startswith("train")
     if args.mode not in ("", "train" if training else "test"):
-        raise UsageError(f"{args.action} takes --mode {'train' if training else 'test'}, not {args.mode}.")
+        raise UsageError(f"{args.script} takes --mode {'train' if training else 'test'}, not {args.mode}.")
     return _train(args) if training else _evaluate(args)
 
 
@@ -53,6 +53,7 @@ def _corpus(args: argparse.Namespace, tree: dict[str, Any] | None) -> str:
 
 def _train(args: argparse.Namespace) -> int:
     from diffusionrig.cli import run_command
+    from diffusionrig.io.files import make_folder
     from diffusionrig.io.settings_files import write_settings
     from diffusionrig.reactions.corpus import Corpus
     from diffusionrig.reactions.generators.perfrdiff.published_config import translated
@@ -61,11 +62,12 @@ def _train(args: argparse.Namespace) -> int:
     data = _corpus(args, tree)
     if tree is not None:
         items = len(Corpus.open(data).split("train"))
-        config = str(Path(args.log_dir) / f"{args.action}.yaml")
+        config = str(Path(args.log_dir) / f"{args.script}.yaml")
+        make_folder(Path(args.log_dir))
         write_settings(config, translated(tree, items, args.config))
-    for phase in ACTIONS[args.action]:
+    for phase in ACTIONS[args.script]:
         status = run_command("react train", ["--config", config, "--data", data, "--log_dir", args.log_dir, "--phase", phase,
-                                             *args.changes], prog=args.action)
+                                             *args.changes])
         if status:
             return status
     return 0
@@ -81,9 +83,9 @@ def _evaluate(args: argparse.Namespace) -> int:
     corpus = Corpus.open(_corpus(args, _published(args)))
     variant = "person_specific" if (corpus.root / "person_specific_test.csv").is_file() else ""
     split = corpus.split("test", variant)
-    clips, personal = Clips(split), ACTIONS[args.action] == ("own",)
+    clips, personal = Clips(split), ACTIONS[args.script] == ("own",)
     generator = load_generator(args.log_dir if personal else Path(args.log_dir) / "generator")
-    output = Path(args.log_dir) / f"{args.action}_test.npy"
+    output = Path(args.log_dir) / f"{args.script}_test.npy"
     write_predictions(split, generator, Request(args.samples, args.seed, "online"), output,
                       lambda item: (clips.speaker(item.speaker), clips.history(item.listener) if personal else None))
     _, scores = score_file(output, split, Plan(("official",), tuple(_SHOWN.values())))

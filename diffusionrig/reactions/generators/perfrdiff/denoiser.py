@@ -150,14 +150,23 @@ class Denoiser(nn.Module):
 
     def shapes(self, edited: tuple[str, ...]) -> dict[str, tuple[int, int]]:
         """Shapes of the weights that personal shifts are added to."""
-        weights = {OUTPUT: self.to_emotion_feat.weight,
-                   **{f"{index}.cross": layer.multihead_attn.in_proj_weight for index, layer in enumerate(self.decoder.layers)}}
+        weights: dict[str, Tensor] = {OUTPUT: self.to_emotion_feat.weight}
+        weights.update({f"{index}.cross": self.cross(index).in_proj_weight for index in range(len(self.decoder.layers))})
         return {name: (weights[name].shape[0], weights[name].shape[1]) for name in edited}
 
-    def memory(self, tokens: Mapping[str, Tensor], keep: Mapping[str, Tensor] | None = None, shifts: Shifts | None = None) -> Memory:
+    def cross(self, index: int) -> Attention:
+        """The cross-attention of a layer."""
+        layer = self.decoder.layers[index]
+        assert isinstance(layer, Layer)
+        return layer.multihead_attn
+
+    def memory(self, tokens: Mapping[str, Tensor], keep: Mapping[str, Tensor] | None = None,
+               shifts: Shifts | None = None) -> Memory:
         """``tokens`` by condition: (G, n, D), or (G, K, n, D) for private ones. ``keep`` (G,) 1 or 0 by name leaves conditions
         out, as zeros."""
-        shared, private, place = [], [], 1
+        shared: list[Tensor] = []
+        private: list[Tensor] = []
+        place = 1
         for name in self.conditions:
             made = self.get_submodule(CONDITION_MODULES[name])(tokens[name])
             if name == "audio":
@@ -176,7 +185,7 @@ class Denoiser(nn.Module):
                       None if own is None else [self._private(index, own, shifts) for index in range(len(self.decoder.layers))])
 
     def _heads(self, index: int, tokens: Tensor, shifts: Shifts) -> Heads:
-        keys, values = self.decoder.layers[index].multihead_attn.split(tokens, slice(1, 3), shifts.get(f"{index}.cross"))
+        keys, values = self.cross(index).split(tokens, slice(1, 3), shifts.get(f"{index}.cross"))
         return keys, values
 
     def _private(self, index: int, tokens: Tensor, shifts: Shifts) -> Heads:

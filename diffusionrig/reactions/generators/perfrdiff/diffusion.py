@@ -22,8 +22,8 @@ def training_schedule() -> Schedule:
 
 
 def sampling_schedule(steps: int, compat: bool = False) -> Schedule:
-    """Steps 0, n, 2n ... ("leading" spacing: 50 of them end at 980). After step 0 nothing of the noise is left; with ``compat`` step
-    0 leads to itself, so that noise of deviation sqrt(1 - abar_0) = 0.0064 stays."""
+    """Steps 0, n, 2n ... ("leading" spacing: 50 of them end at 980). After step 0 nothing of the noise is left; with ``compat``
+    step 0 leads to itself, so that noise of deviation sqrt(1 - abar_0) = 0.0064 stays."""
     schedule = make_schedule(DiffusionConfig(diffusion_steps=STEPS, noise_schedule="cosine", predict_xstart=True,
                                              timestep_respacing=f"ddim{steps}"))
     if compat:

@@ -16,6 +16,7 @@ class Scaling(nn.Module):
 
     def __init__(self, audio: int) -> None:
         super().__init__()
+        self.mean_face: Tensor
         for name, size in (("emotion", ATTRIBUTES), ("face", COEFFICIENTS), ("audio", audio)):
             self.register_buffer(f"{name}_mean", torch.zeros(size))
             self.register_buffer(f"{name}_deviation", torch.ones(size))

@@ -55,7 +55,7 @@ class PerFRDiff:
 
     def _clip(self, speaker: SpeakerClip) -> Clip:
         if speaker.coefficients is None:
-            raise UsageError(f"{NAME} reads the speaker's coefficients, but {speaker.name} has none; choose a corpus that has them.")
+            raise UsageError(f"{NAME} reads the speaker's coefficients, but {speaker.name} has none; take a corpus that has them.")
         emotion = torch.from_numpy(speaker.emotion)
         heard = speaker.audio.get(AUDIO)
         audio = torch.zeros(len(emotion), self.generator.embedding.audio) if heard is None else torch.from_numpy(heard)

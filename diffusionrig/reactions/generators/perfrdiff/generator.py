@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from diffusionrig.diffusion.schedule import gather
 from diffusionrig.reactions.generators.perfrdiff.denoiser import PRIVATE, Denoiser
 from diffusionrig.reactions.generators.perfrdiff.diffusion import (
+    Cleaning,
     guided,
     sampled,
     sampling_schedule,
@@ -48,6 +49,8 @@ class Generator(nn.Module):
                                  settings.positions)
         self.prior = PriorNetwork(self.latent, settings.prior_depth, settings.prior_heads, settings.prior_head, embedding.audio,
                                   COEFFICIENTS, settings.windows * embedding.window, settings.windows) if settings.prior else None
+        if self.prior is not None and settings.prior_guidance <= 1:
+            self.prior.fix_nulls()
         self._schedule = training_schedule()
 
     def train(self, mode: bool = True) -> Generator:
@@ -126,7 +129,7 @@ class Generator(nn.Module):
         def clean(x: Tensor, t: Tensor) -> Tensor:
             return denoiser(x, t, memory, shifts)
 
-        step = clean
+        step: Cleaning = clean
         if settings.guidance != 1:
             # One blind memory serves all windows: what is left out is the same zero everywhere.
             none = {name: value[:1] for name, value in told.items()}
@@ -144,8 +147,9 @@ class Generator(nn.Module):
         def clean(x: Tensor, t: Tensor) -> Tensor:
             return prior(x, t, prefix)
 
-        step = clean
+        step: Cleaning = clean
         if scale > 1:
             nothing = prior.prefix(tokens, torch.zeros(len(noise), dtype=torch.bool, device=noise.device))
             step = guided(clean, lambda x, t: prior(x, t, nothing), scale)
-        return sampled(step, noise, sampling_schedule(self.settings.steps, self.settings.compat), 1.0 if self.settings.compat else 0.0)
+        compat = self.settings.compat
+        return sampled(step, noise, sampling_schedule(self.settings.steps, compat), 1.0 if compat else 0.0)

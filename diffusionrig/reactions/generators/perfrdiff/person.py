@@ -1,4 +1,4 @@
-"""Who is it? A transformer from a clip's coefficients to a code of length 1, trained so that clips of one person have like codes."""
+"""Who is it? A transformer from a clip's coefficients to a code of length 1, so that clips of one person have like codes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def sines(count: int, width: int, device: torch.device) -> Tensor:
 class PersonEncoder(nn.Module):
     """Coefficients (B, T, 58), in the units of training -> codes (B, ``projection``) of length 1. Published parameter names."""
 
-    def __init__(self, width: int, layers: int, heads: int, feed_forward: int, projection: int, dropout: float, summary: bool) -> None:
+    def __init__(self, width: int, layers: int, heads: int, feed_forward: int, projection: int, dropout: float,
+                 summary: bool) -> None:
         super().__init__()
         self.embed_layer = nn.Linear(COEFFICIENTS, width)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))

@@ -72,7 +72,7 @@ class PersonTask:
         return clips, shortest, [int(number) for number in stream.integers(1 << 30, size=count)]
 
     def loss(self, batch: Batch, samples: Sequence[int]) -> dict[str, Tensor]:
-        groups, clips = batch["face"].shape[:2]
+        clips = batch["face"].shape[1]
         codes = self.network(batch["face"].flatten(0, 1))
         people = batch["people"].repeat_interleave(clips)
         return {"loss": contrastive_loss(codes, people, self.settings.temperature)}

@@ -55,7 +55,8 @@ class PersonalTask:
         rows = []
         for sample in samples:
             listener = self.windows.item(sample).listener
-            rows.append({**self.windows.draw(sample, [listener]), "code": self.network.person_code(self._history(sample, listener))})
+            code = self.network.person_code(self._history(sample, listener))
+            rows.append({**self.windows.draw(sample, [listener]), "code": code})
         return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
 
     def _history(self, sample: int, listener: ClipId) -> list[Tensor]:

@@ -95,7 +95,8 @@ class PriorAttention(nn.Module):
         self.to_kv = nn.Linear(width, 2 * head, bias=False)
         self.to_out = nn.Sequential(nn.Linear(heads * head, width, bias=False), Norm(width))
 
-    def forward(self, x: Tensor, bias: Tensor, first: int, before: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def forward(self, x: Tensor, bias: Tensor, first: int,
+                before: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """x (B, n, width) at positions ``first`` ...; ``before``: keys and values (B, first, e) of the positions before."""
         x = self.norm(x)
         queries = rotated(self.to_q(x).unflatten(2, (self.heads, -1)).transpose(1, 2), first)
@@ -135,7 +136,9 @@ class CausalTransformer(nn.Module):
     def forward(self, x: Tensor, first: int = 0, before: Prefix | None = None) -> tuple[Tensor, Prefix]:
         """x (B, n, width) after ``first`` tokens, of which ``before`` has the keys and values; the same of all, in turn."""
         bias, kept = self.rel_pos_bias(first, x.shape[1]), []
-        for index, (attention, feed_forward) in enumerate(self.layers):
+        for index, layer in enumerate(self.layers):
+            assert isinstance(layer, nn.ModuleList)
+            attention, feed_forward = layer
             seen, held = attention(x, bias, first, None if before is None else before[index])
             kept.append(held)
             x = x + seen
@@ -156,9 +159,14 @@ class PriorNetwork(nn.Module):
             self.register_parameter(_NULLS[name], nn.Parameter(torch.randn(1, count, width)))
         self.causal_transformer = CausalTransformer(width, depth, heads, head)
 
+    def fix_nulls(self) -> None:
+        """Leave the null tokens out of training, where they are never shown."""
+        for name in _NULLS.values():
+            self.get_parameter(name).requires_grad_(False)
+
     def prefix(self, tokens: Mapping[str, Tensor], keep: Tensor | None = None) -> Prefix:
-        """Keys and values of the conditions ``audio``, ``latent``, ``face`` (G, n, D). ``keep`` (G,) bool: where it is False, learnt
-        null tokens stand for all of them."""
+        """Keys and values of the conditions ``audio``, ``latent``, ``face`` (G, n, D). ``keep`` (G,) bool: where it is False,
+        learnt null tokens stand for all of them."""
         made = {"audio": self.to_audio_encodings(tokens["audio"]), "latent": tokens["latent"],
                 "face": self.to_speaker_3dmmenc(tokens["face"])}
         if keep is not None:

@@ -28,7 +28,8 @@ def translated(tree: Mapping[str, Any], items: int, source: str) -> Tree:
     try:
         return _translated(tree, items)
     except (KeyError, TypeError, IndexError) as error:
-        raise UsageError(f"{source} lacks a setting of PerFRDiff's configuration ({error}); compare it with the published file.") from None
+        raise UsageError(f"{source} lacks a setting of PerFRDiff's configuration ({error}); compare it with the published "
+                         "file.") from None
 
 
 def _translated(tree: Mapping[str, Any], items: int) -> Tree:
@@ -69,4 +70,5 @@ def _part(name: str) -> str:
     layer = name.removeprefix(_CROSS).split(".")
     if len(layer) == 2 and layer[1] == "multihead_attn" and layer[0].isdecimal():
         return f"{layer[0]}.cross"
-    raise UsageError(f"main_model.args.modified_layers names {name}, which is neither a cross-attention of the decoder nor its output.")
+    raise UsageError(f"main_model.args.modified_layers names {name}, but only cross-attentions of the decoder and its output can "
+                     "be shifted; drop it.")

@@ -40,8 +40,8 @@ class PersonSettings:
     feed_forward: int = setting(1024, "width of its feed-forward layers")
     projection: int = setting(512, "numbers of the code, which has length 1")
     dropout: float = setting(0.1, "share of activations dropped in training")
-    summary: bool = setting(False, "tell the class token each coefficient's median and deciles over the clip, which hold a person's "
-                                   "neutral face whatever was said")
+    summary: bool = setting(False, "tell the class token each coefficient's median and deciles over the clip, which hold a "
+                                   "person's neutral face whatever was said")
     temperature: float = setting(0.07, "of the contrastive loss")
     clips: int = setting(4, "clips of each person in a batch")
     frames: int = setting(0, "frames of a clip, cut out at random; 0 for whole clips")
@@ -78,8 +78,9 @@ class GeneratorSettings:
     prior_head: int = setting(64, "width of each")
     prior_guidance: float = setting(1.0, "guidance of the prior; above 1 it is trained without conditions now and then")
     prior_weight: float = setting(1.0, "weight of the prior's loss")
-    compat: bool = setting(False, "as published: windows stand for their last recurrent state, which the decoders never saw, the prior "
-                                  "is clipped to 1, and the last denoising step changes nothing, so that noise of 0.0064 stays")
+    compat: bool = setting(False, "as published: windows stand for their last recurrent state, which the decoders never saw, the "
+                                  "prior is clipped to 1, and the last denoising step changes nothing, so that noise of 0.0064 "
+                                  "stays")
 
     def __post_init__(self) -> None:
         _positive(self, "generator", "width", "layers", "heads", "feed_forward", "past", "appropriate", "steps", "prior_depth",

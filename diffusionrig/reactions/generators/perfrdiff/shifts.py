@@ -83,11 +83,12 @@ class FullShifts(_Shared):
 
     def forward(self, code: Tensor) -> dict[str, Shift]:
         inner = self.trunk(code)
-        return {name: FullShift(branch(inner).unflatten(1, shape)) for (name, shape), branch in zip(self.shapes.items(), self.branches)}
+        return {name: FullShift(branch(inner).unflatten(1, shape))
+                for (name, shape), branch in zip(self.shapes.items(), self.branches)}
 
 
 class LowRankShifts(_Shared):
-    """Two thin factors for each edited matrix; the left one is zero at the start, so that training begins at the generator itself."""
+    """Two thin factors for each edited matrix; the left one is zero at the start, so that training begins at the generator."""
 
     def __init__(self, code: int, hidden: int, shared: int, shapes: Mapping[str, tuple[int, int]], rank: int) -> None:
         super().__init__(code, hidden, shared)
@@ -95,8 +96,10 @@ class LowRankShifts(_Shared):
         self.up = nn.ModuleList([nn.Linear(hidden, rows * rank) for rows, _ in shapes.values()])
         self.down = nn.ModuleList([nn.Linear(hidden, columns * rank) for _, columns in shapes.values()])
         for branch, (_, columns) in zip(self.down, shapes.values()):
+            assert isinstance(branch, nn.Linear)
             nn.init.normal_(branch.bias, std=columns ** -0.5)
         for branch in self.up:
+            assert isinstance(branch, nn.Linear)
             nn.init.zeros_(branch.weight)
             nn.init.zeros_(branch.bias)
 
