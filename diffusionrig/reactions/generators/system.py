@@ -19,6 +19,7 @@ SYSTEMS: dict[str, str] = {
     "stream": "diffusionrig.reactions.generators.stream",
     "faceais": "diffusionrig.reactions.generators.faceais",
     "unifr": "diffusionrig.reactions.generators.unifr",
+    "perfrdiff": "diffusionrig.reactions.generators.perfrdiff",
 }
 """Names and modules; each module has ``SYSTEM``. Imported when asked for."""
 
