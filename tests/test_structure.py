@@ -19,7 +19,7 @@ ALLOWED = {
     # faces: a run measures at each save whether landmarks of drawn faces are where the photograph has them.
     "training": {"data", "model", "diffusion", "io", "geometry", "render", "faces"},
     "editing": {"io", "geometry", "render", "faces", "capture", "diffusion", "model", "data"},
-    "evaluation": {"editing"},
+    "evaluation": {"editing", "io", "geometry", "render", "faces", "capture", "data"},
     "reactions": {"io", "geometry", "render", "faces", "capture", "diffusion", "model", "editing", "data",
                   "training"},
     "demo": {"cli", "io", "geometry", "render", "faces", "data", "editing", "evaluation"},

@@ -21,14 +21,16 @@ from diffusionrig.errors import RigError
 
 COMMANDS: dict[str, str] = {
     "align": "cut FFHQ-aligned faces out of photographs",
+    "curate": "choose the photographs of an album that are worth training on",
     "create-data": "capture a folder of aligned faces into a store for training",
     "train": "train stage 1 (everyone) or stage 2 (one person)",
     "ema": "make a model of any averaging width after training",
     "plot": "draw the curves of a training run",
     "edit": "give a source face the expression, pose or light of a target",
     "capture": "turn photographs into face codes, buffers and meshes",
+    "evaluate": "measure what a checkpoint draws: control, likeness, truth, time",
     "synth": "make synthetic people with known face codes",
-    "inspect": "show what a store holds, with a contact sheet",
+    "inspect": "show what a store or a model holds, with a picture",
     "convert-assets": "turn registered files into plain ones, once, so that no pickle is read again",
     "doctor": "say what this installation can do and what is missing",
     "demo": "run the whole chain on the shipped prior",

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from diffusionrig.cli.arguments import add_assets_argument, add_device_argument, boolean, positive_int
 from diffusionrig.cli.clip_arguments import add_clip_arguments, is_clip, run_as_clip
 from diffusionrig.cli.config_arguments import add_dataclass_arguments, from_arguments, given_arguments
+from diffusionrig.cli.consent import show_consent
 from diffusionrig.errors import UsageError
 
 if TYPE_CHECKING:
     from diffusionrig.editing.rig import Rig
+    from diffusionrig.editing.sampling import Sampling
 
 DESCRIPTION = """Draw the person of the source picture with the expression, pose, light or latent of the target picture. Both may be
 folders. Pictures are aligned faces (see diffusionrig align). Writes {index}_{mode}.png, the reconstructions, contact sheets
@@ -23,12 +25,15 @@ EXAMPLES = """  diffusionrig edit --source me.png --target smile.png --modes exp
   diffusionrig edit --model_path log/stage2/model005000.safetensors --source me.png --target faces --modes pose,exp,light,exp+light
       --timestep_respacing ddim20 --output_dir log/edit
   diffusionrig edit --source me.png --set jawOpen=0.6,yaw=15 --timestep_respacing ddim20 --output_dir log/sliders
-  diffusionrig edit --source me.png --target clip.mp4 --modes exp+pose --timestep_respacing ddim20 --output_dir log/clip"""
+  diffusionrig edit --source me.png --target clip.mp4 --modes exp+pose --timestep_respacing ddim20 --output_dir log/clip
+  diffusionrig edit --source photo.jpg --align_source True --paste_back --keep all --set jawOpen=0.6 --timestep_respacing ddim20
+      --output_dir log/photo"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from diffusionrig.diffusion.config import DiffusionConfig
     from diffusionrig.editing.keeping import KEEPS
+    from diffusionrig.editing.sampling import DEFAULT_SOLVER, DEFAULT_STEPS, SAMPLERS
     from diffusionrig.faces.backends import BACKENDS
     from diffusionrig.model.config import ModelConfig
 
@@ -36,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", default="", help="picture or folder to take from; may be absent with --set")
     parser.add_argument("--output_dir", default="", help="folder for the results")
     parser.add_argument("--model_path", default="", help="checkpoint (.safetensors or released .pt); the shipped prior when empty")
+    parser.add_argument("--base", default="", help="base model of a personal adapter (default: looked for, see docs/personal.md)")
     parser.add_argument("--modes", default="pose,exp,light",
                         help="comma list out of pose, exp, light, latent, joined by + where wanted (default pose,exp,light)")
     parser.add_argument("--strength", type=float, default=1.0, help="0 source, 1 target, above 1 exaggerates (default 1)")
@@ -50,11 +56,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="head model of a released .pt file, which does not name its own (default: that of the encoder)")
     parser.add_argument("--landmarks", choices=list(BACKENDS), default="mediapipe",
                         help="who finds the face that DECA and EMOCA look at; the published code uses fan (mediapipe)")
-    parser.add_argument("--use_ddim", type=boolean, default=True, help="DDIM, or ancestral sampling when false (default True)")
+    parser.add_argument("--sampler", choices=SAMPLERS, default="",
+                        help=f"how the image is reached; dpm++, unipc (order 3), unipc2 and ipndm need few steps (default: DDIM as "
+                             f"published, or {DEFAULT_SOLVER} with --steps and nothing to keep; named alone, a few-step sampler "
+                             f"takes {DEFAULT_STEPS})")
+    parser.add_argument("--steps", type=positive_int, default=0, metavar="N",
+                        help=f"steps, each one network call, denser where there is little noise; instead of --timestep_respacing, "
+                             f"which uses all when both are absent ({DEFAULT_STEPS} come closer to the result of all than ddim20)")
+    parser.add_argument("--use_ddim", type=boolean, default=None, help="DDIM, or ancestral sampling when false (default True)")
     parser.add_argument("--eta", type=float, default=0.0, help="DDIM noise, 0 is deterministic (default 0)")
     parser.add_argument("--keep", choices=list(KEEPS), default="none",
                         help="what stays as the source shows it: none (as published), background, or all but what changes its "
-                             "shape; inverts the sampler, three more network calls a step and source (none)")
+                             "shape; inverts the sampler, three more network calls a step and source (none). Uses DDIM")
+    parser.add_argument("--guidance", type=float, default=1.0, metavar="W",
+                        help="exaggerate what the edit changes: each prediction is that of the unedited face plus W times the "
+                             "difference; 1 is off, else one more network call a step (1)")
+    parser.add_argument("--weak_model", default="", metavar="PATH",
+                        help="stage 1 model of a personal one, which --weak_guidance leads away from")
+    parser.add_argument("--weak_guidance", type=float, default=1.0, metavar="W",
+                        help="each prediction is that of the weak model plus W times the difference; 1 is off, else one more "
+                             "network call a step (1)")
     parser.add_argument("--clip_denoised", type=boolean, default=True, help="clamp the predicted image (default True)")
     parser.add_argument("--num_samples", type=positive_int, default=10000,
                         help="at most this many outputs (default 10000)")
@@ -65,6 +86,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", type=boolean, default=False, help="replace the results of another edit in the folder")
     parser.add_argument("--save_buffers", type=boolean, default=False, help="write the buffers of every output to buffers/")
     add_clip_arguments(parser)
+    parser.add_argument("--align_source", type=boolean, default=False,
+                        help="the sources are whole photographs: cut their best face out first, as align does (default False)")
+    parser.add_argument("--paste_back", "--paste-back", nargs="?", const="", default=None, metavar="PHOTO",
+                        help="also write every result into its whole photograph, to pasted/: PHOTO is the photograph or folder "
+                             "that the sources were aligned from; without a value beside --align_source True")
     add_assets_argument(parser)
     add_device_argument(parser)
     add_dataclass_arguments(parser, ModelConfig, "model (of a released .pt file)")
@@ -73,7 +99,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from diffusionrig.editing.controls import SLIDERS, Edit, parse_modes, parse_sliders
-    from diffusionrig.editing.rig import Sampling
+    from diffusionrig.editing.sampling import DEFAULT_STEPS
     from diffusionrig.editing.session import Order, run_session
 
     if not args.output_dir:
@@ -86,17 +112,18 @@ def run(args: argparse.Namespace) -> int:
         edits = []
     if not edits:
         raise UsageError("Nothing to edit: give a --target with --modes, or sliders with --set.")
+    sampling = _sampling(args)
     rig = _load(args)
-    sampling = Sampling(respacing=getattr(args, "timestep_respacing", ""), solver="ddim" if args.use_ddim else "ancestral",
-                        eta=args.eta, clip_denoised=args.clip_denoised, seed=args.seed, keep=args.keep)
     if rig.calls(sampling) >= 250:
-        print(f"diffusionrig edit: {rig.calls(sampling)} network calls per picture; --timestep_respacing ddim20 needs 20.",
-              file=sys.stderr)
+        print(f"diffusionrig edit: {rig.calls(sampling)} network calls per picture; --timestep_respacing ddim20 needs 20, "
+              f"--steps {DEFAULT_STEPS} needs {DEFAULT_STEPS}.", file=sys.stderr)
+    weak = rig.set_weak(args.weak_model) if args.weak_model else None
     order = Order(
         source=args.source, target=args.target, edits=edits, output_dir=args.output_dir, sampling=sampling,
         batch_size=args.batch_size, source_model=args.source_model or None, target_model=args.target_model or None,
         max_megapixels=args.max_megapixels, limit=args.num_samples, overwrite=args.overwrite,
-        save_buffers=args.save_buffers, notes={"meanshape": args.meanshape})
+        save_buffers=args.save_buffers, align_source=args.align_source, paste_back=args.paste_back,
+        notes={"meanshape": args.meanshape, "weak_model": weak.hash if weak else ""})
     if is_clip(args):
         return run_as_clip(rig, order, args)
     report = run_session(rig, order)
@@ -108,6 +135,25 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _sampling(args: argparse.Namespace) -> Sampling:
+    """What the flags say about sampling; where they say nothing, all steps of DDIM, as published."""
+    from diffusionrig.editing.sampling import MULTISTEP, Sampling
+
+    solver, respacing = args.sampler, getattr(args, "timestep_respacing", None)
+    if args.use_ddim is not None:
+        published = "ddim" if args.use_ddim else "ancestral"
+        if solver not in {"", published}:
+            raise UsageError(f"--use_ddim {args.use_ddim} means --sampler {published}, which --sampler {solver} contradicts; "
+                             "leave --use_ddim out.")
+        solver = published
+    if bool(args.weak_model) != (args.weak_guidance != 1):
+        raise UsageError("--weak_model and --weak_guidance act together: name the model, and a scale other than 1 such as 1.5.")
+    if respacing is None and not args.steps and solver not in MULTISTEP:
+        respacing = ""
+    return Sampling(respacing, solver, args.eta, args.clip_denoised, args.seed, args.keep, args.steps, args.guidance,
+                    args.weak_guidance)
+
+
 def _load(args: argparse.Namespace) -> Rig:
     from diffusionrig.diffusion.config import DiffusionConfig
     from diffusionrig.editing.pretrained import read_mean_shape
@@ -117,7 +163,8 @@ def _load(args: argparse.Namespace) -> Rig:
     diffusion_flags = given_arguments(DiffusionConfig, args)
     rig = Rig.from_pretrained(args.model_path or "default", device=args.device, encoder=args.use_model or None,
                               model=from_arguments(ModelConfig, args), diffusion=from_arguments(DiffusionConfig, args),
-                              rasterizer=args.rasterizer, head=args.head, landmarks=args.landmarks)
+                              rasterizer=args.rasterizer, head=args.head, landmarks=args.landmarks, base=args.base)
+    show_consent("edit", rig.pretrained.meta)
     if rig.pretrained.meta:
         _agree(given_arguments(ModelConfig, args), rig.pretrained.model.to_dict(), args.model_path)
         _agree({k: v for k, v in diffusion_flags.items() if k != "timestep_respacing"}, rig.pretrained.diffusion.to_dict(),

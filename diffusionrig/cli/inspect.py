@@ -1,4 +1,4 @@
-"""``diffusionrig inspect STORE``: what a store holds, as a table and a contact sheet."""
+"""``diffusionrig inspect STORE|MODEL``: what a store or a model holds, as a table and a picture."""
 
 from __future__ import annotations
 
@@ -10,20 +10,32 @@ from typing import Any
 from diffusionrig.cli.arguments import add_assets_argument, positive_int
 
 DESCRIPTION = """Print what a face store holds and draw a contact sheet of its records: image, rendered, normal, albedo.
-Stores written by the published create_data.py are read as well, without running anything they contain."""
+Stores written by the published create_data.py are read as well, without running anything they contain.
+Of a model file (or the name of a shipped prior) print what it says about itself: kind, base model, hash, consent, size; and write
+the preview of a personal model."""
 EXAMPLES = """  diffusionrig inspect log/album.lmdb
-  diffusionrig inspect log/faces.lmdb --output log/faces.png --columns 12"""
+  diffusionrig inspect log/faces.lmdb --output log/faces.png --columns 12
+  diffusionrig inspect log/stage2/model005000.safetensors"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("store", help="folder of the store")
+    parser.add_argument("store", help="folder of the store, model file, or name of a shipped prior")
     parser.add_argument("--output", default="", metavar="PNG",
-                        help="contact sheet; default: inspect.png in the store, or here when that is read-only")
+                        help="contact sheet or preview; default: inspect.png in the store, MODEL_preview.png beside the model, or "
+                             "here when that is read-only")
     parser.add_argument("--columns", type=positive_int, default=8, help="records on the sheet, spread over the store (8)")
     add_assets_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    from diffusionrig.editing.pretrained import shipped_priors
+
+    if Path(args.store).is_file() or args.store in {"default", *shipped_priors()}:
+        return _model(args.store, args.output)
+    return _store(args)
+
+
+def _store(args: argparse.Namespace) -> int:
     from diffusionrig.data.inspection import store_sheet, store_statistics
     from diffusionrig.geometry.heads import load_head
     from diffusionrig.io.images import write_png
@@ -37,6 +49,50 @@ def run(args: argparse.Namespace) -> int:
     write_png(output, store_sheet(args.store, head, args.columns))
     print(f"Contact sheet: {output}")
     return 0
+
+
+def _model(name: str, output: str) -> int:
+    from diffusionrig.editing.model_card import describe_model, preview_of
+    from diffusionrig.io.images import write_png
+
+    card = describe_model(name)
+    print(_card(card))
+    picture = preview_of(card["meta"], card["file"])
+    if picture is None:
+        return 0
+    file = Path(card["file"])
+    place = file.parent if os.access(file.parent, os.W_OK) else Path()
+    preview = Path(output or place / f"{file.stem}_preview.png")
+    write_png(preview, picture, {"Comment": "AI-generated"})
+    print(f"Preview: {preview}")
+    return 0
+
+
+def _card(card: dict[str, Any]) -> str:
+    meta = card["meta"]
+    rows = {"file": card["file"], "kind": card["kind"], "bytes": f"{card['bytes']:,}", "hash": card["hash"]}
+    if card["parameters"] is not None:
+        rows["numbers"] = f"{card['parameters']:,}"
+    if "base" in card:
+        adapter, base = meta["adapter"], card["base"]
+        rows["adapter"] = f"rank {adapter['rank']}, alpha {adapter['alpha']:g}, layers {adapter['layers']}"
+        rows["base"] = f"{base['name']} {base['hash']}"
+        rows["base at"] = base["file"] or "NOT FOUND; name it with --base"
+    if "model" in meta:
+        rows["network"] = f"{meta['model']['image_size']} pixels, {meta['model']['num_channels']} channels"
+    if "head" in meta:
+        rows["head"] = f"{meta['head']['name'] or 'unknown'} {(meta['head']['hash'] or '')[:12]}".rstrip()
+    if "step" in meta:
+        rows["trained"] = f"{meta['step']} updates" + (f" from {meta['started_from']}" if meta.get("started_from") else "")
+    if meta.get("best"):
+        best = meta["best"]
+        rows["best"] = (f"after {best['step']} updates: loss {best['loss']:.5f} on {best['held_out']} held-out photographs, "
+                        f"{best['loss_at_start']:.5f} at the start")
+    if meta.get("data"):
+        rows["album" if meta.get("stage") == 2 else "data"] = f"{meta['data']['records']} photographs"
+    if card["consent"] is not None:
+        rows["consent"] = card["consent"]
+    return "\n".join(f"{name:<10}{value}" for name, value in rows.items())
 
 
 def _table(store: str, statistics: dict[str, Any]) -> str:

@@ -24,6 +24,9 @@ DESCRIPTION = ("Train the network. Stage 1 learns faces from a large store; stag
 EXAMPLES = """  diffusionrig train --data_dir data/ffhq --log_dir log/stage1 --image_size 64 --batch_size 32 --p2_weight True \\
                      --max_steps 50000
   mpiexec -n 8 diffusionrig train --data_dir data/ffhq --log_dir log/stage1 --batch_size 32 --p2_weight True
+  diffusionrig train --stage 2 --adapter lora --rank 8 --resume_checkpoint log/stage1/model050000.safetensors \\
+                     --data_dir data/album --log_dir log/me --batch_size 4 --lr 3e-3 --max_steps 400 --holdout 3 \\
+                     --consent "The person in the album agreed on paper."
   diffusionrig train --stage 2 --resume_checkpoint log/stage1/model050000.safetensors --data_dir data/album \\
                      --log_dir log/stage2 --batch_size 4 --lr 1e-5 --p2_weight True --max_steps 5000 \\
                      --consent "The person in the album agreed on paper."
@@ -57,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
             start = find_start(options)
             model = _config(ModelConfig, "model", args, tree["model"], start)
             diffusion = _config(DiffusionConfig, "diffusion", args, tree["diffusion"], start)
-            report = train(options, model, diffusion, world, start, _consent(options, start.meta, world.size))
+            report = train(options, model, diffusion, world, start, _consent(options, start, world.size))
     except UsageError as error:
         # Every process finds the same fault in the same request; rank 0 says it, before the launcher ends everyone.
         if read_launch().rank == 0:
@@ -93,9 +96,15 @@ def _config(cls: type[Config], name: str, args: argparse.Namespace, tree: dict[s
     return config
 
 
-def _consent(options: TrainOptions, meta: dict[str, Any], processes: int) -> str:
-    """What is recorded about consent: the flag, else what the run said before, else the answer on a terminal."""
-    before = meta.get("consent") if meta.get("stage") == 2 else None
+def _consent(options: TrainOptions, start: Start, processes: int) -> str:
+    """What is recorded about consent: the flag, else what this very run said before, else the answer on a terminal.
+
+    Weights of another stage 2 run may be of another person, so that their consent counts for nothing here.
+    """
+    from diffusionrig.training.saving import NOT_STATED
+
+    said = start.meta.get("consent") if start.state is not None else None
+    before = "" if said == NOT_STATED else said
     if options.stage == 1 or options.consent or before:
         return options.consent or before or ""
     if processes == 1 and sys.stdin.isatty() and sys.stderr.isatty():

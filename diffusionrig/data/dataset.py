@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,7 @@ class FaceStoreDataset:
     def __init__(self, path: str | Path, image_size: int | None = None, head: HeadModel | None = None) -> None:
         self.path = Path(path)
         self._store = open_store(path)
+        self._records: Sequence[int] = range(len(self._store))
         self.header = self._store.header
         self.stored_size: int = self.header["image_size"]
         self.image_size = image_size or self.stored_size
@@ -70,10 +73,17 @@ class FaceStoreDataset:
                            "shapes; create the store again.")
 
     def __len__(self) -> int:
-        return len(self._store)
+        return len(self._records)
+
+    def only(self, records: Sequence[int]) -> FaceStoreDataset:
+        """The same store reduced to some of its samples, renumbered from 0."""
+        part = copy.copy(self)
+        part._records = [self._records[record] for record in records]
+        return part
 
     def item(self, index: int) -> Sample:
         """Sample ``index``; with ``use_meanshape`` its code has the mean shape of the store."""
+        index = self._records[index]
         record = self._store.record(index)
         what = f"record {index} of {self.path}"
         pixels = _shrink(decode_png(record.image, self.stored_size, what), self.image_size)
@@ -88,6 +98,7 @@ class FaceStoreDataset:
 
     def code(self, index: int) -> FaceCode:
         """The face code of sample ``index`` alone; the picture is not read."""
+        index = self._records[index]
         what = f"record {index} of {self.path}"
         code = self._code(self._store.record(index, image=False).arrays, what)
         if code is None:

@@ -6,20 +6,17 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from diffusionrig.data.synthetic.people import Person, sample_person
 from diffusionrig.data.synthetic.photographs import render_photographs
 from diffusionrig.data.synthetic.scenes import Scene, sample_scene
 from diffusionrig.errors import RigError
-from diffusionrig.geometry.face_code import FaceCode
+from diffusionrig.evaluation.regions import face_region
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.io.files import make_folder
 from diffusionrig.io.images import write_png
 from diffusionrig.progress import track
-from diffusionrig.render.interpolation import interpolate
-from diffusionrig.render.physical import placed_vertices, rasterize_points
 
 PHOTO_SIZE = 256
 SUBJECT = 0
@@ -27,7 +24,6 @@ FIRST_HELD_OUT = 100
 FIRST_STRANGER = 1
 MOST_STRANGERS = 500
 OPEN_MOUTH = 0.5
-FACE_REGIONS = ("face", "lips", "eyes", "inner_mouth", "teeth", "tongue")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,12 +94,3 @@ def true_edit(cast: Cast, source: int, target: int, part: str) -> tuple[np.ndarr
     after = scene.code.swap(part, cast.strangers[target].code)
     photo = render_photographs([cast.subject], [scene.replace_code(after)], cast.head, PHOTO_SIZE)[0]
     return photo, face_region(cast.head, after, scene.centre, PHOTO_SIZE)
-
-
-def face_region(head: HeadModel, code: FaceCode, centre: Tensor, size: int) -> Tensor:
-    """Where the face, eyes and mouth (not ears, neck or scalp) of one code show, (size, size) in 0..1."""
-    mask = torch.stack([head.regions[name] for name in FACE_REGIONS]).amax(0)
-    with torch.no_grad():
-        _, points = placed_vertices(head, code, centre)
-        fragments = rasterize_points(points, head.faces, size)
-        return interpolate(fragments, head.faces, mask[:, None])[0, 0].clamp(0, 1)

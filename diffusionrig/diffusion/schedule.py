@@ -101,9 +101,13 @@ def gather(table: Table, index: Tensor, like: Tensor) -> Tensor:
     return values.view(-1, *[1] * (like.ndim - 1))
 
 
-def make_schedule(config: DiffusionConfig) -> Schedule:
-    """The tables of ``config``: abar kept at the used steps, everything else rebuilt from it."""
-    steps = kept_steps(config.diffusion_steps, config.timestep_respacing)
+def make_schedule(config: DiffusionConfig, steps: NDArray[np.int64] | None = None) -> Schedule:
+    """The tables of ``config``: abar kept at the used steps, everything else rebuilt from it.
+
+    ``steps``, sorted indices into the full schedule, replaces those of ``config.timestep_respacing``.
+    """
+    if steps is None:
+        steps = kept_steps(config.diffusion_steps, config.timestep_respacing)
     abar = np.cumprod(1 - full_betas(config.noise_schedule, config.diffusion_steps), dtype=np.float64)[steps]
     times = steps * (FULL_TIME / config.diffusion_steps) if config.rescale_timesteps else steps
     return Schedule(abar, times, config.prediction)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from diffusionrig.diffusion.samplers import draw_noise
+from diffusionrig.editing.background import turned, with_background
 from diffusionrig.editing.jitter import Jitter
 from diffusionrig.editing.keeping import mix_noise, renewed
 from diffusionrig.editing.rig import Analysis, Rig, Sampling
@@ -20,6 +21,7 @@ from diffusionrig.io.files import make_folder, read_json, remove_files, write_js
 from diffusionrig.io.images import find_images, read_image
 from diffusionrig.io.sheets import to_uint8
 from diffusionrig.randomness import torch_stream
+from diffusionrig.render.buffers import PhysicalBuffers
 
 JOURNAL = "journal.json"
 
@@ -67,17 +69,21 @@ def draw_clip(rig: Rig, source: Analysis, code: FaceCode, centre: Tensor, frames
     """
     shape = (3, rig.size, rig.size)
     fresh = draw_noise([torch_stream(sampling.seed, "edit")], shape, rig.device)
-    kept = own = None
-    if sampling.keep != "none" and frames:
-        kept = rig.invert(source, sampling, on_call)
-        own = rig.buffers(source.code, source.centre)
+    kept = rig.invert(source, sampling, on_call) if sampling.keep != "none" and frames else None
+    own = rig.buffers(source.code, source.centre)
     for start in range(0, len(frames), batch_size):
         rows = list(frames[start:start + batch_size])
         buffers = rig.buffers(code[rows], centre[rows])
         noise = fresh.expand(len(rows), *shape)
-        if kept is not None and own is not None:
+        if kept is not None:
             noise = mix_noise(kept, noise, renewed(sampling.keep, own, buffers))
-        drawn = rig.draw(buffers, source.latent.expand(len(rows), -1), sampling, on_call, noise)
+        latent = source.latent.expand(len(rows), -1)
+        unedited = PhysicalBuffers(*(part.expand(len(rows), -1, -1, -1)
+                                     for part in (own.rendered, own.normal, own.albedo, own.alpha)))
+        drawn = rig.draw(buffers, latent, sampling, on_call, noise, (unedited, latent))
+        if kept is not None:
+            still = FaceCode.concatenate([source.code] * len(rows))
+            drawn = with_background(source.images.expand_as(drawn), drawn, unedited, buffers, turned(still, code[rows]))
         yield from zip(rows, to_uint8(drawn.cpu().numpy(), -1, 1))
 
 

@@ -10,7 +10,7 @@ import torch
 from diffusionrig.errors import UsageError
 from diffusionrig.geometry.arkit import ARKIT_NAMES
 from diffusionrig.geometry.expression_map import expression_map
-from diffusionrig.geometry.face_code import FaceCode
+from diffusionrig.geometry.face_code import PARTS, FaceCode
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.geometry.rotations import axis_angle_to_matrix, euler_degrees_to_axis_angle, matrix_to_euler_degrees
 
@@ -125,12 +125,12 @@ def _with_actions(code: FaceCode, actions: dict[str, float], head: HeadModel) ->
 def edited_code(source: FaceCode, target: FaceCode | None, edit: Edit, head: HeadModel) -> FaceCode:
     """The source's code with the parts of ``edit`` taken from the target, then the sliders set.
 
-    Camera, shape and albedo always stay the source's. The part ``latent`` changes no code: it exchanges the global
-    latent, which is the network's affair.
+    Camera, shape and albedo stay the source's unless ``edit`` names them, which modes cannot. The part ``latent`` changes no
+    code: it exchanges the global latent, which is the network's affair.
     """
     code = source
     for part in edit.parts:
-        if part in CODE_PARTS:
+        if part in PARTS:
             if target is None:
                 raise UsageError(f"The mode {edit.name!r} needs a target; give one, or use sliders alone.")
             code = code.swap(part, target, edit.strength)

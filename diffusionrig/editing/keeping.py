@@ -38,10 +38,23 @@ def renewed(keep: str, source: PhysicalBuffers, edited: PhysicalBuffers) -> Tens
     else:
         apart = torch.cat([source.normal - edited.normal, source.albedo - edited.albedo], 1)
         share = (apart.abs().amax(1, keepdim=True) / CHANGED).clamp(max=1)
-    radius = max(1, round(share.shape[-1] / FINEST))
-    side = 2 * radius + 1
-    wide = max_pool2d(share, side, 1, radius)
-    return avg_pool2d(pad(wide, (radius,) * 4, mode="replicate"), side, 1)
+    return spread(share)
+
+
+def spread(share: Tensor) -> Tensor:
+    """A share (B, 1, H, W) in 0..1, a border wider and with soft edges; where it was 1 it stays 1."""
+    radius = _border(share)
+    return smoothed(max_pool2d(share, 2 * radius + 1, 1, radius))
+
+
+def smoothed(image: Tensor) -> Tensor:
+    """Means over squares of one border around each pixel."""
+    radius = _border(image)
+    return avg_pool2d(pad(image, (radius,) * 4, mode="replicate"), 2 * radius + 1, 1)
+
+
+def _border(image: Tensor) -> int:
+    return max(1, round(image.shape[-1] / FINEST))
 
 
 def mix_noise(kept: Tensor, fresh: Tensor, share: Tensor) -> Tensor:

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from diffusionrig.diffusion.config import DiffusionConfig
+from diffusionrig.editing.bases import find_base, is_adapter, join_base
 from diffusionrig.errors import UsageError
 from diffusionrig.geometry.heads import DEFAULT_HEAD
 from diffusionrig.io.arrays import read_npy
 from diffusionrig.io.assets import PACKAGE_ASSETS, asset_path
-from diffusionrig.io.checkpoints import load_checkpoint, load_released
+from diffusionrig.io.checkpoints import describe_checkpoint, load_checkpoint, load_released
 from diffusionrig.io.files import existing_file, sha256_of
 from diffusionrig.io.pickled_tensors import read_pickled_tensor
 from diffusionrig.io.remote import local_copy
@@ -57,7 +58,7 @@ def shipped_priors() -> dict[str, Path]:
 
 def describe_prior(path: Path) -> dict[str, Any]:
     """A line's worth about a checkpoint, for ``doctor``."""
-    _, meta = load_checkpoint(path)
+    _, meta = describe_checkpoint(path)
     return {"image_size": meta["model"]["image_size"], "channels": meta["model"]["num_channels"],
             "head": meta["head"]["name"], "step": meta.get("step")}
 
@@ -77,8 +78,11 @@ def checkpoint_path(name: str | Path) -> Path:
 
 def load_pretrained(name: str | Path = "default", *, model: ModelConfig | None = None,
                     diffusion: DiffusionConfig | None = None, device: torch.device | str = "cpu",
-                    head: str = "", usual_head: str = DEFAULT_HEAD) -> Pretrained:
-    """Load a network. ``model`` and ``diffusion`` are needed for a released ``.pt`` file, which describes neither.
+                    head: str = "", usual_head: str = DEFAULT_HEAD, base: str | Path = "") -> Pretrained:
+    """Load a network. The adapters of a personal model are added to the weights of its base model, which is ``base`` or, when
+    that is empty, looked for (``editing.bases``).
+
+    ``model`` and ``diffusion`` are needed for a released ``.pt`` file, which describes neither.
 
     Nor do released files, and models trained on published stores, say whose buffers they understand: that is ``head`` when
     it is given, else ``usual_head``.
@@ -99,8 +103,12 @@ def load_pretrained(name: str | Path = "default", *, model: ModelConfig | None =
         model, diffusion = ModelConfig.from_dict(meta["model"]), DiffusionConfig.from_dict(meta["diffusion"])
         # Trained on a published store, which does not say whose buffers it holds.
         stated, head_hash = meta["head"]["name"] or "", meta["head"]["hash"] or ""
+        if is_adapter(meta):
+            tensors = join_base(path, tensors, meta, find_base(path, meta, base, shipped_priors().values()))
     else:
         raise UsageError(f"{path} is neither a .safetensors checkpoint nor a released .pt file.")
+    if base and not is_adapter(meta):
+        raise UsageError(f"The model {path} is whole and has no base; leave --base out.")
     if head and stated and head != stated:
         raise UsageError(f"The model {path} was trained on the head {stated}, not on {head}; leave --head out.")
     mean_shape = tensors.pop(MEAN_SHAPE, None)

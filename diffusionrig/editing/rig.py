@@ -15,11 +15,17 @@ from diffusionrig.capture.encoder import Encoder, EncoderOptions
 from diffusionrig.capture.registry import best_encoder, make_encoder, usual_head
 from diffusionrig.devices import resolve_device
 from diffusionrig.diffusion.config import DiffusionConfig
-from diffusionrig.diffusion.process import Denoiser, GaussianDiffusion
-from diffusionrig.diffusion.samplers import ancestral, ddim, ddim_reverse, draw_noise
+from diffusionrig.diffusion.guidance import guided
+from diffusionrig.diffusion.process import Denoiser
+from diffusionrig.diffusion.samplers import ddim_reverse, draw_noise
+from diffusionrig.diffusion.schedule import Schedule
+from diffusionrig.editing.background import turned, with_background
+from diffusionrig.editing.consent import consent_of
 from diffusionrig.editing.controls import Edit, edited_code, parse_modes, parse_sliders
-from diffusionrig.editing.keeping import KEEPS, REFINEMENTS, mix_noise, renewed
+from diffusionrig.editing.keeping import REFINEMENTS, mix_noise, renewed
 from diffusionrig.editing.pretrained import Pretrained, load_pretrained
+from diffusionrig.editing.sampling import Sampling, sample
+from diffusionrig.editing.weak import load_weak
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.geometry.alignment import ffhq_centre
 from diffusionrig.geometry.face_code import FaceCode
@@ -29,6 +35,7 @@ from diffusionrig.io.images import read_image
 from diffusionrig.io.resize import resize_square
 from diffusionrig.io.sheets import to_uint8
 from diffusionrig.model.config import ModelConfig
+from diffusionrig.model.network import DiffusionRig
 from diffusionrig.randomness import torch_stream
 from diffusionrig.render.buffers import PhysicalBuffers
 from diffusionrig.render.physical import render_buffers
@@ -97,29 +104,6 @@ class Result:
     request: Request
 
 
-@dataclasses.dataclass(frozen=True)
-class Sampling:
-    """How images are drawn: a respacing string (``ddim20``, ``""`` for every step), DDIM's eta, clamping, the seed.
-
-    ``solver`` is ``ddim`` or ``ancestral``. The same seed draws the same image whatever else is in the batch. ``keep`` is a
-    word of ``editing.keeping.KEEPS``: what of the source picture stays; all but "none" need DDIM without noise, and do not
-    clamp, since both would lose what was kept.
-    """
-
-    respacing: str = "ddim20"
-    solver: str = "ddim"
-    eta: float = 0.0
-    clip_denoised: bool = True
-    seed: int = 0
-    keep: str = "none"
-
-    def __post_init__(self) -> None:
-        if self.keep not in KEEPS:
-            raise UsageError(f"--keep {self.keep} does not exist; choose from {', '.join(KEEPS)}.")
-        if self.keep != "none" and (self.solver != "ddim" or self.eta):
-            raise UsageError(f"--keep {self.keep} inverts the sampler, which only DDIM with --eta 0 allows; change one of them.")
-
-
 class Rig:
     """Captures faces and draws edited ones.
 
@@ -142,20 +126,33 @@ class Rig:
         self._encoder_name = encoder
         self._options = EncoderOptions.as_published(self.size, landmarks)
         self._encoders: dict[str, Encoder] = {}
+        self._weak: DiffusionRig | None = None
 
     @classmethod
     def from_pretrained(cls, path: str | Path = "default", *, device: str = "auto", encoder: str | None = None,
                         model: ModelConfig | None = None, diffusion: DiffusionConfig | None = None,
-                        rasterizer: str = "torch", head: str = "", landmarks: str = "mediapipe") -> Rig:
+                        rasterizer: str = "torch", head: str = "", landmarks: str = "mediapipe", base: str | Path = "") -> Rig:
         """Load a rig from the shipped prior (``default``), a ``.safetensors`` checkpoint, or a released ``.pt`` file
-        (with its ``model`` and ``diffusion`` configuration). ``encoder`` defaults to the best whose files are there, and
-        ``head``, where the model does not name its own, to the one whose codes that encoder makes. ``landmarks`` (a name of
-        ``faces.backends.BACKENDS``) says who finds the faces that DECA and EMOCA look at.
+        (with its ``model`` and ``diffusion`` configuration). ``base`` is the base model of an adapter, where it is not found by
+        itself. ``encoder`` defaults to the best whose files are there, and ``head``, where the model does not name its own, to
+        the one whose codes that encoder makes. ``landmarks`` (a name of ``faces.backends.BACKENDS``) says who finds the faces
+        that DECA and EMOCA look at.
         """
         chosen = resolve_device(device)
         pretrained = load_pretrained(path, model=model, diffusion=diffusion, device=chosen, head=head,
-                                     usual_head=usual_head(encoder or best_encoder()))
+                                     usual_head=usual_head(encoder or best_encoder()), base=base)
         return cls(pretrained, encoder, chosen, rasterizer, landmarks)
+
+    @property
+    def consent(self) -> str | None:
+        """The words in which the person of a personal model agreed, or that none were stated; None for other models."""
+        return consent_of(self.pretrained.meta)
+
+    def set_weak(self, path: str | Path) -> Pretrained:
+        """Load the weak model that ``Sampling.weak_guidance`` leads away from; UsageError when it does not fit."""
+        weak = load_weak(path, self.pretrained, self.device)
+        self._weak = weak.network
+        return weak
 
     def encoder(self, name: str | None = None) -> Encoder:
         """The named encoder (made once), by default the rig's own, else the best that knows the model's head."""
@@ -248,63 +245,78 @@ class Rig:
         rows = [request.source for request in requests]
         buffers = self.buffers(code, sources.centre[rows])
         start = self._noise(len(requests), sampling)
-        if kept:
-            own = self.buffers(sources.code[rows], sources.centre[rows])
+        own = self.buffers(sources.code[rows], sources.centre[rows]) if kept or sampling.guidance != 1 else None
+        if kept and own is not None:
             start = mix_noise(torch.stack([kept[row] for row in rows]), start, renewed(sampling.keep, own, buffers))
-        drawn = self.draw(buffers, torch.stack(latents), sampling, on_call, start)
+        unedited = None if own is None else (own, sources.latent[rows])
+        drawn = self.draw(buffers, torch.stack(latents), sampling, on_call, start, unedited)
+        if kept and own is not None:
+            drawn = with_background(sources.images[rows], drawn, own, buffers, turned(sources.code[rows], code))
         return [Result(image, buffers[i], code[i], request)
                 for i, (image, request) in enumerate(zip(to_uint8(drawn.cpu().numpy(), -1, 1), requests))]
 
     def calls(self, sampling: Sampling) -> int:
         """Network calls one image takes."""
-        return len(self._process(sampling).schedule)
+        return len(self._schedule(sampling)) * sampling.calls_a_step
 
     def inversion_calls(self, sampling: Sampling) -> int:
         """Further network calls each source takes, once for all its edits."""
-        return 0 if sampling.keep == "none" else (1 + REFINEMENTS) * self.calls(sampling)
+        return 0 if sampling.keep == "none" else (1 + REFINEMENTS) * self.calls(dataclasses.replace(sampling, guidance=1.0))
 
     def invert(self, sources: Analysis, sampling: Sampling, on_call: Callable[[int], None] | None = None) -> Tensor:
         """The noise (B, 3, S, S) from which DDIM draws the ``sources`` themselves under their own buffers."""
-        condition = self.buffers(sources.code, sources.centre).stack()
+        # Guidance by the unedited face changes nothing here, where nothing is edited.
+        denoiser = self._denoiser(self.buffers(sources.code, sources.centre), sources.latent,
+                                  dataclasses.replace(sampling, guidance=1.0), on_call)
         with torch.inference_mode():
-            return ddim_reverse(self._denoiser(condition, sources.latent, on_call), sources.images,
-                                self._process(sampling).schedule, refinements=REFINEMENTS)
+            return ddim_reverse(denoiser, sources.images, self._schedule(sampling), refinements=REFINEMENTS)
 
     def _noise(self, count: int, sampling: Sampling) -> Tensor:
         return draw_noise([torch_stream(sampling.seed, "edit") for _ in range(count)], (3, self.size, self.size), self.device)
 
-    def _denoiser(self, condition: Tensor, latent: Tensor, on_call: Callable[[int], None] | None) -> Denoiser:
-        condition = condition.contiguous(memory_format=torch.channels_last)
+    def _denoiser(self, buffers: PhysicalBuffers, latent: Tensor, sampling: Sampling, on_call: Callable[[int], None] | None,
+                  unedited: tuple[PhysicalBuffers, Tensor] | None = None) -> Denoiser:
+        """The network under a condition, with the guidance that ``sampling`` asks for."""
 
-        def predict(x: Tensor, t: Tensor) -> Tensor:
-            prediction = self.network(x, t, condition, detail_cond=latent)
-            if on_call is not None:
-                on_call(len(x))
-            return prediction
+        def bound(network: DiffusionRig, buffers: PhysicalBuffers, latent: Tensor) -> Denoiser:
+            condition = buffers.stack().contiguous(memory_format=torch.channels_last)
 
-        return predict
+            def predict(x: Tensor, t: Tensor) -> Tensor:
+                prediction: Tensor = network(x, t, condition, detail_cond=latent)
+                if on_call is not None:
+                    on_call(len(x))
+                return prediction
 
-    def _process(self, sampling: Sampling) -> GaussianDiffusion:
-        return GaussianDiffusion(dataclasses.replace(self.pretrained.diffusion, timestep_respacing=sampling.respacing))
+            return predict
 
-    def draw(self, buffers: PhysicalBuffers, latent: Tensor, sampling: Sampling,
-             on_call: Callable[[int], None] | None = None, start: Tensor | None = None) -> Tensor:
+        others = []
+        if sampling.guidance != 1:
+            if unedited is None:
+                raise UsageError("--guidance needs the unedited face to lead away from; draw with edit or edit_many.")
+            others.append((bound(self.network, *unedited), sampling.guidance))
+        if sampling.weak_guidance != 1:
+            if self._weak is None:
+                raise UsageError("--weak_guidance needs a weak model; name it with --weak_model, or load it by Rig.set_weak.")
+            others.append((bound(self._weak, buffers, latent), sampling.weak_guidance))
+        strong = bound(self.network, buffers, latent)
+        return guided(strong, others) if others else strong
+
+    def _schedule(self, sampling: Sampling) -> Schedule:
+        return sampling.schedule(self.pretrained.diffusion)
+
+    def draw(self, buffers: PhysicalBuffers, latent: Tensor, sampling: Sampling, on_call: Callable[[int], None] | None = None,
+             start: Tensor | None = None, unedited: tuple[PhysicalBuffers, Tensor] | None = None) -> Tensor:
         """Images (B, 3, S, S) in [-1, 1] from buffers and global latents (B, latent_dim).
 
-        ``start`` is the noise (B, 3, S, S) to begin with; that of the seed when it is left out.
+        ``start`` is the noise (B, 3, S, S) to begin with; that of the seed when it is left out. ``unedited`` are the buffers and
+        latents of the sources, which ``sampling.guidance`` leads away from.
         """
-        schedule = self._process(sampling).schedule
-        predict = self._denoiser(buffers.stack(), latent, on_call)
+        predict = self._denoiser(buffers, latent, sampling, on_call, unedited)
         start = self._noise(len(buffers), sampling) if start is None else start
-        start = start.contiguous(memory_format=torch.channels_last)
         generators = [torch_stream(sampling.seed, "edit steps") for _ in range(len(buffers))]
-        clip = sampling.clip_denoised and sampling.keep == "none"
         with torch.inference_mode():
-            if sampling.solver == "ancestral":
-                return ancestral(predict, start, schedule, generators=generators, clip_denoised=clip)
-            if sampling.solver == "ddim":
-                return ddim(predict, start, schedule, eta=sampling.eta, generators=generators, clip_denoised=clip).clamp(-1, 1)
-        raise UsageError(f"There is no solver {sampling.solver!r}; choose ddim or ancestral.")
+            return sample(predict, start.contiguous(memory_format=torch.channels_last), self._schedule(sampling), sampling,
+                          generators)
 
 
 def _require_face(faces: Analysis, index: int, what: str) -> None:

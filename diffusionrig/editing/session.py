@@ -13,25 +13,34 @@ import torch
 
 from diffusionrig import __version__
 from diffusionrig.editing.controls import RECONSTRUCTION, Edit
+from diffusionrig.editing.photographs import Cut, cut_face, find_cuts, in_photograph
 from diffusionrig.editing.provenance import write_edited
-from diffusionrig.editing.rig import Analysis, Request, Result, Rig, Sampling
+from diffusionrig.editing.rig import Analysis, Request, Result, Rig
+from diffusionrig.editing.sampling import Sampling
 from diffusionrig.errors import RigError, UsageError
+from diffusionrig.faces.backends import make_finder
 from diffusionrig.io.files import make_folder, read_json, write_json
 from diffusionrig.io.images import find_images, read_image, write_png
 from diffusionrig.io.sheets import contact_sheet, to_uint8
 from diffusionrig.progress import Progress, track
 
 ROWS_PER_SHEET = 16
+ALIGNED_SIZE = 256
+PASTED = "pasted"
 REPORT = "report.json"
 
 
 @dataclasses.dataclass(frozen=True)
 class Pictures:
-    """Photographs of one side of an edit, those that could be read, and what was wrong with the others."""
+    """Photographs of one side of an edit, those that could be read, and what was wrong with the others.
+
+    cuts  where each lies in a whole photograph; empty unless results are to go back there
+    """
 
     paths: list[Path]
     arrays: list[np.ndarray]
     problems: list[dict[str, str]]
+    cuts: list[Cut] = dataclasses.field(default_factory=list)
 
 
 def list_pictures(path: str, what: str) -> list[Path]:
@@ -59,6 +68,22 @@ def read_pictures(paths: Sequence[Path], max_megapixels: float) -> Pictures:
         except RigError as error:
             problems.append({"file": str(path), "problem": str(error)})
     return Pictures(kept, arrays, problems)
+
+
+def cut_faces(pictures: Pictures, size: int) -> Pictures:
+    """The aligned face of every photograph; one without a face is reported, not fatal."""
+    finder = make_finder()
+    kept, arrays, cuts, problems = [], [], [], list(pictures.problems)
+    for path, array in zip(pictures.paths, pictures.arrays):
+        try:
+            face, cut = cut_face(array, path, finder, size)
+        except RigError as error:
+            problems.append({"file": str(path), "problem": str(error)})
+            continue
+        kept.append(path)
+        arrays.append(face)
+        cuts.append(cut)
+    return Pictures(kept, arrays, problems, cuts)
 
 
 def analyse(rig: Rig, pictures: Pictures, encoder: str | None, batch_size: int, what: str) -> Analysis | None:
@@ -92,6 +117,8 @@ class Order:
 
     ``source`` and ``target`` are a picture or a folder ("" for no target); ``limit`` caps the outputs; ``save_buffers``
     writes what each output was drawn from; ``notes`` is recorded in the report and is part of the request's identity.
+    ``align_source`` says that sources are whole photographs, whose best face is cut out first. ``paste_back`` asks for results
+    in the whole photographs too: the photograph or folder that the sources were cut from, "" for the sources themselves.
     """
 
     source: str
@@ -106,14 +133,19 @@ class Order:
     limit: int | None = None
     overwrite: bool = False
     save_buffers: bool = False
+    align_source: bool = False
+    paste_back: str | None = None
     notes: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def request(self, model_hash: str) -> dict[str, Any]:
         """What decides the pictures, as plain JSON values: equal requests give equal results."""
-        return _plain({**self.notes, "model": model_hash, "source": self.source, "target": self.target,
+        whole = {"align_source": self.align_source, "paste_back": self.paste_back}
+        asked = self.align_source or self.paste_back is not None
+        return _plain({**self.notes, **(whole if asked else {}),
+                       "model": model_hash, "source": self.source, "target": self.target,
                        "encoders": [self.source_model, self.target_model], "limit": self.limit,
                        "edits": [dataclasses.asdict(edit) for edit in self.edits],
-                       "sampling": dataclasses.asdict(self.sampling)})
+                       "sampling": dataclasses.asdict(self.sampling.resolved())})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,8 +181,9 @@ def run_session(rig: Rig, order: Order) -> dict[str, Any]:
     request = order.request(rig.pretrained.hash)
     _guard(folder, request, order.overwrite)
     began = time.monotonic()
-    source, target = (_side(rig, paths, model, order, what) for paths, model, what in (
-        (source_paths, order.source_model, "sources"), (target_paths, order.target_model, "targets")))
+    source, target = (_side(rig, pictures, model, order, what) for pictures, model, what in (
+        (_source_pictures(source_paths, order, rig.size), order.source_model, "sources"),
+        (read_pictures(target_paths, order.max_megapixels), order.target_model, "targets")))
     sources = source.require_face("source")
     targets = target.require_face("target") if target_paths else None
     edits = plan(sources, targets, order.edits)[:order.limit]
@@ -164,8 +197,9 @@ def run_session(rig: Rig, order: Order) -> dict[str, Any]:
                                     on_call=progress.update):
             entry = _entry(result.request, len(entries) - len(used), source, target)
             write_edited(folder / entry["file"], result.image, model_hash=rig.pretrained.hash, mode=entry["mode"],
-                         seed=order.sampling.seed, strength=result.request.edit.strength,
-                         sliders=dict(result.request.edit.sliders))
+                         **_details(result, order))
+            if order.paste_back is not None and entry["mode"] != RECONSTRUCTION:
+                entry["pasted"] = _write_pasted(rig, order, result, entry, sources, source.pictures.cuts[result.request.source])
             if order.save_buffers:
                 entry["buffers"] = _write_buffers(folder, result, entry["file"])
             entries.append(entry)
@@ -181,8 +215,36 @@ def run_session(rig: Rig, order: Order) -> dict[str, Any]:
     return report
 
 
-def _side(rig: Rig, paths: Sequence[Path], model: str | None, order: Order, what: str) -> Side:
+def _source_pictures(paths: Sequence[Path], order: Order, size: int) -> Pictures:
+    if order.paste_back == "" and not order.align_source:
+        raise UsageError("--paste_back needs the photograph or folder that the sources were cut from; with --align_source True the "
+                         "sources are photographs themselves.")
+    if order.paste_back and order.align_source:
+        raise UsageError("--paste_back takes no value beside --align_source True, as results go back into the sources; leave "
+                         "one of them out.")
     pictures = read_pictures(paths, order.max_megapixels)
+    if order.align_source:
+        return cut_faces(pictures, max(ALIGNED_SIZE, size))
+    return dataclasses.replace(pictures, cuts=find_cuts(pictures.paths, Path(order.paste_back))) if order.paste_back else pictures
+
+
+def _write_pasted(rig: Rig, order: Order, result: Result, entry: dict[str, Any], sources: Analysis, cut: Cut) -> str:
+    """The whole photograph with the result in it, beside the aligned results; its name within the output folder."""
+    source = to_uint8(sources.images[result.request.source].cpu().numpy(), -1, 1)
+    whole = in_photograph(cut, result.image, source, order.max_megapixels)
+    name = f"{PASTED}/{entry['file']}"
+    write_edited(make_folder(Path(order.output_dir) / PASTED).parent / name, whole, model_hash=rig.pretrained.hash,
+                 mode=entry["mode"], **_details(result, order), photo=cut.photo.name)
+    return name
+
+
+def _details(result: Result, order: Order) -> dict[str, Any]:
+    """What the provenance of a picture says beside model and mode."""
+    edit = result.request.edit
+    return {"seed": order.sampling.seed, "strength": edit.strength, "sliders": dict(edit.sliders)}
+
+
+def _side(rig: Rig, pictures: Pictures, model: str | None, order: Order, what: str) -> Side:
     return Side(pictures, analyse(rig, pictures, model, order.batch_size, what))
 
 

@@ -17,6 +17,7 @@ from diffusionrig.faces.alignment import align, ffhq_quad, share_outside
 from diffusionrig.faces.backends import FaceFinder
 from diffusionrig.faces.face import Face
 from diffusionrig.faces.output_names import OutputNames, source_text
+from diffusionrig.faces.placement import placement_text
 from diffusionrig.io.files import make_folder
 from diffusionrig.io.images import MAX_MEGAPIXELS, read_image_and_hash, write_png
 
@@ -104,7 +105,8 @@ def _align_photo(photo: Path, root: Path, folder: Path, finder: FaceFinder, opti
         aligned = align(image, face.points68, options.size)
         make_folder(path.parent)
         write_png(path, aligned.image, {"Software": f"diffusionrig {__version__} align",
-                                        **source_text(photo, relative, digest)})
+                                        **source_text(photo, relative, digest),
+                                        **placement_text(aligned.matrix, options.size)})
         written.append({"output": path.relative_to(folder).as_posix(), "size": round(face.size, 1), "score": round(face.score, 4),
                         "outside": round(aligned.outside, 4), "photo_to_aligned": aligned.matrix.tolist()})
     note = "" if written[0]["outside"] <= 0.05 else f"{written[0]['outside']:.0%} of the square lies beyond the photo"

@@ -58,12 +58,13 @@ def load_checkpoint(path: str | Path, dtype: torch.dtype | None = torch.float32,
                        "copy it again or take an earlier one.") from error
 
 
-def read_meta(path: str | Path) -> dict[str, Any]:
-    """What a safetensors file says about itself, without reading its tensors; empty when another program wrote it."""
+def describe_checkpoint(path: str | Path) -> tuple[dict[str, tuple[int, ...]], dict[str, Any]]:
+    """``(shapes by name, meta)`` of a safetensors file; only its header is read."""
     file = existing_file(path, "checkpoint")
     try:
         with safe_open(file, framework="pt") as reader:
-            return dict(json.loads((reader.metadata() or {}).get(_ENTRY, "{}")))
+            entry = (reader.metadata() or {}).get(_ENTRY, "{}")
+            return {name: tuple(reader.get_slice(name).get_shape()) for name in reader.keys()}, json.loads(entry)  # noqa: SIM118
     except (SafetensorError, ValueError, OSError) as error:
         raise RigError(f"The checkpoint {file} is damaged or cut off ({short_reason(error)}); "
                        "copy it again or take an earlier one.") from error

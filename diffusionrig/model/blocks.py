@@ -116,6 +116,13 @@ def modulate(h: Tensor, time: Tensor, look: Tensor) -> Tensor:
     return torch.addcmul(torch.addcmul(look_shift, time_shift, outer), h, (1 + time_scale) * outer)
 
 
+class TokenMap(nn.Conv1d):
+    """A linear map of the last axis, (..., C) to (..., out), kept in checkpoints as a one-dimensional convolution."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight.squeeze(-1), self.bias)
+
+
 class AttentionBlock(nn.Module):
     """Self-attention over all positions, residual.
 
@@ -127,18 +134,16 @@ class AttentionBlock(nn.Module):
         super().__init__()
         self.heads, self.new_order = heads, new_order
         self.norm = GroupNorm(channels, groups)
-        # One-dimensional convolutions only for the shape of their weights in checkpoints; used as matrices below.
-        self.qkv = nn.Conv1d(channels, 3 * channels, 1)
-        self.proj_out = zeroed(nn.Conv1d(channels, channels, 1))
+        self.qkv = TokenMap(channels, 3 * channels, 1)
+        self.proj_out = zeroed(TokenMap(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         tokens = self.norm(x).flatten(2).transpose(1, 2)  # (B, HW, C): free of copies in channels-last
-        qkv = F.linear(tokens, self.qkv.weight.squeeze(-1), self.qkv.bias)
+        qkv = self.qkv(tokens)
         if self.new_order:
             q, k, v = qkv.unflatten(2, (3, self.heads, -1)).unbind(2)
         else:
             q, k, v = qkv.unflatten(2, (self.heads, 3, -1)).unbind(3)
         mixed = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
-        mixed = mixed.transpose(1, 2).flatten(2)
-        out = F.linear(mixed, self.proj_out.weight.squeeze(-1), self.proj_out.bias)
+        out = self.proj_out(mixed.transpose(1, 2).flatten(2))
         return x + out.transpose(1, 2).unflatten(2, x.shape[2:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -57,6 +58,12 @@ class Faces:
 
     def __len__(self) -> int:
         return len(self.dataset)
+
+    def only(self, records: Sequence[int]) -> Faces:
+        """Some of the faces, renumbered from 0."""
+        part = copy.copy(self)
+        part.dataset = self.dataset.only(records)
+        return part
 
     @property
     def megabytes(self) -> float:

@@ -12,6 +12,7 @@ from diffusionrig.diffusion.config import DiffusionConfig
 from diffusionrig.diffusion.samplers import ddim
 from diffusionrig.diffusion.schedule import make_schedule
 from diffusionrig.model.network import DiffusionRig
+from diffusionrig.training.evaluating import evaluating, run_with
 
 
 def draw(network: DiffusionRig, weights: Mapping[str, Tensor], diffusion: DiffusionConfig, images: Tensor, buffers: Tensor,
@@ -19,20 +20,10 @@ def draw(network: DiffusionRig, weights: Mapping[str, Tensor], diffusion: Diffus
     """(B, 3, S, S) pictures in [-1, 1], drawn from ``noise`` by ``steps`` of DDIM with ``weights`` under the ``buffers`` and the
     latents of ``images``; all on the device of the network."""
     schedule = make_schedule(dataclasses.replace(diffusion, timestep_respacing=str(min(steps, diffusion.diffusion_steps))))
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        with torch.no_grad():
-            latent = torch.func.functional_call(network.encoder, _part(weights, "encoder."), (images,))
+    with evaluating(network), torch.no_grad():
+        latent = run_with(network.encoder, weights, images, prefix="encoder.")
 
-            def denoise(x: Tensor, time: Tensor) -> Tensor:
-                return torch.func.functional_call(network, dict(weights), (x, time, buffers, latent))
+        def denoise(x: Tensor, time: Tensor) -> Tensor:
+            return run_with(network, weights, x, time, buffers, latent)
 
-            return ddim(denoise, noise, schedule)
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
-def _part(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name[len(prefix):]: tensor for name, tensor in weights.items() if name.startswith(prefix)}
+        return ddim(denoise, noise, schedule)

@@ -14,6 +14,7 @@ from diffusionrig.errors import UsageError
 from diffusionrig.io.journal import CsvTable, append_text
 from diffusionrig.progress import Progress
 
+_SHOWN = ("step", "loss", "grad_norm", "lr", "skipped", "held-out loss")
 FORMATS = ("stdout", "log", "csv", "json", "tensorboard")
 
 
@@ -61,8 +62,7 @@ class Journal:
     def row(self, values: Mapping[str, float | int | str]) -> None:
         """One row of figures; ``values`` has the key ``step``."""
         if "stdout" in self.formats:
-            self._show("  ".join(f"{name} {_short(values[name])}" for name in ("step", "loss", "grad_norm", "lr", "skipped")
-                                 if name in values))
+            self._show("  ".join(f"{name} {_short(values[name])}" for name in _SHOWN if name in values))
         if "log" in self.formats:
             append_text(self.log, _framed(values))
         if self.table is not None:

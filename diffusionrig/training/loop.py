@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from diffusionrig.data.dataset import FaceStoreDataset
 from diffusionrig.diffusion.config import DiffusionConfig
@@ -16,8 +16,11 @@ from diffusionrig.model.config import ModelConfig
 from diffusionrig.model.network import build_network
 from diffusionrig.model.released import load_strict
 from diffusionrig.progress import Progress
+from diffusionrig.training.adapting import check_adapter, prepare_adapters
 from diffusionrig.training.batches import Faces
+from diffusionrig.training.colour import drift_warning
 from diffusionrig.training.distributed import World
+from diffusionrig.training.holdout import Holdout, make_holdout
 from diffusionrig.training.journal import Journal
 from diffusionrig.training.meters import Meters
 from diffusionrig.training.options import TrainOptions
@@ -25,12 +28,11 @@ from diffusionrig.training.run_folder import RunFolder
 from diffusionrig.training.saving import NOT_STATED, RigSaver, Saver, describe_run
 from diffusionrig.training.signals import StopSignals
 from diffusionrig.training.start import Start
+from diffusionrig.training.task_trainer import TaskTrainer
 from diffusionrig.training.trainer import Trainer
 
-if TYPE_CHECKING:
-    from diffusionrig.training.task_trainer import TaskTrainer
-
 DONE = "all steps done"
+EARLY = "the held-out photographs were not drawn better any more"
 
 
 def train(options: TrainOptions, model: ModelConfig, diffusion: DiffusionConfig, world: World, start: Start,
@@ -40,16 +42,18 @@ def train(options: TrainOptions, model: ModelConfig, diffusion: DiffusionConfig,
     Every process of the job calls this with the same arguments. RigError or UsageError, one sentence, when it cannot be
     done; what was saved before stays whole.
     """
+    check_adapter(options, start)
     dataset = FaceStoreDataset(options.data_dir, model.image_size)
     check_head(dataset, start)
     faces = Faces(dataset)
+    holdout = make_holdout(options, faces, start.state, start.source, world.device)
     folder = RunFolder(options.log_dir)
     meta = describe_run(options, model, diffusion, dataset, consent, start)
     world.on_main(lambda: _prepare_folder(folder, meta, start))
     network = build_network(model, options.seed)
     if start.tensors is not None:
-        load_strict(network, start.tensors, start.source)
-    trainer = Trainer(network, GaussianDiffusion(diffusion), faces, options, world)
+        load_strict(network, prepare_adapters(network, options, start), start.source)
+    trainer = Trainer(network, GaussianDiffusion(diffusion), faces.only(holdout.rest) if holdout else faces, options, world)
     trainer.begin_at(start)
     total = options.max_steps * trainer.samples_per_step or None
     with StopSignals() as signals, Progress(total, f"stage {options.stage}", initial=trainer.step * trainer.samples_per_step,
@@ -57,8 +61,8 @@ def train(options: TrainOptions, model: ModelConfig, diffusion: DiffusionConfig,
         journal = Journal(folder.path, world.rank, progress)
         world.keep_log(journal.log)
         try:
-            return Run(trainer, folder, meta, journal, progress, signals,
-                       RigSaver(trainer, folder, meta)).go(_opening(trainer, meta, start.source))
+            return Run(trainer, folder, meta, journal, progress, signals, RigSaver(trainer, folder, meta, holdout),
+                       holdout=holdout).go(_opening(trainer, meta, start.source))
         finally:
             journal.close()
             trainer.close()
@@ -68,10 +72,11 @@ class Run:
     """The loop and what it writes, whatever is trained."""
 
     def __init__(self, trainer: Trainer | TaskTrainer, folder: RunFolder, meta: dict[str, Any], journal: Journal,
-                 progress: Progress, signals: StopSignals, saver: Saver, unit: str = "images") -> None:
+                 progress: Progress, signals: StopSignals, saver: Saver, unit: str = "images",
+                 holdout: Holdout | None = None) -> None:
         self.trainer, self.folder, self.meta, self.saver = trainer, folder, meta, saver
         self.journal, self.progress, self.signals = journal, progress, signals
-        self.options, self.world = trainer.options, trainer.world
+        self.options, self.world, self.holdout = trainer.options, trainer.world, holdout
         self.meters = Meters(trainer.samples_per_step, unit)
         self.first_step = trainer.step
         self.measured: dict[str, float] = {}
@@ -91,7 +96,8 @@ class Run:
                   "updates": self.trainer.step - self.first_step, "samples": self.trainer.samples,
                   "skipped": self.trainer.skipped, **self.meters.summary(), "metrics": self.measured, "processes": self.world.size,
                   "device": str(self.world.device), "precision": self.trainer.precision,
-                  "model_file": self.folder.model(self.trainer.step).name}
+                  "model_file": self.folder.model(self.trainer.step).name,
+                  "best": self.holdout.figures() if self.holdout else None}
         if report["updates"] or not self.folder.report.exists():
             self.world.on_main(lambda: write_json(self.folder.report, report))
         self.journal.note(f"Training ended after {self.trainer.step} updates: {ended}; the model is "
@@ -101,12 +107,15 @@ class Run:
     def _loop(self) -> tuple[str, int]:
         trainer, options = self.trainer, self.options
         while not options.max_steps or trainer.step < options.max_steps:
+            if self._validate():
+                return EARLY, 0
             done = trainer.update(int(self.signals.received or 0))
             self.meters.add(done)
             self.progress.update(trainer.samples_per_step, f"loss {done.loss:.4f}" if done.applied else "skipped")
             if done.applied and trainer.step % options.log_interval == 0:
                 self.journal.row(self.meters.row(trainer, options.save_interval))
             if done.applied and trainer.step % options.save_interval == 0:
+                self._validate()
                 self._save()
                 if os.environ.get("DIFFUSION_TRAINING_TEST"):
                     return "DIFFUSION_TRAINING_TEST is set, so the run ends after its first save", 0
@@ -114,7 +123,20 @@ class Run:
                 self.world.on_main(self.saver.snapshot)
             if done.stop:
                 return f"{signal.Signals(done.stop).name} asked it to stop; the same command continues", done.stop
+        self._validate()
         return DONE, 0
+
+    def _validate(self) -> bool:
+        """Look at the held-out photographs when that is due and not done; returns whether patience has run out."""
+        trainer, holdout = self.trainer, self.holdout
+        if holdout is None or isinstance(trainer, TaskTrainer):
+            return False
+        if holdout.due(trainer.step):
+            weights = trainer.weights()
+            loss = self.world.on_main(lambda: holdout.measure(trainer.network, weights, trainer.diffusion))
+            holdout.note(trainer.step, loss, weights, trainer.names)
+            self.journal.row({"step": trainer.step, "samples": trainer.samples, "held-out loss": loss})
+        return holdout.over
 
     def _save(self) -> None:
         self.trainer.settle()
@@ -122,6 +144,8 @@ class Run:
         self.saved = self.trainer.step
         figures = "".join(f", {name} {value:.4g}" for name, value in self.measured.items())
         self.journal.note(f"Saved {self.folder.model(self.saved)}{figures}.")
+        if warning := drift_warning(self.measured):
+            self.journal.note(warning)
 
 
 def _opening(trainer: Trainer, meta: dict[str, Any], source: str) -> str:

@@ -13,6 +13,7 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 OPTIMIZERS = ("adam", "adamw")
 RESUMES = ("auto", "never")
 EMA_PROFILES = ("decay", "power")
+ADAPTERS = ("none", "lora")
 
 
 @dataclass(frozen=True)
@@ -58,21 +59,29 @@ class TrainOptions:
     metric_count: int = setting(16, "records that are drawn and compared with their photographs at each save; 0 for none")
     export_pt: bool = setting(False, "also write each model as modelNNNNNN.pt for the published code")
     consent: str = setting("", "stage 2: in what words the person in the photographs consented; kept in the model")
+    adapter: str = setting("none", "stage 2: none trains every weight of the UNet; lora trains low-rank adapters on frozen weights "
+                                   "and saves only these")
+    rank: int = setting(8, "rank of the adapters")
+    alpha: float = setting(0.0, "the adapters are scaled by alpha / rank; 0 for alpha = rank")
+    adapter_layers: str = setting("conv,attention,linear", "what is adapted: conv, attention, linear (maps of time and latent)")
+    holdout: float = setting(0.0, "stage 2: photographs of the album kept out of training to tell when it is best, a number or a "
+                                  "share below 1; 0 for none")
+    validate_every: int = setting(50, "updates between two looks at the held-out photographs")
+    patience: int = setting(5, "looks without improvement after which training ends; 0 to keep the best weights but go on")
     device: str = setting("auto", "auto (CUDA when there is one), cpu, cuda, mps")
     compile: bool = setting(False, "compile the network: minutes once, then faster steps")
     channels_last: bool = setting(True, "keep images channels-last in memory, which is faster")
 
     def __post_init__(self) -> None:
-        for name, allowed in (("precision", PRECISIONS), ("optimizer", OPTIMIZERS), ("resume", RESUMES),
+        for name, allowed in (("precision", PRECISIONS), ("optimizer", OPTIMIZERS), ("resume", RESUMES), ("adapter", ADAPTERS),
                               ("schedule_sampler", SCHEDULE_SAMPLERS), ("ema_profile", EMA_PROFILES)):
             _require(getattr(self, name) in allowed,
                      f"--{name} {getattr(self, name)} does not exist; choose from {', '.join(allowed)}.")
         _require(self.stage in (1, 2), f"--stage {self.stage} does not exist; 1 trains on everyone, 2 on one person.")
-        for name in ("batch_size", "grad_accumulation", "log_interval", "save_interval", "keep_states"):
+        for name in ("batch_size", "grad_accumulation", "log_interval", "save_interval", "keep_states", "validate_every"):
             _require(getattr(self, name) >= 1, f"--{name} must be 1 or more, not {getattr(self, name)}.")
         for name in ("max_steps", "weight_decay", "warmup_steps", "decay_steps", "auto_scale_grad_clip", "num_workers",
-                     "sample_count", "cache_megabytes", "lr", "ema_snapshots",
-                     "metric_count"):
+                     "sample_count", "cache_megabytes", "lr", "ema_snapshots", "metric_count", "holdout", "patience", "alpha"):
             _require(getattr(self, name) >= 0, f"--{name} must not be negative, but is {getattr(self, name):g}.")
         _require(not self.decay_steps or self.max_steps > 0,
                  "--decay_steps needs --max_steps, the step at which the learning rate arrives at 0.")
@@ -80,6 +89,10 @@ class TrainOptions:
         for name in ("drop_buffers", "drop_latent"):
             _require(0 <= getattr(self, name) <= 1, f"--{name} is a share from 0 to 1, not {getattr(self, name):g}.")
         parse_widths(self.ema_sigma_rel)
+        _require(self.stage == 2 or (self.adapter == "none" and not self.holdout),
+                 "--adapter and --holdout belong to --stage 2, which learns one person.")
+        _require(self.holdout < 1 or self.holdout == int(self.holdout),
+                 f"--holdout {self.holdout:g} is neither a number of photographs nor a share below 1.")
         _require(bool(self.data_dir), "No --data_dir was given; name the store that create-data or synth made.")
 
 

@@ -14,7 +14,7 @@ from diffusionrig.io.journal import read_table
 
 # column: (title, logarithmic, smoothed)
 PROGRESS = {"loss": ("loss, as logged and smoothed", True, True), "grad_norm": ("gradient norm before clipping", True, True),
-            "lr": ("learning rate", False, False)}
+            "lr": ("learning rate", False, False), "held-out loss": ("loss on held-out photographs", False, False)}
 METRICS = {"texture_frechet": "texture distance to photographs (lower is better)", "face_psnr": "PSNR on the face, dB (higher)",
            "face_ssim": "SSIM on the face (higher)", "colour_error": "colour error of the face, grey levels (lower)",
            "landmark_error": "landmark error, % of eye distance (lower)", "landmarks_found": "share of faces found again (higher)"}

@@ -1,7 +1,8 @@
-"""The grid drawn at each save: photographs, their rendered buffers, and what the network makes of these."""
+"""What is drawn at each save: photographs, their rendered buffers, and what the network makes of these."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
@@ -18,11 +19,27 @@ from diffusionrig.training.drawing import draw
 STEPS = 20
 
 
-def sample_grid(network: DiffusionRig, weights: Mapping[str, Tensor], diffusion: DiffusionConfig, faces: Faces, count: int,
-                seed: int) -> np.ndarray:
-    """A contact sheet (H, W, 3) uint8 of ``count`` records spread over the store, drawn by DDIM with ``weights``.
+@dataclasses.dataclass
+class Samples:
+    """B records of the store and what was drawn for them, on the CPU.
 
-    Records and noise depend on ``seed`` and the store alone, so the grids of a run can be compared. The network is left as
+    records  their numbers
+    images   (B, 3, S, S) photographs in [-1, 1]
+    buffers  (B, 9, S, S)
+    drawn    (B, 3, S, S) in [-1, 1]
+    """
+
+    records: list[int]
+    images: Tensor
+    buffers: Tensor
+    drawn: Tensor
+
+
+def draw_samples(network: DiffusionRig, weights: Mapping[str, Tensor], diffusion: DiffusionConfig, faces: Faces, count: int,
+                 seed: int) -> Samples:
+    """``count`` records spread over the store, drawn by DDIM with ``weights``.
+
+    Records and noise depend on ``seed`` and the store alone, so the samples of a run can be compared. The network is left as
     it was.
     """
     indices = np.unique(np.linspace(0, len(faces) - 1, count).round().astype(int)).tolist()
@@ -31,7 +48,12 @@ def sample_grid(network: DiffusionRig, weights: Mapping[str, Tensor], diffusion:
     size = images.shape[-1]
     noise = torch.stack([torch.randn(3, size, size, generator=torch_stream(seed, "sample", i)) for i in indices])
     drawn = draw(network, weights, diffusion, images, buffers, noise.to(device), STEPS)
-    columns = [to_uint8(images.float().cpu().numpy(), -1, 1), to_uint8(buffers[:, :3].float().cpu().numpy()),
-               to_uint8(drawn.float().cpu().numpy(), -1, 1)]
+    return Samples(indices, *(tensor.float().cpu() for tensor in (images, buffers, drawn)))
+
+
+def sample_grid(samples: Samples) -> np.ndarray:
+    """A contact sheet (H, W, 3) uint8: photograph, rendered buffer and drawn picture of each record."""
+    columns = [to_uint8(samples.images.numpy(), -1, 1), to_uint8(samples.buffers[:, :3].numpy()),
+               to_uint8(samples.drawn.numpy(), -1, 1)]
     return contact_sheet([list(row) for row in zip(*columns)], ("photograph", "rendered", "drawn"),
-                         [f"record {i}" for i in indices])
+                         [f"record {i}" for i in samples.records])

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from diffusionrig.errors import RigError, UsageError
-from diffusionrig.io.checkpoints import load_checkpoint, read_meta, save_checkpoint
+from diffusionrig.io.checkpoints import describe_checkpoint, load_checkpoint, save_checkpoint
 from diffusionrig.training.power_ema import PowerAverages
 from diffusionrig.training.power_profiles import combine, gamma_of
 from diffusionrig.training.run_folder import RunFolder
@@ -24,7 +24,7 @@ def write_snapshot(path: Path, averages: PowerAverages, about: Mapping[str, Any]
 
 
 def _describe(path: Path) -> dict[str, Any]:
-    meta = read_meta(path)
+    _, meta = describe_checkpoint(path)
     if meta.get("kind") != KIND:
         raise RigError(f"{path} is not a snapshot of averages that a training with --ema_profile power wrote; move it away.")
     return meta

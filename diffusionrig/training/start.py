@@ -66,6 +66,9 @@ def find_start(options: TrainOptions) -> Start:
     tensors, meta = load_weights(chosen)
     tensors.pop(MEAN_SHAPE, None)
     stage = meta.get("stage", 1)
+    if meta.get("kind") == "adapter" and not (stage == options.stage and state.exists()):
+        raise UsageError(f"{chosen} is an adapter without its training state, and nothing can be trained on top of it; start from "
+                         f"its base model {meta['base']['name']}.")
     if stage == options.stage and state.exists():
         start = _from_state(options, state)
         start.go_back = inside

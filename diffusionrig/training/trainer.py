@@ -79,8 +79,9 @@ class Trainer:
         self.names = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
         self.parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self.optimizer = make_optimizer(options.optimizer, self.parameters, options.lr, options.weight_decay)
-        frozen = frozenset(name for name in network.state_dict() if options.stage == 2 and name.startswith("encoder."))
-        self.ema = make_average(network, options, frozen)
+        frozen = frozenset(name for name in network.state_dict() if options.stage == 2 and name.startswith("encoder.")) | {
+            name for name, parameter in network.named_parameters() if not parameter.requires_grad}
+        self.ema = make_average(network, options, frozenset(frozen))
         self.precision = resolve_precision(options.precision, world.device)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=self.precision == "fp16")
         self.sampler = make_sampler(options.schedule_sampler, len(diffusion.schedule))

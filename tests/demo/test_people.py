@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from diffusionrig.demo.people import choose_cast, face_region, true_edit, write_photographs
+from diffusionrig.demo.people import choose_cast, true_edit, write_photographs
+from diffusionrig.evaluation.regions import face_region
 from diffusionrig.geometry.camera import image_points, pixels
 from diffusionrig.geometry.heads import load_head
 from diffusionrig.io.images import read_image

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from training.tiny import SMALL, command, finished, lone_world, wait_for, write_store
-from training.two_ranks import train
+from training.two_ranks import RUNS, train
 
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.training.distributed import start_world
@@ -64,9 +64,9 @@ def assert_ranks_equal_one(store, output, launcher):
     subprocess.run([*launcher, str(Path(__file__).with_name("two_ranks.py")), str(store), str(output)], check=True, timeout=280,
                    env=environment)
     got = torch.load(output)
-    for stage in (1, 2):
-        for name, tensor in train(lone_world(), str(store), 4, stage).items():
-            torch.testing.assert_close(got[f"stage{stage}.{name}"], tensor, rtol=1e-4, atol=1e-6,
+    for run in RUNS:
+        for name, tensor in train(lone_world(), str(store), 4, run).items():
+            torch.testing.assert_close(got[f"{run}.{name}"], tensor, rtol=1e-4, atol=1e-6,
                                        msg=lambda text, name=name: f"{name}: {text}")
 
 

@@ -6,8 +6,9 @@ from training.tiny import lone_world, tiny_network, tiny_trainer, write_store
 from diffusionrig.diffusion.config import DiffusionConfig
 from diffusionrig.errors import RigError
 from diffusionrig.io.checkpoints import load_state, save_state
+from diffusionrig.model.adapters import AdapterConfig, add_adapters
 from diffusionrig.training import trainer as trainer_module
-from diffusionrig.training.samples import sample_grid
+from diffusionrig.training.samples import draw_samples, sample_grid
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +29,14 @@ def assert_same(first, second):
         assert torch.equal(tensor, second[name]), name
 
 
+def network_for(options, dropout=0.1, seed=0):
+    """The network that a run with ``options`` trains."""
+    network = tiny_network(dropout, seed)
+    if options.get("adapter") == "lora":
+        add_adapters(network, AdapterConfig(rank=4), seed)
+    return network
+
+
 def test_it_learns(store):
     trainer = tiny_trainer(store, lone_world(), batch_size=8, ema_decay=0.9)
     losses = [update.loss for update in run(trainer, 30)]
@@ -38,19 +47,20 @@ def test_it_learns(store):
 
 @pytest.mark.parametrize(("updates", "options"), [
     (10, {}), (16, {"schedule_sampler": "loss-second-moment"}), (3, {"stage": 2, "grad_accumulation": 2}),
-    (4, {"optimizer": "adamw", "ema_decay": 0.0}), (2, {"precision": "fp16", "warmup_steps": 3})],
-    ids=["plain", "second-moment", "stage2", "adamw", "fp16"])
+    (4, {"optimizer": "adamw", "ema_decay": 0.0}), (2, {"precision": "fp16", "warmup_steps": 3}),
+    (2, {"stage": 2, "adapter": "lora", "grad_accumulation": 2, "precision": "bf16"})],
+    ids=["plain", "second-moment", "stage2", "adamw", "fp16", "lora"])
 def test_resume_is_exact(store, tmp_path, updates, options):
     # Four steps only, so that the second-moment sampler has learnt before the run is cut in two.
     diffusion = DiffusionConfig(diffusion_steps=4, noise_schedule="cosine")
-    whole = tiny_trainer(store, lone_world(), diffusion=diffusion, **options)
+    whole = tiny_trainer(store, lone_world(), network_for(options), diffusion, **options)
     run(whole, 2 * updates)
-    half = tiny_trainer(store, lone_world(), diffusion=diffusion, **options)
+    half = tiny_trainer(store, lone_world(), network_for(options), diffusion, **options)
     run(half, updates)
     save_state(tmp_path / "state.pt", half.state())
     state = load_state(tmp_path / "state.pt")
     # A network of other weights, so that nothing can match by accident.
-    network = tiny_network(seed=9)
+    network = network_for(options, seed=9)
     network.load_state_dict(state["model"])
     rest = tiny_trainer(store, lone_world(), network, diffusion, **options)
     rest.restore(state)
@@ -68,10 +78,12 @@ def test_resume_is_exact(store, tmp_path, updates, options):
         assert expected[name] == got[name], name
 
 
-def test_accumulation_equals_one_large_batch(store):
+@pytest.mark.parametrize("adapter", ["none", "lora"])
+def test_accumulation_equals_one_large_batch(store, adapter):
     # In stage 2 BatchNorm is in eval mode, so nothing couples the photographs of a batch.
-    parts = tiny_trainer(store, lone_world(), tiny_network(0.0), stage=2, batch_size=2, grad_accumulation=3, lr=0.0)
-    whole = tiny_trainer(store, lone_world(), tiny_network(0.0), stage=2, batch_size=6, lr=0.0)
+    options = {"stage": 2, "adapter": adapter, "lr": 0.0}
+    parts = tiny_trainer(store, lone_world(), network_for(options, 0.0), **options, batch_size=2, grad_accumulation=3)
+    whole = tiny_trainer(store, lone_world(), network_for(options, 0.0), **options, batch_size=6)
     first, second = run(parts, 2), run(whole, 2)
     assert first[1].loss == pytest.approx(second[1].loss, rel=1e-5)
     for mine, other in zip(parts.parameters, whole.parameters):
@@ -167,7 +179,7 @@ def test_sample_grid_is_repeatable_and_leaves_the_network_alone(store):
     run(trainer, 1)
     modes = [module.training for module in trainer.network.modules()]
     before = {name: tensor.clone() for name, tensor in trainer.network.state_dict().items()}
-    first, second = (sample_grid(trainer.network, trainer.weights(), trainer.diffusion.config, trainer.faces, 2, seed=0)
+    first, second = (sample_grid(draw_samples(trainer.network, trainer.weights(), trainer.diffusion.config, trainer.faces, 2, 0))
                      for _ in range(2))
     assert np.array_equal(first, second)
     assert first.dtype == np.uint8

@@ -1,0 +1,122 @@
+"""Curating a folder: every photograph looked at and judged, a report, and copies of those that stay."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from diffusionrig import __version__
+from diffusionrig.capture.curation.judging import judge_album
+from diffusionrig.capture.curation.looking import KEPT, SURPLUS, VERDICTS, Limits, Look, Looker
+from diffusionrig.capture.fit.encoder import FitEncoder
+from diffusionrig.capture.identity.embedding import make_identity
+from diffusionrig.errors import RigError, UsageError
+from diffusionrig.geometry.heads import DEFAULT_HEAD, load_head
+from diffusionrig.io.files import make_folder, read_json, remove_files, write_json
+from diffusionrig.io.images import find_images, write_png
+from diffusionrig.io.placing import copy_file, move_file
+from diffusionrig.io.sheets import contact_sheet
+from diffusionrig.progress import track
+
+REPORT, SHEET, REJECTED = "report.json", "contact_sheet.png", "rejected"
+COMMAND = "curate"
+COLUMNS = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Curation:
+    """folder  the album
+    output  where copies of what stays go, with the report; "" only looks
+    apply   also move what does not stay out of the album, into ``output``/rejected
+    link    symbolic links instead of copies
+    """
+
+    folder: str
+    output: str = ""
+    apply: bool = False
+    link: bool = False
+    identity: str = "fit"
+    max_megapixels: float = 100.0
+    device: str = "cpu"
+
+
+def curate_album(request: Curation, limits: Limits) -> tuple[list[Look], list[str]]:
+    """Look at every photograph and judge it; with an ``output`` folder write what came of it. Originals are never deleted.
+
+    RigError when no photograph stays.
+    """
+    root = Path(request.folder)
+    if request.apply and not request.output:
+        raise UsageError("--apply moves photographs to the output folder; name one with -o.")
+    target = Path(request.output).resolve() if request.output else None
+    if target == root.resolve():
+        raise UsageError(f"{root} is both album and output; choose another folder for -o.")
+    files = [file for file in find_images(root) if target is None or target not in file.absolute().parents]
+    if not files:
+        raise UsageError(f"There are no photographs in {root}.")
+    previous = _previous(request, root)
+    head = load_head(DEFAULT_HEAD)
+    identity = make_identity(request.identity, request.device)
+    looker = Looker(FitEncoder(head, request.device), identity, limits, request.max_megapixels)
+    looks = [looker.look(file, file.relative_to(root).as_posix()) for file in track(files, COMMAND)]
+    same = identity.same if limits.same is None else limits.same
+    notes = judge_album(looks, limits, same, head)
+    if request.output:
+        _write(request, root, make_folder(request.output), looks, previous, {
+            "command": COMMAND, "software": f"diffusionrig {__version__}", "folder": str(root.resolve()),
+            "limits": {**dataclasses.asdict(limits), "same": same}, "identity": identity.name, "notes": notes})
+    if not any(look.verdict == KEPT for look in looks):
+        raise RigError(f"None of the {len(looks)} photographs in {root} can stay; the first: {looks[0].file}: {looks[0].why}.")
+    return looks, notes
+
+
+def _previous(request: Curation, root: Path) -> dict[str, Any]:
+    """The report of an earlier run on the same album into the same folder; UsageError when that holds anything else."""
+    folder = Path(request.output)
+    if not request.output or not folder.is_dir() or not any(folder.iterdir()):
+        return {}
+    found = read_json(folder / REPORT) if (folder / REPORT).is_file() else None
+    if not isinstance(found, dict) or found.get("command") != COMMAND or found.get("folder") != str(root.resolve()):
+        raise UsageError(f"{folder} is not empty and does not come from curating {root}; choose another folder for -o.")
+    return found
+
+
+def _write(request: Curation, root: Path, folder: Path, looks: Sequence[Look], previous: dict[str, Any],
+           about: dict[str, Any]) -> None:
+    stays = {look.file for look in looks if look.verdict == KEPT}
+    remove_files(folder / KEPT / entry["file"] for entry in previous.get("photographs", [])
+                 if entry["verdict"] == KEPT and entry["file"] not in stays)
+    for name in sorted(stays):
+        copy_file(root / name, folder / KEPT / name, request.link)
+    if request.apply:
+        for look in looks:
+            if look.verdict not in {KEPT, SURPLUS}:
+                move_file(root / look.file, folder / REJECTED / look.file)
+    counts = Counter(look.verdict for look in looks)
+    entries = [{"file": look.file, "verdict": look.verdict, "reasons": [sentence for _, sentence in look.reasons], **look.numbers,
+                **({"moved_to": f"{REJECTED}/{look.file}"} if request.apply and look.verdict not in {KEPT, SURPLUS} else {})}
+               for look in looks]
+    write_json(folder / REPORT, {**about, "counts": {name: counts[name] for name in VERDICTS}, "photographs": entries})
+    write_png(folder / SHEET, curation_sheet(looks))
+
+
+def curation_sheet(looks: Sequence[Look]) -> np.ndarray:
+    """Contact sheet (H, W, 3) uint8: what stays first, then what does not, by reason."""
+    rows, titles = [], []
+    for verdict in VERDICTS:
+        shown = [look.thumbnail for look in looks if look.verdict == verdict and look.thumbnail is not None]
+        for start in range(0, len(shown), COLUMNS):
+            rows.append(shown[start:start + COLUMNS])
+            titles.append(f"{verdict} ({len(shown)})" if start == 0 else "")
+    return contact_sheet(rows or [[np.full((96, 96, 3), 245, np.uint8)]], (), titles or ["no picture"])
+
+
+def curation_table(looks: Sequence[Look]) -> str:
+    """One line per photograph: file, verdict, why."""
+    width = max(len(look.file) for look in looks)
+    return "\n".join(f"{look.file:<{width}}  {look.verdict:<12}  {look.why}".rstrip() for look in looks)

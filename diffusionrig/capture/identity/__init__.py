@@ -1,0 +1,1 @@
+"""Who is on a photograph: embeddings by name, and the one that ships."""

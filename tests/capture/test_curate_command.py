@@ -1,0 +1,114 @@
+"""``diffusionrig curate`` on an album with something of everything."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from diffusionrig.capture.curation import album as album_module
+from diffusionrig.cli import run_command
+from diffusionrig.data.synthetic import render_photographs, sample_person, sample_scene
+from diffusionrig.geometry.heads import load_head
+from diffusionrig.io.images import write_png
+
+GOOD = 4
+
+
+class SkinColour:
+    """An embedding by the mean colour of the picture's middle."""
+
+    name, same = "skin", 0.995
+
+    def embed(self, images):
+        middles = [image[96:160, 96:160].reshape(-1, 3).mean(0) for image in images]
+        return torch.nn.functional.normalize(torch.tensor(np.array(middles), dtype=torch.float32), dim=1)
+
+
+@pytest.fixture(scope="module")
+def photographs():
+    """GOOD ones of a person in one light, one of that person from the side, and one of somebody else in blue light."""
+    head = load_head()
+    person, other = sample_person(7100, 1, head), sample_person(7100, 2, head)
+    first = sample_scene(person, 7100, 0, head, yaw_limit=20)
+    scenes = [sample_scene(person, 7100, index, head, yaw_limit=20) for index in range(GOOD)]
+    scenes = [scene.replace_code(scene.code.swap("light", first.code)) for scene in scenes]
+    turned = first.code.replace(pose=torch.tensor([[0.0, 1.0, 0, 0, 0, 0]]))
+    blue = sample_scene(other, 7100, 0, head, yaw_limit=20)
+    blue = blue.replace_code(blue.code.replace(light=first.code.light * torch.tensor([0.5, 0.8, 1.6])))
+    return render_photographs([person] * (GOOD + 1) + [other], [*scenes, first.replace_code(turned), blue], head, 200)
+
+
+@pytest.fixture
+def folder(tmp_path, photographs, monkeypatch):
+    monkeypatch.setattr(album_module, "make_identity", lambda name, device: SkinColour())
+    place = tmp_path / "album"
+    place.mkdir()
+    for i in range(GOOD):
+        write_png(place / f"{i}.png", photographs[i])
+    write_png(place / "again.png", cv2.resize(photographs[0], (150, 150), interpolation=cv2.INTER_AREA))
+    write_png(place / "blur.png", cv2.GaussianBlur(photographs[1], (0, 0), 3))
+    write_png(place / "side.png", photographs[GOOD])
+    (place / "sub").mkdir()
+    write_png(place / "sub" / "other.png", photographs[GOOD + 1])
+    write_png(place / "wall.png", np.full((80, 80, 3), 120, np.uint8))
+    (place / "cut.jpg").write_bytes(b"\xff\xd8\xff")
+    return place
+
+
+EXPECTED = {**{f"{i}.png": "kept" for i in range(GOOD)}, "again.png": "duplicate", "blur.png": "blurred",
+            "side.png": "extreme pose", "sub/other.png": "other person", "wall.png": "no face", "cut.jpg": "unreadable"}
+
+
+def test_every_photograph_gets_its_reason_and_the_album_stays_as_it_is(folder, tmp_path, capsys):
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    out = tmp_path / "out"
+    assert run_command("curate", [str(folder), "-o", str(out), "--device", "cpu"]) == 0
+    text = capsys.readouterr().out
+    report = json.loads((out / "report.json").read_text())
+    assert {entry["file"]: entry["verdict"] for entry in report["photographs"]} == EXPECTED
+    assert report["counts"]["kept"] == GOOD
+    kept = sorted(path.relative_to(out / "kept").as_posix() for path in (out / "kept").rglob("*") if path.is_file())
+    assert kept == [f"{i}.png" for i in range(GOOD)]
+    assert (out / "kept" / "0.png").read_bytes() == before[folder / "0.png"]
+    assert (out / "contact_sheet.png").is_file()
+    assert "shows the same as 0.png" in text
+    assert "turned 5" in text
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+    # Again, with fewer that stay: copies that no longer belong there go, others come back as they were.
+    assert run_command("curate", [str(folder), "-o", str(out), "--keep", "2", "--link", "--apply", "--device", "cpu"]) == 0
+    links = sorted((out / "kept").iterdir())
+    assert len(links) == 2
+    assert all(path.is_symlink() and path.read_bytes() == before[folder / path.name] for path in links)
+    assert sorted(path.name for path in folder.rglob("*") if path.is_file()) == [f"{i}.png" for i in range(GOOD)]
+    assert (out / "rejected" / "sub" / "other.png").read_bytes() == before[folder / "sub" / "other.png"]
+
+
+def test_looking_alone_writes_nothing(folder, tmp_path, capsys):
+    for name in ("1.png", "2.png", "3.png", "again.png", "blur.png", "side.png", "sub/other.png"):
+        (folder / name).unlink()
+    assert run_command("curate", [str(folder), "--device", "cpu"]) == 0
+    out = capsys.readouterr().out
+    assert "cannot be told who is somebody else" in out
+    assert "3 photographs: 1 kept, 1 no face, 1 unreadable" in out
+    assert [path.name for path in tmp_path.iterdir()] == ["album"]
+    (folder / "0.png").unlink()
+    assert run_command("curate", [str(folder), "--device", "cpu"]) == 1
+    assert "None of the 2 photographs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("flags", "sentence"), [
+    (("{}/nowhere",), "no folder"), (("{}/empty",), "no photographs in"), (("{}/album", "--apply"), "name one with -o"),
+    (("{}/album", "-o", "{}/album"), "both album and output"), (("{}/album", "-o", "{}/mine"), "does not come from curating"),
+    (("{}/album", "--identity", "guess"), "no identity embedding")])
+def test_misuse_is_one_sentence(tmp_path, capsys, flags, sentence):
+    for name in ("album", "mine", "empty"):
+        (tmp_path / name).mkdir()
+    for name in ("album/1.png", "mine/letter.txt"):
+        (tmp_path / name).write_text("text")
+    assert run_command("curate", [flag.format(tmp_path) for flag in flags]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert "Traceback" not in error

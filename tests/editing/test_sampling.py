@@ -1,0 +1,168 @@
+"""How images are drawn: what is chosen where nothing is said, what contradicts itself, and guidance."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from seed_faces import photo
+
+from diffusionrig.cli import main
+from diffusionrig.diffusion.config import DiffusionConfig
+from diffusionrig.editing.controls import RECONSTRUCTION, Edit, parse_modes
+from diffusionrig.editing.rig import Request
+from diffusionrig.editing.sampling import DEFAULT_SOLVER, DEFAULT_STEPS, SAMPLERS, Sampling
+from diffusionrig.errors import UsageError
+from diffusionrig.io.checkpoints import load_checkpoint, save_checkpoint
+
+QUICK = Sampling(steps=3, seed=1)
+FULL = DiffusionConfig()
+
+
+@pytest.mark.parametrize(("settings", "solver", "steps"), [
+    ({}, DEFAULT_SOLVER, DEFAULT_STEPS), ({"keep": "all"}, "ddim", 20), ({"eta": 0.5}, "ddim", 20),
+    ({"respacing": ""}, "ddim", 1000),
+    ({"respacing": "ddim10", "solver": "unipc"}, "unipc", 10), ({"steps": 7}, DEFAULT_SOLVER, 7),
+    ({"steps": 7, "keep": "background"}, "ddim", 7), ({"solver": "dpm++"}, "dpm++", DEFAULT_STEPS),
+    ({"solver": "ancestral"}, "ancestral", 20)])
+def test_what_is_chosen(settings, solver, steps):
+    sampling = Sampling(**settings)
+    assert sampling.chosen_solver == solver
+    assert len(sampling.schedule(FULL)) == steps
+    written = sampling.resolved()
+    assert written.solver == solver
+    assert np.array_equal(written.schedule(FULL).timesteps, sampling.schedule(FULL).timesteps)
+    assert written.steps or written.respacing is not None
+
+
+def test_steps_follow_the_grid_and_respacing_the_published_one():
+    assert Sampling(steps=6).schedule(FULL).timesteps.tolist() == [0, 40, 160, 360, 639, 999]
+    assert Sampling(respacing="ddim5", solver="ipndm").schedule(FULL).timesteps.tolist() == [0, 200, 400, 600, 800]
+
+
+@pytest.mark.parametrize(("settings", "words"), [
+    ({"solver": "euler"}, "choose from ddim"), ({"steps": 5, "respacing": "ddim20"}, "give one of them"),
+    ({"steps": 5, "respacing": ""}, "give one of them"), ({"solver": "unipc", "eta": 0.5}, "use ddim"),
+    ({"solver": "ipndm", "keep": "all"}, "only DDIM"), ({"guidance": float("nan")}, "--guidance nan"),
+    ({"weak_guidance": -1.0}, "--weak_guidance -1")])
+def test_contradictions_are_named(settings, words):
+    with pytest.raises(UsageError, match=words):
+        Sampling(**settings)
+
+
+@pytest.mark.parametrize("solver", SAMPLERS)
+def test_every_sampler_draws_by_its_seed(rig, solver):
+    face = rig.capture(photo(1))
+    buffers = rig.buffers(face.code, face.centre)
+    first, again, other = (rig.draw(buffers, face.latent, Sampling(solver=solver, steps=4, seed=seed)) for seed in (5, 5, 6))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert first.abs().max() <= 1
+
+
+def edits(rig, sampling, calls=None):
+    sources, targets = rig.capture([photo(1), photo(2)]), rig.capture([photo(3)])
+    asked = [Request(0, None, Edit(RECONSTRUCTION)), Request(0, 0, parse_modes("pose")[0]), Request(1, 0, parse_modes("latent")[0])]
+    return [result.image.astype(int) for result in
+            rig.edit_many(sources, targets, asked, sampling=sampling, on_call=None if calls is None else calls.append)]
+
+
+def test_guidance_exaggerates_the_edit_and_leaves_the_unedited_alone(rig):
+    calls = []
+    plain, led = edits(rig, QUICK), edits(rig, dataclasses.replace(QUICK, guidance=2.0), calls)
+    assert np.abs(plain[0] - led[0]).max() <= 1
+    for changed in (1, 2):
+        assert np.abs(plain[changed] - led[changed]).max() > 1
+    assert sum(calls) == 3 * rig.calls(dataclasses.replace(QUICK, guidance=2.0)) == 3 * 6
+    assert rig.calls(QUICK) == 3
+
+
+def test_guidance_leaves_inversion_as_it_is(rig):
+    keep = Sampling(respacing="ddim3", seed=1, keep="all")
+    calls = []
+    plain, led = edits(rig, keep), edits(rig, dataclasses.replace(keep, guidance=2.0), calls)
+    assert np.abs(plain[0] - led[0]).max() <= 1
+    assert np.abs(plain[1] - led[1]).max() > 1
+    led_keep = dataclasses.replace(keep, guidance=2.0)
+    assert sum(calls) == 2 * rig.inversion_calls(led_keep) + 3 * rig.calls(led_keep) == 2 * 9 + 3 * 6
+
+
+def varied(checkpoint, path, change):
+    tensors, meta = load_checkpoint(checkpoint)
+    change(tensors, meta)
+    save_checkpoint(path, tensors, meta)
+    return path
+
+
+def test_a_weak_model_is_led_away_from(rig, checkpoint, tmp_path):
+    led = dataclasses.replace(QUICK, weak_guidance=2.0)
+    with pytest.raises(UsageError, match="--weak_model"):
+        edits(rig, led)
+    plain = edits(rig, QUICK)
+    rig.set_weak(checkpoint)
+    for one, other in zip(plain, edits(rig, led)):
+        assert np.abs(one - other).max() <= 1  # nothing sets a model apart from itself
+
+    def weaker(tensors, meta):
+        for name in tensors:
+            if name.endswith("out_layers.3.weight"):
+                tensors[name] = tensors[name] * 0.5
+            if name.startswith("encoder") and "running" in name:
+                tensors[name] = tensors[name] + 0.1  # drifts in published training
+
+    calls = []
+    weak = rig.set_weak(varied(checkpoint, tmp_path / "weak.safetensors", weaker))
+    assert weak.hash != rig.pretrained.hash
+    assert all(np.abs(one - other).max() > 1 for one, other in zip(plain, edits(rig, led, calls)))
+    assert sum(calls) == 3 * rig.calls(led) == 3 * 6
+    kept = dataclasses.replace(led, steps=0, respacing="ddim3", keep="all")
+    assert rig.inversion_calls(kept) == 3 * rig.calls(kept)
+
+
+def other_encoder(tensors, meta):
+    tensors["encoder.fc.weight"] = tensors["encoder.fc.weight"] + 0.5
+
+
+def other_prediction(tensors, meta):
+    meta["diffusion"]["predict_v"] = True
+
+
+@pytest.mark.parametrize(("change", "words"), [(other_encoder, "another encoder of the latent"),
+                                               (other_prediction, "predict_v True instead of False")])
+def test_a_weak_model_that_does_not_fit_is_refused(rig, checkpoint, tmp_path, change, words):
+    path = varied(checkpoint, tmp_path / "other.safetensors", change)
+    with pytest.raises(UsageError, match=words):
+        rig.set_weak(path)
+
+
+@pytest.mark.parametrize(("flags", "words"), [
+    ("--steps 8 --timestep_respacing ddim20", "give one of them"),
+    ("--use_ddim False --sampler unipc", "--use_ddim False means --sampler ancestral"),
+    ("--use_ddim True --sampler ancestral", "--use_ddim True means --sampler ddim"),
+    ("--sampler unipc --eta 0.5", "use ddim"), ("--sampler dpm++ --keep all", "only DDIM"),
+    ("--steps 1", "2 to 1000"), ("--weak_guidance 2", "--weak_model and --weak_guidance"),
+    ("--weak_model default", "--weak_model and --weak_guidance")])
+def test_the_command_says_in_one_sentence_what_contradicts(capsys, tmp_path, flags, words):
+    status = main(["edit", "--source", "a.png", "--set", "yaw=10", "--output_dir", str(tmp_path / "out"), *flags.split()])
+    error = capsys.readouterr().err
+    assert (status, error.count("\n")) == (2, 1)
+    assert words in error
+    assert not (tmp_path / "out").exists()
+
+
+def parsed(flags):
+    from diffusionrig.cli import command_parser
+    from diffusionrig.cli.edit import _sampling
+
+    return _sampling(command_parser("edit", None).parse_args(flags.split()))
+
+
+@pytest.mark.parametrize(("flags", "solver", "steps"), [
+    ("", "ddim", 1000), ("--use_ddim False", "ancestral", 1000), ("--timestep_respacing ddim20", "ddim", 20),
+    ("--use_ddim False --timestep_respacing 10", "ancestral", 10), ("--keep all", "ddim", 1000), ("--sampler ddim", "ddim", 1000),
+    ("--steps 6", DEFAULT_SOLVER, 6), ("--sampler unipc", "unipc", DEFAULT_STEPS), ("--steps 6 --use_ddim True", "ddim", 6),
+    ("--keep all --steps 9", "ddim", 9), ("--eta 0.3 --steps 9", "ddim", 9),
+    ("--sampler dpm++ --timestep_respacing ddim10", "dpm++", 10)])
+def test_published_flags_mean_what_they_meant(flags, solver, steps):
+    sampling = parsed(flags)
+    assert (sampling.chosen_solver, len(sampling.schedule(FULL))) == (solver, steps)
