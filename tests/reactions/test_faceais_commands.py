@@ -7,7 +7,9 @@ import pytest
 from reaction_corpora import written
 
 from diffusionrig.cli import main, run_command
+from diffusionrig.cli.react.faceais_tokenizer import shorter
 from diffusionrig.io.checkpoints import load_checkpoint
+from diffusionrig.reactions.corpus import Corpus
 
 SIZES = ["tokenizer.block", "8", "tokenizer.width", "16", "tokenizer.heads", "2", "tokenizer.frames", "40", "emotion.frames", "40",
          "predictor.patch", "8", "predictor.width", "16", "predictor.heads", "2", "predictor.context", "16", "predictor.steps", "2"]
@@ -91,3 +93,9 @@ def test_misuse_is_one_sentence(command, words, sentence, tmp_path, capsys):
     assert run_command(command, [*given, *words, *(["--quantize_type", "fsq"] if "tokenizer" in command else [])]) == 2
     assert sentence in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_examples_are_cut_to_short_clips():
+    corpus = Corpus.open(written())
+    assert shorter("faceais_published", corpus) == ["data.frames", "48", "tokenizer.frames", "48", "emotion.frames", "48"]
+    assert shorter("faceais", Corpus.open(written(), length=200)) == []

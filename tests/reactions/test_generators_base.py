@@ -155,8 +155,8 @@ TINY = ["tokenizer.block", "8", "tokenizer.width", "8", "tokenizer.heads", "2", 
 
 
 def trained(folder, steps, *words):
-    return main(["react", "train", "--config", "faceais", "--data", str(written()), "--log_dir", str(folder), *TINY,
-                 "--phase", "tokenizer", "tokenizer_train.max_steps", str(steps), *words])
+    return main(["react", "train", "--config", "faceais", "--data", str(written()), "--log_dir", str(folder), "--phase",
+                 "tokenizer", *TINY, "tokenizer_train.max_steps", str(steps), *words])
 
 
 def test_a_phase_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffusionrig.cli.arguments import positive_int
-from diffusionrig.cli.react.faceais_tokenizer import check_resume
+from diffusionrig.cli.react.faceais_tokenizer import check_resume, shorter
 from diffusionrig.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,8 +49,10 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"No --{name} was given; give --tokenizer_checkpoint, --output_dir and --dataset_path.")
     if args.test and not args.test_checkpoint:
         raise UsageError("--test needs a --test_checkpoint.")
-    config = read_config(args.config, args.changes)
     corpus = Corpus.open(args.dataset_path)
+    # The released predictor hears wav2vec2; what is trained here hears what can be made here, unless told otherwise.
+    sound = [] if args.test else ["predictor.sound", "logmel26"]
+    config = read_config(args.config, [*sound, *shorter(args.config, corpus), *args.changes])
     model = ready(args, config, corpus) if args.test else train(args, config, corpus)
     for name in ("val", "test"):
         if name in corpus.splits:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from diffusionrig.cli.arguments import boolean
 from diffusionrig.errors import UsageError
+
+if TYPE_CHECKING:
+    from diffusionrig.reactions.corpus import Corpus
+    from diffusionrig.reactions.generators.config import SystemConfig
 
 DESCRIPTION = """Train the face tokenizer of FaceAIS (phases tokenizer and emotion of 'diffusionrig react train') in --output_dir,
 then measure how well it keeps the faces of the split val: reconstruction.json. Takes the flags of the published script; the same
@@ -43,8 +48,8 @@ def run(args: argparse.Namespace) -> int:
         if not getattr(args, name):
             raise UsageError(f"No --{name} was given; name the folder.")
     changes = ["tokenizer.quantizer", args.quantize_type, *(["tokenizer.width", "144"] if args.quantize_type == "lfq" else [])]
-    config = read_config(args.config, [*changes, *args.changes])
     corpus = Corpus.open(args.dataset_path)
+    config = read_config(args.config, [*changes, *shorter(args.config, corpus), *args.changes])
     if args.test:
         if not args.test_checkpoint_path:
             raise UsageError("--test needs a --test_checkpoint_path.")
@@ -61,15 +66,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def train(args: argparse.Namespace, config: object, corpus: object) -> str:
+def train(args: argparse.Namespace, config: SystemConfig, corpus: Corpus) -> str:
     """Both phases; returns the model of the second. UsageError when a checkpoint elsewhere is to be continued."""
-    from diffusionrig.reactions.corpus import Corpus
-    from diffusionrig.reactions.generators.config import SystemConfig
     from diffusionrig.reactions.generators.running import newest_model, train_system
     from diffusionrig.training.distributed import start_world
 
-    assert isinstance(config, SystemConfig)
-    assert isinstance(corpus, Corpus)
     check_resume(args.resume_ckpt, args.output_dir, "--resume_ckpt")
     with start_world(str(config.training[PHASES[0]].get("device", "auto"))) as world:
         for phase in PHASES:
@@ -77,6 +78,20 @@ def train(args: argparse.Namespace, config: object, corpus: object) -> str:
             if report["signal"]:
                 raise UsageError(f"The phase {phase} was stopped at step {report['step']}; the same command goes on.")
     return str(newest_model(Path(args.output_dir) / PHASES[1]))
+
+
+def shorter(name: str, corpus: Corpus) -> list[str]:
+    """Changes that cut the examples of the configuration ``name`` to the clips of ``corpus``, where those are shorter (published
+    sizes are for clips of 750 frames)."""
+    from diffusionrig.reactions.generators.config import read_config
+
+    config = read_config(name)
+    length = corpus.split(config.data.split).length
+    wished = {"data.frames": config.data.frames, "tokenizer.frames": config.settings["tokenizer"].frames,
+              "emotion.frames": config.settings["emotion"].frames}
+    if length is None:
+        return []
+    return [word for key, frames in wished.items() if frames > length for word in (key, str(length))]
 
 
 def check_resume(checkpoint: str, folder: str, flag: str) -> None:
