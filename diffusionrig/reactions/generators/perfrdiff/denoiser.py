@@ -20,6 +20,8 @@ from diffusionrig.reactions.generators.perfrdiff.shifts import Shift, Shifts
 TIME_CHANNELS = 64
 PRIVATE = ("prior", "past")
 """Conditions that differ between the samples of a group: (G, K, n, D); all others are (G, n, D)."""
+FRAMES = ("audio", "face", "emotion")
+"""Conditions with a token for every frame of the speaker in view; they come first."""
 CONDITION_MODULES = {"audio": "speaker_audio_proj", "face": "speaker_3dmm_proj", "emotion": "speaker_emotion_proj",
                      "latent": "speaker_latent_proj", "prior": "listener_latent_proj", "past": "listener_emotion_proj"}
 """Published names of the projections."""
@@ -106,12 +108,23 @@ class Stack(nn.Module):
         self.norm = nn.LayerNorm(width)
 
 
+def sines(times: Tensor, width: int) -> Tensor:
+    """Times (n,) -> (n, width): sines at even places, cosines at odd ones, periods 2 pi to 20000 pi."""
+    angles = times[:, None] / 10000 ** (torch.arange(0, width, 2, device=times.device) / width)
+    return torch.stack([angles.sin(), angles.cos()], -1).flatten(1)[:, :width]
+
+
 class Positions(nn.Module):
     """Learnt positions, added."""
 
     def __init__(self, count: int, width: int) -> None:
         super().__init__()
         self.pe = nn.Parameter(torch.rand(count, 1, width))
+
+    @torch.no_grad()
+    def place(self, first: int, times: Tensor) -> None:
+        """Let the positions from ``first`` on begin as sinusoids of ``times`` (n,)."""
+        self.pe[first:first + len(times), 0] = sines(times, self.pe.shape[2])
 
     def take(self, first: int, count: int) -> Tensor:
         """(count, width)."""
@@ -147,6 +160,17 @@ class Denoiser(nn.Module):
         self.query_pos = Positions(positions, width)
         self.mem_pos = Positions(positions, width)
         self.decoder = Stack(width, layers, heads, feed_forward, dropout)
+
+    def align(self, frames: int, before: int) -> None:
+        """Let positions begin as sinusoids of time, the same for frames of the listener and of the speaker that are simultaneous.
+        ``frames`` of the speaker are in view, from ``before`` frames before the window on."""
+        self.query_pos.place(0, torch.arange(len(self.query_pos.pe), dtype=torch.float32))
+        place = 1
+        for name in self.conditions:
+            if name not in FRAMES:
+                break
+            self.mem_pos.place(place, torch.arange(frames, dtype=torch.float32) - before)
+            place += frames
 
     def shapes(self, edited: tuple[str, ...]) -> dict[str, tuple[int, int]]:
         """Shapes of the weights that personal shifts are added to."""

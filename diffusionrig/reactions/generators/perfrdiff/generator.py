@@ -47,6 +47,7 @@ class Generator(nn.Module):
         self.denoiser = Denoiser(ATTRIBUTES, settings.width, settings.layers, settings.heads, settings.feed_forward,
                                  settings.dropout, {name: sizes[name] for name in settings.names}, settings.audio_scale,
                                  settings.positions)
+        self.denoiser.align(settings.windows * embedding.window, settings.past * embedding.window)
         self.prior = PriorNetwork(self.latent, settings.prior_depth, settings.prior_heads, settings.prior_head, embedding.audio,
                                   COEFFICIENTS, settings.windows * embedding.window, settings.windows) if settings.prior else None
         if self.prior is not None and settings.prior_guidance <= 1:

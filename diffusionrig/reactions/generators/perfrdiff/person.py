@@ -8,15 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from diffusionrig.reactions.generators.perfrdiff.denoiser import sines
 from diffusionrig.reactions.interface import COEFFICIENTS
 
 QUANTILES = (0.1, 0.5, 0.9)
-
-
-def sines(count: int, width: int, device: torch.device) -> Tensor:
-    """(count, width) sinusoidal positions: sines at even places, cosines at odd ones."""
-    angles = torch.arange(count, device=device)[:, None] / 10000 ** (torch.arange(0, width, 2, device=device) / width)
-    return torch.stack([angles.sin(), angles.cos()], -1).flatten(1)[:, :width]
 
 
 class PersonEncoder(nn.Module):
@@ -39,7 +34,8 @@ class PersonEncoder(nn.Module):
             levels = torch.quantile(face, face.new_tensor(QUANTILES), dim=1).transpose(0, 1).flatten(1)
             first = first + self.summary(levels)[:, None]
         tokens = torch.cat([first, self.embed_layer(face)], 1)
-        tokens = self.dropout(tokens + sines(tokens.shape[1], tokens.shape[2], face.device).to(face.dtype))
+        places = sines(torch.arange(tokens.shape[1], dtype=face.dtype, device=face.device), tokens.shape[2])
+        tokens = self.dropout(tokens + places)
         return F.normalize(self.proj_head(self.transformer(tokens)[:, 0]), dim=-1)
 
 
