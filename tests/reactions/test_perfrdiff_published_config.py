@@ -7,11 +7,13 @@ from diffusionrig.reactions.generators.perfrdiff.published_config import is_publ
 
 TREE = {
     "latent_embedder": {"args": {"window_size": 50, "hidden_dim": 512, "z_dim": 512, "emb_dims": [128, 128]}},
-    "person_specific": {"args": {"embed_dim": 512, "num_layers": 4, "num_heads": 4, "mlp_dim": 1024, "proj_dim": 512, "drop_prob": 0.1}},
+    "person_specific": {"args": {"embed_dim": 512, "num_layers": 4, "num_heads": 4, "mlp_dim": 1024, "proj_dim": 512,
+                                 "drop_prob": 0.1}},
     "diffusion_prior": {"args": {"depth": 4, "heads": 8, "dim_head": 64, "guidance_scale": 1.0}},
     "diffusion_decoder": {
         "args": {"latent_dim": 512, "num_layers": 7, "num_heads": 4, "ff_size": 1024, "dropout": 0.1, "guidance_scale": 7.5,
-                 "use_past_frames": False, "s_audio_enc_drop_prob": 0.2, "s_3dmm_enc_drop_prob": 0.2, "s_emotion_enc_drop_prob": 1.0,
+                 "use_past_frames": False, "s_audio_enc_drop_prob": 0.2, "s_3dmm_enc_drop_prob": 0.2,
+                 "s_emotion_enc_drop_prob": 1.0,
                  "s_latent_embed_drop_prob": 0.2, "l_latent_embed_drop_prob": 1.0, "past_l_emotion_drop_prob": 1.0},
         "scheduler": {"num_inference_timesteps": 50}},
     "trainer": {"seed": 1234, "epochs": 500}, "dataset": {"batch_size": 4, "k_appro": 10},
