@@ -4,7 +4,7 @@
 
 A variant is ``full:RATE`` or ``loraRANK[-LAYERS]:RATE`` (layers joined by +). Each is trained on the album of 20 with the same
 photographs, steps and noises. Printed: the loss on the three photographs of the same person that are edited later, which no run
-has seen (at fixed steps and noises), processor seconds of training, bytes of the model; unless --no-edit also PSNR and SSIM of the
+has seen (at fixed steps and noises), processor seconds of an update, bytes of the model; unless --no-edit also PSNR and SSIM of the
 edits on the face, mean over 9 edits a mode. A run that is there already is not repeated, so variants can be added one by one.
 """
 
@@ -28,6 +28,7 @@ from diffusionrig.demo.people import Cast, choose_cast, write_photographs
 from diffusionrig.demo.score import score_edits, summarise
 from diffusionrig.diffusion.process import GaussianDiffusion
 from diffusionrig.editing.pretrained import checkpoint_path, load_pretrained
+from diffusionrig.errors import RigError
 from diffusionrig.geometry.heads import load_head
 from diffusionrig.io.files import make_folder, read_json, write_json
 from diffusionrig.training.batches import Faces
@@ -66,8 +67,10 @@ def train(root: Path, variant: str, steps: int) -> dict[str, Any]:
         run_step("train", *flags(stage=2, data_dir=root / "album", log_dir=folder, resume_checkpoint=checkpoint_path("default"),
                                  max_steps=steps, batch_size=4, lr=rate, decay_steps=steps * 3 // 4, save_interval=steps,
                                  log_interval=20, ema_decay=0.99, consent="a synthetic person", **what))
-        write_json(times, {"seconds": time.process_time() - began})
-    return {"variant": variant, "model": model, "seconds": read_json(times)["seconds"], "bytes": model.stat().st_size}
+        if not model.exists():
+            raise RigError(f"The run in {folder} was stopped; the same command continues it.")
+        write_json(times, {"per_update": (time.process_time() - began) / read_json(folder / "report.json")["updates"]})
+    return {"variant": variant, "model": model, "update": read_json(times)["per_update"], "bytes": model.stat().st_size}
 
 
 def unseen_loss(root: Path, model: str | Path) -> float:
@@ -92,7 +95,7 @@ def edit_scores(root: Path, cast: Cast, model: str | Path, name: str) -> dict[st
 
 
 def show(row: dict[str, Any], scores: dict[str, Any] | None) -> None:
-    text = (f"| {row['variant']:18s} | {row['loss']:.5f} | {row['seconds']:4.0f} s | {row['bytes'] / 1e6:6.2f} MB |")
+    text = (f"| {row['variant']:18s} | {row['loss']:.5f} | {row['update']:.2f} s | {row['bytes'] / 1e6:6.2f} MB |")
     if scores:
         for which in ("edit", "edit from noise"):
             cells = [f"{values['psnr'][which]:.2f}/{values['ssim'][which]:.3f}" for values in scores.values()]
@@ -114,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     root = make_folder(args.output_dir)
     cast = prepare(root)
     prior = checkpoint_path("default")
-    rows: list[dict[str, Any]] = [{"variant": "prior", "model": prior, "seconds": 0.0, "bytes": prior.stat().st_size}]
+    rows: list[dict[str, Any]] = [{"variant": "prior", "model": prior, "update": 0.0, "bytes": prior.stat().st_size}]
     rows += [train(root, variant, args.steps) for variant in args.variants]
     for row in rows:
         row["loss"] = unseen_loss(root, row["model"])
