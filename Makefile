@@ -7,7 +7,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 
-.PHONY: install demo demo-real test test-slow lint bench clean
+.PHONY: install demo demo-real demo-react test test-slow lint bench clean
 
 install: $(READY)
 
@@ -23,6 +23,9 @@ demo: install
 
 demo-real: install
 	$(BIN)/diffusionrig demo --real True --output_dir log/demo-real
+
+demo-react: install
+	$(BIN)/diffusionrig demo --react True --output_dir log/demo-react
 
 test: install
 	$(BIN)/python -m pytest

@@ -12,7 +12,6 @@ from diffusionrig.demo.people import choose_cast, write_photographs
 from diffusionrig.demo.report import write_report, write_score_sheet
 from diffusionrig.demo.score import score_edits, summarise, wins
 from diffusionrig.editing.pretrained import checkpoint_path, describe_prior
-from diffusionrig.editing.sampling import DEFAULT_STEPS
 from diffusionrig.geometry.heads import load_head
 from diffusionrig.io.assets import asset_path
 from diffusionrig.io.files import make_folder, read_json, sha256_of
@@ -24,10 +23,7 @@ PORTRAIT = "portrait.jpg"
 
 @dataclasses.dataclass(frozen=True)
 class DemoSettings:
-    """Sizes of the demo; the defaults finish within ten minutes on two cores.
-
-    ``respacing`` is for edits that keep the source, ``noise_steps`` for those drawn from noise by the default sampler.
-    """
+    """Sizes of the demo; the defaults finish within ten minutes on two cores."""
 
     output_dir: str = "log/demo"
     prior: str = "default"
@@ -39,7 +35,6 @@ class DemoSettings:
     batch_size: int = 4
     lr: float = 1e-4
     respacing: str = "ddim20"
-    noise_steps: int = DEFAULT_STEPS
 
 
 def run_demo(settings: DemoSettings) -> dict[str, Any]:
@@ -58,11 +53,10 @@ def run_demo(settings: DemoSettings) -> dict[str, Any]:
     for group in ("album", "sources", "targets", "portrait"):
         run_step("align", *flags(input_imgs_path=photos / group, output_imgs_path=aligned / group, output_size=256))
     model = personalise(settings, root, aligned / "album", prior, size, CONSENT)
-    for folder, how in (("edits", flags(keep="all", timestep_respacing=settings.respacing)),
-                        ("edits_from_noise", flags(keep="none", steps=settings.noise_steps))):
-        run_step("edit", *how, *flags(model_path=model, source=aligned / "sources", target=aligned / "targets",
-                                      modes="pose,exp,light,exp+light", save_buffers=True, overwrite=True,
-                                      output_dir=root / folder))
+    for folder, keep in (("edits", "all"), ("edits_from_noise", "none")):
+        run_step("edit", *flags(model_path=model, source=aligned / "sources", target=aligned / "targets",
+                                modes="pose,exp,light,exp+light", keep=keep, timestep_respacing=settings.respacing,
+                                save_buffers=True, overwrite=True, output_dir=root / folder))
     portrait(settings, root, aligned, prior)
     scored = score_edits(cast, photos, aligned, root / "edits", root / "edits_from_noise",
                          read_json(root / "edits" / "report.json")["outputs"], size)

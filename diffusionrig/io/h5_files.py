@@ -49,6 +49,24 @@ class H5File:
             raise RigError(f"{key} of {self.path} does not hold numbers; write the file again.")
         return array
 
+    def kind(self, key: str) -> str:
+        """numpy's name of a dataset's type."""
+        return str(self._dataset(key).dtype)
+
+    def attributes(self, key: str = "") -> dict[str, Any]:
+        """Attributes of a dataset, or of the file itself: texts, numbers and arrays of numbers; others are left out."""
+        held = self._dataset(key).attrs if key else self._file.attrs
+        found: dict[str, Any] = {}
+        for name in sorted(held):
+            try:
+                value = held[name]
+            except (OSError, TypeError, ValueError) as error:
+                raise RigError(f"The attribute {name} in {self.path} cannot be read ({short_reason(error)}); write the file "
+                               "again.") from error
+            if isinstance(value, str) or np.asarray(value).dtype.kind in "fiub":
+                found[name] = value.item() if isinstance(value, np.generic) else value
+        return found
+
     def texts(self, key: str) -> list[str]:
         """All strings of a dataset of strings."""
         values = np.asarray(self._read(key, slice(None))).reshape(-1)

@@ -61,7 +61,10 @@ class AdapterConfig:
 
 
 class _Adapted(nn.Module):
-    """The two factors of an adapted layer; they are stored beside its own weight and bias."""
+    """The two factors of an adapted layer; they are stored beside its own weight and bias.
+
+    Their part is added in place: no backward pass needs the layer's own output, and feature maps are large.
+    """
 
     adapter_down: nn.Parameter
     adapter_up: nn.Parameter
@@ -77,21 +80,21 @@ class AdaptedConv2d(_Adapted, nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         low = F.conv2d(x, self.adapter_down, None, self.stride, self.padding)
-        return super().forward(x) + F.conv2d(low, self.scaled_up())
+        return super().forward(x).add_(F.conv2d(low, self.scaled_up()))
 
 
 class AdaptedLinear(_Adapted, nn.Linear):
     """A (rank, in), then B (out, rank), added to the layer's own output."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x) + F.linear(F.linear(x, self.adapter_down), self.scaled_up())
+        return super().forward(x).add_(F.linear(F.linear(x, self.adapter_down), self.scaled_up()))
 
 
 class AdaptedTokenMap(_Adapted, TokenMap):
     """A (rank, in, 1), then B (out, rank, 1), added to the layer's own output."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x) + F.linear(F.linear(x, self.adapter_down.squeeze(-1)), self.scaled_up().squeeze(-1))
+        return super().forward(x).add_(F.linear(F.linear(x, self.adapter_down.squeeze(-1)), self.scaled_up().squeeze(-1)))
 
 
 _KINDS: dict[type[nn.Module], tuple[str, type[_Adapted]]] = {

@@ -23,6 +23,24 @@ def learning_rate(lr: float, update: int, warmup_steps: int, decay_steps: int = 
     return lr * min(1.0, rise, max(fall, 0.0))
 
 
+def cosine_rate(lr: float, update: int, warmup_steps: int, keep_steps: int, max_steps: int, lr_start: float = 0.0,
+                lr_end: float = 0.0, jump: bool = False) -> float:
+    """Rate of the ``update``-th update (counted from 1): rises linearly from ``lr_start`` over ``warmup_steps``, stays at ``lr``
+    until ``keep_steps``, and falls on half a cosine to ``lr_end`` at ``max_steps``.
+
+    ``jump`` counts the cosine's phase from the end of the warm-up, as UniFR was published, so that the rate jumps down at
+    ``keep_steps``.
+    """
+    done = update - 1
+    if done < warmup_steps:
+        return lr_start + (lr - lr_start) * done / warmup_steps
+    if done < keep_steps:
+        return lr
+    begin = warmup_steps if jump else max(warmup_steps, keep_steps)
+    phase = min(1.0, (done - begin) / max(max_steps - begin, 1))
+    return lr_end + (lr - lr_end) * (1 + math.cos(math.pi * phase)) / 2
+
+
 def clip_gradients(parameters: Iterable[nn.Parameter], limit: float) -> Tensor:
     """Scale gradients so that their global norm is at most ``limit`` (0: leave them); returns the norm before, a scalar."""
     return nn.utils.clip_grad_norm_(parameters, limit if limit > 0 else math.inf)

@@ -14,7 +14,8 @@ class Task(Protocol):
     """What the loop needs to know of a network, its data and its loss.
 
     name      one word for messages and progress
-    network   everything that is saved; parameters that do not require gradients are saved and left alone
+    network   everything that is saved; parameters that do not require gradients are saved and left alone; where it has a method
+              ``undecayed``, weight decay spares the parameters whose names that returns, else vectors and scalars
     meta      what the checkpoint says about itself (kind, configuration, data); plain values
 
     All randomness of ``batch`` and ``loss`` must come from the sample numbers (``diffusionrig.randomness`` with the run's seed),
@@ -22,9 +23,15 @@ class Task(Protocol):
     Dropout is keyed by the loop.
     """
 
-    name: str
-    network: nn.Module
-    meta: dict[str, Any]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def meta(self) -> dict[str, Any]: ...
+
+    @property
+    def network(self) -> nn.Module:
+        """See above; a plain attribute does."""
 
     def __len__(self) -> int:
         """Number of training items, for the log."""

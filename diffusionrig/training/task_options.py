@@ -8,6 +8,8 @@ from diffusionrig.errors import UsageError
 from diffusionrig.settings import setting
 from diffusionrig.training.options import OPTIMIZERS, PRECISIONS, RESUMES
 
+SCHEDULES = ("linear", "cosine", "cosine_jump")
+
 
 @dataclass(frozen=True)
 class TaskOptions:
@@ -19,11 +21,16 @@ class TaskOptions:
     batch_size: int = setting(8, "items per process and step")
     max_steps: int = setting(1000, "updates after which training ends")
     lr: float = setting(1e-3, "learning rate; on resume too")
-    weight_decay: float = setting(0.0, "L2 penalty of adam, decoupled decay of adamw")
+    weight_decay: float = setting(0.0, "of matrices: L2 penalty of adam, decoupled decay of adamw")
     optimizer: str = setting("adamw", "adam or adamw")
     beta2: float = setting(0.999, "second moment decay of the optimiser")
     warmup_steps: int = setting(0, "updates over which the learning rate rises from 0")
     decay_steps: int = setting(0, "updates before max_steps over which the learning rate falls to 0")
+    schedule: str = setting("linear", "linear: warm-up, constant, linear fall; cosine: warm-up, constant until keep_steps, cosine "
+                                      "to lr_end at max_steps; cosine_jump: the same with UniFR's published jump at keep_steps")
+    keep_steps: int = setting(0, "updates before a cosine schedule begins to fall")
+    lr_start: float = setting(0.0, "rate at which the warm-up of a cosine schedule starts")
+    lr_end: float = setting(0.0, "rate at which a cosine schedule ends")
     grad_clip: float = setting(1.0, "largest global norm of the gradient; 0 for no limit")
     grad_accumulation: int = setting(1, "batches added up to one update")
     ema_decay: float = setting(0.0, "decay of averaged weights that are saved as the model; warmed up; 0: the last weights")
@@ -36,12 +43,13 @@ class TaskOptions:
     compile: bool = setting(False, "compile the network: minutes once, then faster steps")
 
     def __post_init__(self) -> None:
-        for name, allowed in (("precision", PRECISIONS), ("optimizer", OPTIMIZERS), ("resume", RESUMES)):
+        for name, allowed in (("precision", PRECISIONS), ("optimizer", OPTIMIZERS), ("resume", RESUMES),
+                              ("schedule", SCHEDULES)):
             _require(getattr(self, name) in allowed,
                      f"{name} {getattr(self, name)} does not exist; choose from {', '.join(allowed)}.")
         for name in ("batch_size", "grad_accumulation", "log_interval", "save_interval", "keep_states", "max_steps"):
             _require(getattr(self, name) >= 1, f"{name} must be 1 or more, not {getattr(self, name)}.")
-        for name in ("weight_decay", "warmup_steps", "decay_steps", "grad_clip", "lr"):
+        for name in ("weight_decay", "warmup_steps", "decay_steps", "grad_clip", "lr", "keep_steps", "lr_start", "lr_end"):
             _require(getattr(self, name) >= 0, f"{name} must not be negative, but is {getattr(self, name):g}.")
         for name in ("ema_decay", "beta2"):
             _require(0 <= getattr(self, name) < 1, f"{name} must lie in [0, 1), not {getattr(self, name):g}.")

@@ -14,7 +14,7 @@ from diffusionrig.data.sampling import rank_first_sample
 from diffusionrig.errors import RigError
 from diffusionrig.training.distributed import World
 from diffusionrig.training.ema import WeightAverage
-from diffusionrig.training.optimizer import clip_gradients, learning_rate, optimizer_state, restore_optimizer
+from diffusionrig.training.optimizer import clip_gradients, cosine_rate, learning_rate, optimizer_state, restore_optimizer
 from diffusionrig.training.order import seed_dropout
 from diffusionrig.training.task import Batch, Task
 from diffusionrig.training.task_options import TaskOptions
@@ -46,12 +46,16 @@ class TaskTrainer:
         self.step = self.samples = self.skipped = 0
         self._skipped_in_row = 0
         network = task.network.to(world.device).train()
-        trained = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
-        self.names = [name for name, _ in trained]
-        self.parameters = [parameter for _, parameter in trained]
+        trained = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
+        # Biases, norms and gates do not decay, unless the network says what does not. Two groups, in the order of the optimiser.
+        few = frozenset(name for name, parameter in trained.items() if parameter.ndim < 2)
+        spared: frozenset[str] = network.undecayed() if hasattr(network, "undecayed") else few  # type: ignore[operator]
+        self.names = sorted(trained, key=lambda name: name in spared)
+        self.parameters = [trained[name] for name in self.names]
+        groups = [{"params": [trained[name] for name in self.names if (name in spared) == without], "weight_decay": decay}
+                  for without, decay in ((False, options.weight_decay), (True, 0.0))]
         kind = torch.optim.Adam if options.optimizer == "adam" else torch.optim.AdamW
-        self.optimizer = kind(self.parameters, lr=options.lr, betas=(0.9, options.beta2), weight_decay=options.weight_decay,
-                              fused=True)
+        self.optimizer = kind([group for group in groups if group["params"]], lr=options.lr, betas=(0.9, options.beta2), fused=True)
         frozen = frozenset(name for name, parameter in network.named_parameters() if not parameter.requires_grad)
         self.ema = WeightAverage(network, options.ema_decay, frozen) if options.ema_decay else None
         self.precision = resolve_precision(options.precision, world.device)
@@ -69,7 +73,7 @@ class TaskTrainer:
         if self._module is None:
             step: nn.Module = _Step(self.task)
             self._module = self.world.parallel(torch.compile(step) if options.compile else step)  # type: ignore[arg-type]
-        rate = learning_rate(options.lr, self.step + 1, options.warmup_steps, options.decay_steps, options.max_steps)
+        rate = self._rate()
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
@@ -83,6 +87,13 @@ class TaskTrainer:
                 sums[name] = sums.get(name, 0) + value.detach().float() / options.grad_accumulation
         self.samples += self.samples_per_step
         return self._apply(sums, rate, stop)
+
+    def _rate(self) -> float:
+        options, update = self.options, self.step + 1
+        if options.schedule == "linear":
+            return learning_rate(options.lr, update, options.warmup_steps, options.decay_steps, options.max_steps)
+        return cosine_rate(options.lr, update, options.warmup_steps, options.keep_steps, options.max_steps, options.lr_start,
+                           options.lr_end, options.schedule == "cosine_jump")
 
     def _terms(self, module: nn.Module, micro: int) -> dict[str, Tensor]:
         options, world = self.options, self.world

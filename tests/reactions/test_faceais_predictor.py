@@ -14,7 +14,7 @@ from diffusionrig.reactions.generators.faceais.generating import Conversation
 from diffusionrig.reactions.generators.faceais.masks import both_ways, causal
 from diffusionrig.reactions.generators.faceais.predictor import MASK, SPECIALS
 from diffusionrig.reactions.generators.faceais.predictor_task import shifted, teacher_forced
-from diffusionrig.reactions.generators.faceais.sampling import draw, keep_top, settle, still_hidden
+from diffusionrig.reactions.generators.faceais.sampling import draw, settle, still_hidden
 from diffusionrig.reactions.interface import SpeakerClip
 
 PATCH, PATCHES, TOKENS = 8, 4, 1000
@@ -100,7 +100,7 @@ def test_a_cross_modal_block_follows_its_formula():
     h = block.attn.c_proj(attention(q, k, v))
     kv = block.attn_cross.y_c_attn(block.ln_3(y))
     cross = block.attn_cross.c_proj(attention(block.attn_cross.x_c_attn(block.ln_1(h)), kv[..., :8], kv[..., 8:]))
-    assert float(block.gated_alpha) == pytest.approx(0.4)
+    assert block.gated_alpha.item() == pytest.approx(0.4)
     middle = x + h + block.gated_alpha * cross
     wanted = middle + block.mlp.c_proj(functional.gelu(block.mlp.c_fc(block.ln_2(middle))))
     torch.testing.assert_close(block(x, y), wanted, rtol=1e-12, atol=1e-12)
@@ -141,12 +141,13 @@ def test_caches_give_the_logits_of_the_whole_also_where_the_context_slides(conte
     torch.testing.assert_close(torch.cat(found, 1), wanted, rtol=0, atol=1e-10)
 
 
-def test_the_likeliest_of_each_row_stay():
+def test_the_likeliest_are_those_of_each_row():
     logits = torch.tensor([[5.0, 4.0, 3.0, 0.0], [0.0, 1.0, 2.0, 9.0]])
-    kept = keep_top(logits, 2)
-    assert (kept > -math.inf).tolist() == [[True, True, False, False], [False, False, True, True]]
+    uniform = torch.linspace(0, 0.999, 500).expand(2, 500)
+    tokens, chances = draw(logits[:, None].expand(2, 500, 4), uniform, 5.0, 2)
+    assert [sorted(set(row.tolist())) for row in tokens] == [[0, 1], [2, 3]]
+    assert chances[0, 0] == pytest.approx(1 / (1 + math.exp(-0.2)))
     assert torch.equal(logits, torch.tensor([[5.0, 4.0, 3.0, 0.0], [0.0, 1.0, 2.0, 9.0]]))
-    assert keep_top(logits, 0) is logits
 
 
 def test_draws_follow_the_probabilities():

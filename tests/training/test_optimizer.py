@@ -4,6 +4,7 @@ from torch import nn
 
 from diffusionrig.training.optimizer import (
     clip_gradients,
+    cosine_rate,
     learning_rate,
     make_optimizer,
     optimizer_state,
@@ -61,3 +62,15 @@ def test_state_returns_by_name_and_the_asked_rate_wins():
     for name in names:
         for slot, tensor in state[name].items():
             assert torch.equal(continued.state[getattr(other, name)][slot], tensor)
+
+
+def test_the_cosine_schedule_and_the_published_jump():
+    shape = {"warmup_steps": 5000, "keep_steps": 60000, "max_steps": 150001, "lr_start": 2.5e-6, "lr_end": 1e-8}
+    rates = {update: cosine_rate(1.5e-4, update + 1, **shape) for update in (0, 2500, 5000, 59999, 60000, 105000, 150001)}
+    assert rates[0] == 2.5e-6
+    assert rates[2500] == pytest.approx((1.5e-4 + 2.5e-6) / 2)
+    assert rates[5000] == rates[59999] == rates[60000] == 1.5e-4
+    assert rates[105000] == pytest.approx(7.5e-5, rel=1e-3)
+    assert rates[150001] == pytest.approx(1e-8)
+    assert cosine_rate(1.5e-4, 60001, **shape, jump=True) == pytest.approx(1.03e-4, rel=5e-3)
+    assert cosine_rate(1.5e-4, 60000, **shape, jump=True) == 1.5e-4

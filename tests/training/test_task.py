@@ -107,3 +107,11 @@ def test_a_folder_with_another_run_is_refused_or_cleared(tmp_path):
 def test_options_that_cannot_be_are_named(tmp_path, change, sentence):
     with pytest.raises(UsageError, match=sentence):
         options(tmp_path, **change)
+
+
+def test_only_matrices_decay(tmp_path):
+    trainer = TaskTrainer(Line(), options(tmp_path, weight_decay=0.5), WORLD)
+    decays = {id(p): group["weight_decay"] for group in trainer.optimizer.param_groups for p in group["params"]}
+    assert {name: decays[id(p)] for name, p in trainer.task.network.named_parameters() if p.requires_grad} == {
+        "0.weight": 0.5, "0.bias": 0.0, "2.weight": 0.5, "2.bias": 0.0}
+    assert [id(p) for p in trainer.parameters] == [id(p) for group in trainer.optimizer.param_groups for p in group["params"]]

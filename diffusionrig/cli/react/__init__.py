@@ -4,6 +4,7 @@ COMMANDS: dict[str, str] = {
     "synth": "write a synthetic corpus of conversations whose truth is known",
     "index": "write the lists of pairs and the matrices that a corpus lacks",
     "check": "report what is missing, short, misnamed or damaged in a corpus",
+    "prepare": "write the features of a split's speakers: faces, coefficients, sound, attributes",
     "predict": "answer every item of a split by a rule, for comparison",
     "coefficients": "learn coefficients from attributes, and apply what was learnt",
     "train": "train a generator of reactions, phase by phase",

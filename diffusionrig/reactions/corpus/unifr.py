@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,12 @@ FIELDS: dict[str, tuple[tuple[int, ...], ...]] = {
 MAY_LACK = ("s_GeMapfunc", "s_GeMaplld")
 """Fields in which openSMILE leaves NaN where a descriptor is undefined; readers take 0 for it."""
 
+PREPARED = "prepared_by"
+"""Attribute of the files that ``diffusionrig react prepare`` writes: of any length, and without what could not be made."""
+
+LENGTH = "length"
+"""Frames of each clip in such a file."""
+
 TOKENS = "l_tokens"
 TOKEN_SHAPE = (3, 750)
 """Of the listener, in the training file only: rows AU, expression, VA."""
@@ -30,7 +37,8 @@ TOKEN_SHAPE = (3, 750)
 class UnifrFile:
     """The features of a split's speakers. Every row is read when asked for and is an array of its own.
 
-    ``clips`` names the speaker of each row. RigError when the names or a field are absent or misshapen.
+    ``clips`` names the speaker of each row; ``prepared``: whether ``react prepare`` wrote the file.
+    RigError when the names or a field are absent or misshapen.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -39,6 +47,7 @@ class UnifrFile:
             self.path = self._file.path
             if NAMES not in self._file.keys:
                 raise RigError(f"{self.path} has no {NAMES}, so its rows are nameless; it is no file of UniFR's features.")
+            self.prepared = PREPARED in self._file.attributes()
             self.clips = [_clip(self.path, row, name) for row, name in enumerate(self._file.texts(NAMES))]
             for problem in self.problems():
                 raise RigError(problem)
@@ -52,10 +61,17 @@ class UnifrFile:
     @property
     def fields(self) -> tuple[str, ...]:
         """Names of the arrays that the file has."""
+        if self.prepared:
+            return tuple(key for key in self._file.keys if key != NAMES)
         return tuple(key for key in (*FIELDS, TOKENS) if key in self._file.keys)
 
     def problems(self) -> Iterator[str]:
-        """One sentence for every field that is absent or of another shape."""
+        """One sentence for every field that is absent or of another shape; a file of ``react prepare`` says itself what it has."""
+        if self.prepared:
+            yield from (f"{key} of {self.path} has {self._file.shape(key)[:1]} rows, but {NAMES} has {len(self.clips)}; "
+                        "prepare the features again."
+                        for key in self.fields if self._file.shape(key)[:1] != (len(self.clips),))
+            return
         for key, shapes in FIELDS.items():
             if key not in self._file.keys:
                 yield f"{self.path} lacks the field {key}; prepare the features again."
@@ -71,10 +87,14 @@ class UnifrFile:
             yield f"{key} of {self.path} has the shape {found}, but {wanted} is needed; prepare the features again."
 
     def read(self, row: int, fields: Sequence[str] | None = None) -> dict[str, np.ndarray]:
-        """Arrays of one row by field, all of them by default."""
+        """Arrays of one row by field, all of them by default; of a shorter clip without what fills it up to the longest."""
         if not 0 <= row < len(self.clips):
             raise RigError(f"{self.path} has rows 0 to {len(self.clips) - 1}, not {row}.")
-        return {key: self._file.row(key, row) for key in (self.fields if fields is None else fields)}
+        found = {key: self._file.row(key, row) for key in (self.fields if fields is None else fields)}
+        if self.prepared and LENGTH in self._file.keys and (fps := _number(self._file.attributes(), "fps")):
+            seconds = float(self._file.row(LENGTH, row)) / fps
+            found = {key: _within(values, seconds * _number(self._file.attributes(key), "rate")) for key, values in found.items()}
+        return found
 
     def row_of(self, clip: ClipId) -> int:
         """The row of a speaker's clip; RigError when it is not there."""
@@ -82,6 +102,11 @@ class UnifrFile:
             return self.clips.index(clip)
         except ValueError:
             raise RigError(f"{self.path} has no features of {clip}; prepare them.") from None
+
+    def describe(self, key: str = "") -> dict[str, Any]:
+        """Attributes of a field, or of the file, with the shape and type of a field."""
+        held = self._file.attributes(key)
+        return held | {"shape": self._file.shape(key), "kind": self._file.kind(key)} if key else held
 
     def close(self) -> None:
         self._file.close()
@@ -91,6 +116,21 @@ class UnifrFile:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def _number(attributes: dict[str, Any], name: str) -> float:
+    """An attribute that is a positive number; 0 when it is none."""
+    value = attributes.get(name)
+    return float(value) if isinstance(value, int | float) and value > 0 else 0.0
+
+
+def _within(values: np.ndarray, rows: float) -> np.ndarray:
+    """The rows of a clip that lasts ``rows``; those after it, which only fill up, are left out. 0: it is no sequence."""
+    if not rows or not values.ndim:
+        return values
+    filled = values.dtype.kind == "f" and ~np.isnan(values.reshape(len(values), -1)).all(1)
+    last = int(np.flatnonzero(filled)[-1]) + 1 if np.any(filled) else 0
+    return values[:max(last, int(rows + 1e-6))]
 
 
 def _clip(path: Path, row: int, name: str) -> ClipId:

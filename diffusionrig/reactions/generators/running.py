@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ KIND = "reaction generator"
 """The ``kind`` in the description of every phase's model, beside ``system``, ``phase`` and ``model`` (its settings)."""
 
 
-def train_system(config: SystemConfig, corpus: Corpus, log_dir: str | Path, world: World, phase: str = "") -> list[dict[str, Any]]:
-    """Train all phases but optional ones (or the one named ``phase``) and return their reports.
+def train_system(config: SystemConfig, corpus: Corpus, log_dir: str | Path, world: World, phase: str = "",
+                 before: Mapping[str, Path] | None = None) -> list[dict[str, Any]]:
+    """Train all phases but optional ones (or the one named ``phase``) and return their reports. ``before`` are models of earlier
+    phases that lie elsewhere.
 
     A phase that has arrived at its last step is not trained again; a signal ends the sequence, and the same call goes on.
     """
@@ -33,7 +36,7 @@ def train_system(config: SystemConfig, corpus: Corpus, log_dir: str | Path, worl
     for one in chosen:
         options = config.options(one.name, root / one.name)
         examples = Examples(corpus.split(config.data.split), config.data, options.seed)
-        earlier = earlier_models(system, root, one.name)
+        earlier = {**(before or {}), **earlier_models(system, root, one.name)}
         report = train_task(one.build(config.settings[one.name], examples, earlier, options.seed), options, world)
         reports.append(report)
         if report["signal"]:

@@ -16,7 +16,10 @@ from diffusionrig.reactions.interface import ReactionGenerator
 from diffusionrig.training.task import Task
 
 SYSTEMS: dict[str, str] = {
+    "stream": "diffusionrig.reactions.generators.stream",
     "faceais": "diffusionrig.reactions.generators.faceais",
+    "unifr": "diffusionrig.reactions.generators.unifr",
+    "perfrdiff": "diffusionrig.reactions.generators.perfrdiff",
 }
 """Names and modules; each module has ``SYSTEM``. Imported when asked for."""
 

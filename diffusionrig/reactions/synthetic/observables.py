@@ -30,12 +30,12 @@ _SHAPES = {
 _BLINKS = ("eyeBlinkLeft", "eyeBlinkRight")
 _BLINK_EVERY, _BLINK_WIDTH = (50, 110), 3.5
 
-_UNITS = (("browInnerUp",), ("browOuterUp",), ("browDown",), ("cheekSquint",), ("eyeSquint",), ("noseSneer",), ("mouthUpperUp",),
+UNITS = (("browInnerUp",), ("browOuterUp",), ("browDown",), ("cheekSquint",), ("eyeSquint",), ("noseSneer",), ("mouthUpperUp",),
           ("mouthSmile",), ("mouthDimple",), ("mouthFrown",), ("mouthShrugLower",), ("mouthRollLower", "mouthRollUpper"),
           ("mouthPress",), ("jawOpen", "mouthLowerDown"), ("jawOpen",))
 """Blendshapes whose mean, or for AU25 whose larger, is the intensity of each action unit."""
 
-_MOODS = np.array([  # smile, frown, brow down, brow up, wide, jaw, press, squint -> logits
+MOODS = np.array([  # smile, frown, brow down, brow up, wide, jaw, press, squint -> logits
     [-1.0, -1.0, -1.0, -0.5, -1.0, -0.5, -0.5, -0.5],   # neutral
     [4.5, -1.0, -1.0, 0.0, 0.0, 0.3, -0.5, 0.8],        # happy
     [-1.0, 4.0, 0.5, 1.2, -0.5, -0.3, 0.5, 0.2],        # sad
@@ -45,7 +45,7 @@ _MOODS = np.array([  # smile, frown, brow down, brow up, wide, jaw, press, squin
     [-1.0, 1.0, 3.5, -1.0, 0.0, 0.3, 1.0, 0.5],         # anger
     [0.3, 0.3, 0.2, 0.0, -0.5, -0.5, 2.8, 0.6],         # contempt
 ])
-_REST = np.array([1.5, 0.0, -0.4, -0.4, -0.8, -0.8, -0.4, -0.6])
+REST = np.array([1.5, 0.0, -0.4, -0.4, -0.8, -0.8, -0.4, -0.6])
 
 
 def shape_columns(name: str) -> list[int]:
@@ -95,9 +95,9 @@ def coefficients(controls: np.ndarray, shapes: np.ndarray) -> np.ndarray:
 
 def attributes(controls: np.ndarray, shapes: np.ndarray, person: Participant, binary: bool) -> np.ndarray:
     """(frames, 25) float32: 15 action units, valence, arousal, 8 expressions."""
-    means = {name: shapes[:, shape_columns(name)].mean(1) for names in _UNITS for name in names}
+    means = {name: shapes[:, shape_columns(name)].mean(1) for names in UNITS for name in names}
     units = np.stack([np.max([means[name] for name in names], 0) if index == 13 else np.mean([means[name] for name in names], 0)
-                      for index, names in enumerate(_UNITS)], 1)
+                      for index, names in enumerate(UNITS)], 1)
     if binary:
         units = (units > OCCURS).astype(np.float64)
     values = {name: controls[:, CONTROLS.index(name)] for name in CONTROLS}
@@ -106,7 +106,7 @@ def attributes(controls: np.ndarray, shapes: np.ndarray, person: Participant, bi
     nod = np.abs(values["pitch"] - person.baseline[CONTROLS.index("pitch")])
     arousal = np.tanh(values["jaw"] + values["brow_up"] + values["wide"] + nod - 0.3)
     moves = np.stack([smile, frown, *(values[name] for name in ("brow_down", "brow_up", "wide", "jaw", "press", "squint"))], 1)
-    logits = _REST + moves @ _MOODS.T
+    logits = REST + moves @ MOODS.T
     odds = np.exp(logits - logits.max(1, keepdims=True))
     moods = odds / odds.sum(1, keepdims=True)
     return np.concatenate([units, valence[:, None], arousal[:, None], moods], 1).astype(np.float32)

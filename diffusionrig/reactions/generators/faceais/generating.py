@@ -38,7 +38,7 @@ class Conversation:
         silence = predictor.speaker.silence
         self._device = silence.device
         limit = self.settings.context - self.settings.patch
-        self._speaker_caches, self._listener_caches = Caches(limit), Caches(limit)
+        self._speaker_caches, self._regard_caches, self._listener_caches = Caches(limit), Caches(limit), Caches(limit)
         self._past = torch.full((k, self.settings.patch), PAD, device=self._device)
         numbers, rate = SOUNDS[self.settings.sound]
         shape = (1, self.settings.patch)
@@ -60,8 +60,10 @@ class Conversation:
     def react(self, speaker: Tensor | None = None) -> Tensor:
         """Tokens (K, patch) of the next patch. ``speaker`` (1, patch, C) is what is known of them where it was not heard here."""
         settings = self.settings
-        known = (self._speaker if speaker is None else speaker).expand(self.k, -1, -1)
         rotation = self.predictor.rotation(self.number, 1)
+        known = self.predictor.listener.regard(self._speaker if speaker is None else speaker, None, rotation, self._regard_caches)
+        self._regard_caches.keep()
+        known = known.expand(self.k, -1, -1)
         uniform = self._uniform()
         draft = torch.full_like(self._past, MASK)
         hidden = torch.ones_like(draft, dtype=torch.bool)

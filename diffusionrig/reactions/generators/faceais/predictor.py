@@ -126,17 +126,24 @@ class Listener(nn.Module):
         self.ln_f = nn.LayerNorm(width)
         self.lm_head = nn.Linear(width, tokens, bias=False)
 
+    def regard(self, speaker: Tensor, mask: Tensor | None, rotation: Rotation, caches: Caches | None = None) -> Tensor:
+        """Stack 5, which does not depend on what is drawn: (B, T, C) of ``Speaker`` -> (B, T, C)."""
+        if caches is not None:
+            caches.rewind()
+        for block in self.h_speaker:
+            speaker = block(speaker, mask, rotation, caches and caches.one())
+        return speaker
+
     def forward(self, past: Tensor, draft: Tensor, speaker: Tensor, mask: Tensor | None, rotation: Rotation,
                 caches: Caches | None = None) -> Tensor:
-        """past (B, T): the patch before; draft (B, T): what has been drawn of the patch itself; both tokens with specials."""
+        """past (B, T): the patch before; draft (B, T): what has been drawn of the patch itself; both tokens with specials.
+        ``speaker`` is as ``regard`` gives it."""
         place = self.wpe.weight.repeat(past.shape[1] // self.settings.patch, 1)
         x, y = self.drop(self.wte(past) + self.wte_draft(draft) + place), speaker
         if caches is not None:
             caches.rewind()
         for block in self.h_listener:
             x = block(x, mask, rotation, caches and caches.one())
-        for block in self.h_speaker:
-            y = block(y, mask, rotation, caches and caches.one())
         for fusion in self.h:
             x, y = fusion(x, y, mask, rotation, caches)
         return self.lm_head(self.ln_f(x))

@@ -120,8 +120,8 @@ def teacher_forced(predictor: ReactPredictor, face: Tensor, sound: Tensor, unhea
     before, around = (mask.to(face.device) for mask in (causal(*shape), both_ways(*shape)))
     seen = torch.where(offline[:, None, None, None], around, before)
     speaker = predictor.speaker(face, sound, unheard, seen, predictor.rotation(0, patches))[:, :past.shape[1]]
-    rotation = predictor.rotation(0, patches - 1)
-    return predictor.listener(past, draft, speaker, before[:past.shape[1], :past.shape[1]], rotation)
+    rotation, before = predictor.rotation(0, patches - 1), before[:past.shape[1], :past.shape[1]]
+    return predictor.listener(past, draft, predictor.listener.regard(speaker, before, rotation), before, rotation)
 
 
 def shifted(stream: Tensor, patch: int, empty: float | bool | int = PAD) -> Tensor:

@@ -17,11 +17,13 @@ from torch import Tensor
 
 from diffusionrig.errors import RigError
 from diffusionrig.io.checkpoints import load_state, save_checkpoint
+from diffusionrig.io.files import make_folder
 from diffusionrig.model.released import load_strict
 from diffusionrig.reactions.generators.faceais.predictor_task import Model, make_predictor
 from diffusionrig.reactions.generators.faceais.settings import PredictorSettings, TokenizerSettings
 from diffusionrig.reactions.generators.faceais.tokenizer import FaceTokenizer
-from diffusionrig.reactions.generators.running import about_model
+from diffusionrig.reactions.generators.faceais.tokenizer_task import load_tokenizer
+from diffusionrig.reactions.generators.running import about_model, newest_model
 
 MODEL, TOKENIZER, SPEECH = "model.", "face_tokenizer.model.", "sound_feature_extractor."
 
@@ -77,3 +79,29 @@ def write_released(path: str | Path, tokenizer_path: str | Path, tokenizer: Toke
     model = Model(network, faces, mean_face)
     about = {**about_model("faceais", "predictor", predictor), "tokenizer": dataclasses.asdict(tokenizer)}
     save_checkpoint(output, model.state_dict(), {**about, "released": Path(path).name, "step": 0})
+
+
+def is_released(path: str | Path) -> bool:
+    """Whether ``path`` is a Lightning checkpoint, by its name."""
+    return Path(path).suffix == ".ckpt"
+
+
+def any_tokenizer(path: str | Path, settings: TokenizerSettings) -> FaceTokenizer:
+    """The tokenizer in a released checkpoint (of ``settings``), a model of ours, or a run of ours."""
+    return released_tokenizer(path, settings) if is_released(path) else load_tokenizer(tokenizer_model(path))[0]
+
+
+def tokenizer_model(path: str | Path) -> Path:
+    """A model file of a tokenizer itself; of a run's folder, the newest model of its phase emotion, else tokenizer."""
+    folder = Path(path)
+    held = next((folder / phase for phase in ("emotion", "tokenizer") if (folder / phase).is_dir()), folder)
+    return newest_model(held)
+
+
+def tokenizer_file(path: str | Path, settings: TokenizerSettings, folder: Path) -> Path:
+    """A model of ours that holds the tokenizer at ``path``; a released one is written into ``folder`` first."""
+    if not is_released(path):
+        return tokenizer_model(path)
+    output = make_folder(folder) / "released_tokenizer.safetensors"
+    write_released_tokenizer(path, settings, output)
+    return output

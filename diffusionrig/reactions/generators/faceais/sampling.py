@@ -8,25 +8,18 @@ import torch
 from torch import Tensor
 
 
-def keep_top(logits: Tensor, k: int) -> Tensor:
-    """Logits (..., V) with all but the ``k`` largest of each row at -inf (0: all stay). Ties with the k-th stay too."""
-    if not 0 < k < logits.shape[-1]:
-        return logits
-    least = logits.topk(k, -1).values[..., -1:]
-    return logits.masked_fill(logits < least, -math.inf)
-
-
 def draw(logits: Tensor, uniform: Tensor, temperature: float, top_k: int) -> tuple[Tensor, Tensor]:
-    """Logits (..., V) and uniform numbers (...) in [0, 1) -> tokens (...) by inverting the distribution function, and the
-    probability of each."""
-    probabilities = keep_top(logits.float() / temperature, top_k).softmax(-1)
+    """Logits (..., V) and uniform numbers (...) in [0, 1) -> tokens (...), by inverting the distribution function of the ``top_k``
+    likeliest of each row (0: of all), and the probability of each."""
+    chosen = 0 < top_k < logits.shape[-1]
+    values, names = logits.float().topk(top_k, -1) if chosen else (logits.float(), None)
+    probabilities = (values / temperature).softmax(-1)
     sums = probabilities.cumsum(-1)
-    tokens = torch.searchsorted(sums, (uniform.to(sums) * sums[..., -1])[..., None], right=True)
-    tokens = tokens.clamp_max(logits.shape[-1] - 1)
-    chances = probabilities.gather(-1, tokens)
+    place = (sums <= uniform.to(sums)[..., None] * sums[..., -1:]).sum(-1, keepdim=True).clamp_max(values.shape[-1] - 1)
     # A number that rounding put on the edge of an impossible token takes the likeliest one.
-    tokens = torch.where(chances > 0, tokens, probabilities.argmax(-1, keepdim=True))
-    return tokens[..., 0], probabilities.gather(-1, tokens)[..., 0]
+    place = torch.where(probabilities.gather(-1, place) > 0, place, probabilities.argmax(-1, keepdim=True))
+    tokens = place if names is None else names.gather(-1, place)
+    return tokens[..., 0], probabilities.gather(-1, place)[..., 0]
 
 
 def still_hidden(count: int, step: int, steps: int) -> int:

@@ -1,0 +1,8 @@
+"""PerFRDiff's ``evaluate_diffusion.py``: see ``diffusionrig/cli/react/perfrdiff.py``."""
+
+import sys
+
+from diffusionrig.cli import run_command
+
+if __name__ == "__main__":
+    sys.exit(run_command("react perfrdiff", ["--script", "evaluate_diffusion", *sys.argv[1:]]))

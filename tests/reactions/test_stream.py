@@ -1,0 +1,155 @@
+"""The streaming generator: causality, the cache against the parallel pass, noise and steps, personal shifts."""
+
+import dataclasses
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from diffusionrig.errors import UsageError
+from diffusionrig.reactions.generators.clips import AUDIO
+from diffusionrig.reactions.generators.stream.blocks import PersonalLinear, turn
+from diffusionrig.reactions.generators.stream.generator import Stream, StreamGenerator
+from diffusionrig.reactions.generators.stream.network import SEEN, SHOWN, StreamNetwork, angles, step_down
+from diffusionrig.reactions.generators.stream.settings import StreamSettings
+from diffusionrig.reactions.interface import ListenerHistory, SpeakerClip
+
+SMALL = StreamSettings(width=16, layers=2, heads=2, patch=3, person=4, rank=2, steps=3, memory=0)
+FRAMES = 11  # a last patch of two
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    network = StreamNetwork(SMALL).eval()
+    for parameter in network.parameters():  # zero layers too: a new network ignores most of what it is told
+        parameter.data.add_(0.1 * torch.randn_like(parameter))
+    return network
+
+
+def speaker(seed=0, frames=FRAMES):
+    random = np.random.default_rng(seed)
+    return SpeakerClip("NoXI/s/P1/1", random.random((frames, 25), np.float32), random.random((frames, 58), np.float32),
+                       {AUDIO: random.random((frames, 26), np.float32)})
+
+
+def history(seed=3):
+    random = np.random.default_rng(seed)
+    return ListenerHistory("NoXI/s/P2", [random.random((9, 25), np.float32)], [random.random((9, 58), np.float32)])
+
+
+def generate(network, clip, listener=None, k=2, seed=0):
+    return StreamGenerator(network, torch.device("cpu")).generate(clip, listener, k, seed, "online")
+
+
+@pytest.mark.parametrize("from_frame", [0, 4, 8, 10])
+def test_what_the_speaker_shows_later_changes_nothing_before(network, from_frame):
+    clip = speaker()
+    emotion = clip.emotion.copy()
+    emotion[from_frame:] = 1 - emotion[from_frame:]
+    first, second = generate(network, clip), generate(network, dataclasses.replace(clip, emotion=emotion))
+    assert np.array_equal(first.emotion[:, :from_frame + 1], second.emotion[:, :from_frame + 1])
+    if from_frame == 4:
+        assert not np.allclose(first.emotion[:, 7:], second.emotion[:, 7:])
+
+
+def test_every_frame_is_made_and_lies_in_its_range(network):
+    made = generate(network, speaker())
+    assert made.emotion.shape == (2, FRAMES, 25)
+    assert made.coefficients.shape == (2, FRAMES, 58)
+    assert made.emotion[..., :15].min() >= 0
+    assert made.emotion[..., :15].max() <= 1
+    assert abs(made.emotion[..., 15:17]).max() <= 1
+    np.testing.assert_allclose(made.emotion[..., 17:].sum(-1), 1, rtol=1e-5)
+
+
+def test_a_sample_depends_on_clip_number_and_seed_alone(network):
+    three, one = generate(network, speaker(), k=3), generate(network, speaker(), k=1)
+    np.testing.assert_allclose(three.coefficients[:1], one.coefficients, atol=1e-5)
+    assert not np.allclose(three.coefficients[0], three.coefficients[1], atol=1e-3)
+    assert not np.allclose(generate(network, speaker(), k=1, seed=1).coefficients, one.coefficients, atol=1e-3)
+
+
+@pytest.mark.parametrize("memory", [0, 3])
+def test_patch_after_patch_equals_all_patches_at_once(network, memory):
+    """One step at a fixed angle: the cached path and the one that is trained give the same velocities."""
+    torch.manual_seed(1)
+    network.settings = dataclasses.replace(SMALL, memory=memory)
+    clean, noisy, seen = torch.randn(2, FRAMES, SHOWN), torch.randn(2, FRAMES, SHOWN), torch.randn(2, FRAMES, SEEN)
+    traits, phi = torch.randn(2, 2 * SHOWN), 0.7
+    heard = network.heard(seen)
+    together = network.velocity(clean, noisy, torch.full((2, FRAMES), phi), heard, traits, torch.zeros(2, dtype=torch.bool))
+    person, parts = network.person(traits), []
+    stream = Stream(network, torch.zeros(2, FRAMES, SHOWN), traits[0])
+    for start in range(0, FRAMES, SMALL.patch):
+        rows = slice(start, start + SMALL.patch)
+        parts.append(network.run(noisy[:, rows], phi, heard[:, rows], person, start, stream.cache)[0])
+        stream.remember(network.run(clean[:, rows], 0.0, heard[:, rows], person, start, stream.cache)[1])
+    torch.testing.assert_close(torch.cat(parts, 1), together, rtol=1e-4, atol=1e-4)
+
+
+def test_a_noisy_frame_sees_its_own_patch_and_the_clean_ones_within_memory(network):
+    network.settings = dataclasses.replace(SMALL, memory=3)
+    mask = network.mask(FRAMES, torch.device("cpu"))
+    noisy_of_last, clean = mask[FRAMES + 9], torch.arange(FRAMES)
+    assert clean[noisy_of_last[:FRAMES]].tolist() == [6, 7, 8]
+    assert clean[noisy_of_last[FRAMES:]].tolist() == [9, 10]
+
+
+def test_a_true_velocity_steps_down_to_the_clean_frame():
+    clean, noise = torch.randn(4, 5, dtype=torch.float64), torch.randn(4, 5, dtype=torch.float64)
+    x = noise.clone()
+    grid = angles(4)
+    assert grid[0] == pytest.approx(math.pi / 2)
+    assert grid[-1] == 0
+    for phi, lower in itertools.pairwise(grid):
+        torch.testing.assert_close(x, math.cos(phi) * clean + math.sin(phi) * noise)
+        x = step_down(x, math.cos(phi) * noise - math.sin(phi) * clean, phi, lower)
+    torch.testing.assert_close(x, clean)
+
+
+def test_rotary_positions_make_products_depend_on_distances():
+    q, k = torch.randn(1, 1, 1, 8, dtype=torch.float64), torch.randn(1, 1, 1, 8, dtype=torch.float64)
+
+    def product(i, j):
+        return float((turn(q, torch.tensor([i])) * turn(k, torch.tensor([j]))).sum())
+
+    assert product(3, 1) == pytest.approx(product(103, 101), abs=1e-4)
+    assert product(3, 1) != pytest.approx(product(4, 1), abs=1e-4)
+
+
+def test_a_new_layer_is_shifted_by_nobody_and_rows_are_shifted_each_by_its_own_person():
+    layer = PersonalLinear(6, 5, 2, 3).double()
+    x, person = torch.randn(2, 4, 6, dtype=torch.float64), torch.randn(2, 3, dtype=torch.float64)
+    torch.testing.assert_close(layer(x, person), layer.weight(x))
+    torch.nn.init.normal_(layer.up.weight)
+    for row in range(2):
+        gate = layer.gate.weight @ person[row]
+        weight = layer.weight.weight + layer.up.weight @ torch.diag(gate) @ layer.down.weight
+        torch.testing.assert_close(layer(x, person)[row], x[row] @ weight.T + layer.weight.bias)
+
+
+def test_who_listens_matters_only_when_it_is_told(network):
+    nobody, person = generate(network, speaker()), generate(network, speaker(), history())
+    empty = generate(network, speaker(), ListenerHistory("x"))
+    assert np.array_equal(nobody.emotion, empty.emotion)
+    assert not np.allclose(nobody.coefficients, person.coefficients, atol=1e-3)
+
+
+def test_guidance_of_one_is_the_plain_answer_and_more_leads_away_from_the_unspoken(network):
+    plain = generate(network, speaker())
+    network.settings = dataclasses.replace(SMALL, guidance=1.0)
+    assert np.array_equal(generate(network, speaker()).emotion, plain.emotion)
+    network.settings = dataclasses.replace(SMALL, guidance=2.0)
+    strong = generate(network, speaker())
+    assert np.allclose(strong.coefficients[:, :3], plain.coefficients[:, :3], atol=1e-4)  # nothing was heard yet
+    assert not np.allclose(strong.coefficients[:, 3:], plain.coefficients[:, 3:], atol=1e-3)
+
+
+@pytest.mark.parametrize(("change", "sentence"), [({"width": 18}, "multiple of twice"), ({"drop_past": 1.0}, "is a share in"),
+                                                  ({"steps": 0}, "steps must be 1 or more")])
+def test_settings_that_cannot_be_are_named(change, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        dataclasses.replace(SMALL, **change)
