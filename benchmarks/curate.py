@@ -1,6 +1,6 @@
 """Precision and recall of ``diffusionrig curate`` on synthetic albums with planted faults. Prints one table.
 
-``python benchmarks/curate.py`` (3 albums); ``--identity dlib`` with another embedding. Figures are kept in docs/training.md.
+``python benchmarks/curate.py`` (3 albums); ``--identity dlib`` with another embedding. Figures are kept in docs/curate.md.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class Plan:
     output_dir: str
     model_path: str = "default"
     data: str = ""
-    count: int = 16
+    count: int = 10
     seed: int = 0
     modes: str = "pose,exp,light,shape"
     identity: str = "fit"

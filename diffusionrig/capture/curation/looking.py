@@ -35,7 +35,7 @@ BEYOND = 0.1
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What a photograph must keep to stay; docs/training.md has what the defaults were measured on.
+    """What a photograph must keep to stay; docs/curate.md has what the defaults were measured on.
 
     min_face        pixels, the longer side of the landmarks' box
     min_sharpness   see ``sharpness``; 0 takes any
@@ -112,7 +112,7 @@ class Looker:
             return look
         look.thumbnail = resize_square(aligned, THUMBNAIL)
         look.hashes = (picture_hash(image), picture_hash(aligned))
-        look.code = self._encoder.fit([image], [face]).code
+        look.code = self._encoder.fit([image], [face]).code.to("cpu")
         look.embedding = self._identity.embed([aligned])[0]
         pitch, yaw = matrix_to_euler_degrees(axis_angle_to_matrix(look.code.pose[:, :3].double()))[0, :2].tolist()
         look.numbers = {"face_pixels": round(face.size, 1), "sharpness": round(sharpness(aligned), 4), "yaw": round(yaw, 1),
