@@ -1,10 +1,36 @@
-"""Choosing the device tensors live on."""
+"""Choosing the device tensors live on, and the precision networks compute in there."""
 
 from __future__ import annotations
 
 import torch
 
 from diffusionrig.errors import UsageError
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether ``device`` multiplies matrices in bf16: CUDA from compute capability 8, CPUs with AMX or AVX-512 BF16.
+
+    Other CPUs emulate it, about three times slower than float32.
+    """
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device)[0] >= 8
+    if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
+        return False
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("amx_bf16") or able.get("avx512_bf16"))
+
+
+def resolve_precision(name: str, device: torch.device) -> str:
+    """``auto``: bf16 where the device computes in it, fp16 on older GPUs, fp32 elsewhere."""
+    if name not in PRECISIONS:
+        raise UsageError(f"--precision {name} does not exist; choose from {', '.join(PRECISIONS)}.")
+    if name != "auto":
+        return name
+    if computes_bf16(device):
+        return "bf16"
+    return "fp16" if device.type == "cuda" else "fp32"
 
 
 def resolve_device(name: str = "auto") -> torch.device:

@@ -31,4 +31,4 @@ def rig(checkpoint, monkeypatch):
     monkeypatch.setattr(rig_module, "make_encoder", lambda name, head, device, options: SeedEncoder())
     monkeypatch.setattr(rig_module, "best_encoder", lambda head="": "SEED")
     monkeypatch.setattr(rig_module, "usual_head", lambda name: DEFAULT_HEAD)
-    return rig_module.Rig.from_pretrained(checkpoint, device="cpu")
+    return rig_module.Rig.from_pretrained(checkpoint, device="cpu", precision="fp32")

@@ -31,6 +31,17 @@ def add_device_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto (CUDA when there is one), cpu, cuda, cuda:1, mps")
 
 
+def add_speed_arguments(parser: argparse.ArgumentParser) -> None:
+    """``--precision`` and ``--compile``: how the denoising network is run; for ``Rig.from_pretrained``."""
+    from diffusionrig.devices import PRECISIONS
+
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto",
+                        help="of the denoising network: fp32, bf16, fp16, or auto: bf16 where the device computes in it, fp16 on "
+                             "older GPUs, else fp32 (auto)")
+    parser.add_argument("--compile", type=boolean, default=False,
+                        help="compile the network: a minute or two once, then faster pictures, which pays for many (False)")
+
+
 def add_assets_argument(parser: argparse.ArgumentParser) -> None:
     """``--assets``: the folder of registered files; the command then runs within ``io.assets.assets_in``."""
     parser.add_argument("--assets", default="", metavar="DIR",

@@ -7,7 +7,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diffusionrig.cli.arguments import add_assets_argument, add_device_argument, boolean, positive_int
+from diffusionrig.cli.arguments import (
+    add_assets_argument,
+    add_device_argument,
+    add_speed_arguments,
+    boolean,
+    positive_int,
+)
 from diffusionrig.cli.clip_arguments import add_clip_arguments, is_clip, run_as_clip
 from diffusionrig.cli.config_arguments import add_dataclass_arguments, from_arguments, given_arguments
 from diffusionrig.cli.consent import show_consent
@@ -92,6 +98,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="also write every result into its whole photograph, to pasted/: PHOTO is the photograph or folder "
                              "that the sources were aligned from; without a value beside --align_source True")
     add_assets_argument(parser)
+    add_speed_arguments(parser)
     add_device_argument(parser)
     add_dataclass_arguments(parser, ModelConfig, "model (of a released .pt file)")
     add_dataclass_arguments(parser, DiffusionConfig, "diffusion")
@@ -123,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
         batch_size=args.batch_size, source_model=args.source_model or None, target_model=args.target_model or None,
         max_megapixels=args.max_megapixels, limit=args.num_samples, overwrite=args.overwrite,
         save_buffers=args.save_buffers, align_source=args.align_source, paste_back=args.paste_back,
-        notes={"meanshape": args.meanshape, "weak_model": weak.hash if weak else ""})
+        notes={"meanshape": args.meanshape, "weak_model": weak.hash if weak else "", "precision": rig.precision})
     if is_clip(args):
         return run_as_clip(rig, order, args)
     report = run_session(rig, order)
@@ -163,7 +170,8 @@ def _load(args: argparse.Namespace) -> Rig:
     diffusion_flags = given_arguments(DiffusionConfig, args)
     rig = Rig.from_pretrained(args.model_path or "default", device=args.device, encoder=args.use_model or None,
                               model=from_arguments(ModelConfig, args), diffusion=from_arguments(DiffusionConfig, args),
-                              rasterizer=args.rasterizer, head=args.head, landmarks=args.landmarks, base=args.base)
+                              rasterizer=args.rasterizer, head=args.head, landmarks=args.landmarks, base=args.base,
+                              precision=args.precision, compiled=args.compile)
     show_consent("edit", rig.pretrained.meta)
     if rig.pretrained.meta:
         _agree(given_arguments(ModelConfig, args), rig.pretrained.model.to_dict(), args.model_path)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from diffusionrig.cli.arguments import add_assets_argument, add_device_argument, boolean, positive_int
+from diffusionrig.cli.arguments import (
+    add_assets_argument,
+    add_device_argument,
+    add_speed_arguments,
+    boolean,
+    positive_int,
+)
 from diffusionrig.cli.config_arguments import add_dataclass_arguments, from_arguments, given_arguments
 from diffusionrig.cli.consent import show_consent
 
@@ -51,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help=f"pictures drawn together ({Plan.batch_size})")
     parser.add_argument("--overwrite", type=boolean, default=False, help="replace another evaluation in the folder")
     add_assets_argument(parser)
+    add_speed_arguments(parser)
     add_device_argument(parser)
     add_dataclass_arguments(parser, ModelConfig, "model (of a released .pt file)")
     add_dataclass_arguments(parser, DiffusionConfig, "diffusion")
@@ -71,7 +78,8 @@ def run(args: argparse.Namespace) -> int:
     sampling = Sampling(respacing=getattr(args, "timestep_respacing", None), solver=args.sampler, seed=args.seed, keep=args.keep,
                         steps=args.steps, guidance=args.guidance)
     rig = Rig.from_pretrained(path, device=args.device, encoder=args.use_model or None, head=args.head, base=args.base,
-                              model=from_arguments(ModelConfig, args), diffusion=from_arguments(DiffusionConfig, args))
+                              model=from_arguments(ModelConfig, args), diffusion=from_arguments(DiffusionConfig, args),
+                              precision=args.precision, compiled=args.compile)
     show_consent("evaluate", rig.pretrained.meta)
     given = {**given_arguments(ModelConfig, args), **given_arguments(DiffusionConfig, args)}
     given.pop("timestep_respacing", None)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from diffusionrig.capture.encoder import Encoder, EncoderOptions
 from diffusionrig.capture.registry import best_encoder, make_encoder, usual_head
-from diffusionrig.devices import resolve_device
+from diffusionrig.devices import resolve_device, resolve_precision
 from diffusionrig.diffusion.config import DiffusionConfig
 from diffusionrig.diffusion.guidance import guided
 from diffusionrig.diffusion.process import Denoiser
@@ -35,7 +35,7 @@ from diffusionrig.io.images import read_image
 from diffusionrig.io.resize import resize_square
 from diffusionrig.io.sheets import to_uint8
 from diffusionrig.model.config import ModelConfig
-from diffusionrig.model.network import DiffusionRig
+from diffusionrig.model.running import Prediction, check_compiler, prediction_of
 from diffusionrig.randomness import torch_stream
 from diffusionrig.render.buffers import PhysicalBuffers
 from diffusionrig.render.physical import render_buffers
@@ -113,9 +113,13 @@ class Rig:
     """
 
     def __init__(self, pretrained: Pretrained, encoder: str | None = None, device: torch.device | str = "cpu",
-                 rasterizer: str = "torch", landmarks: str = "mediapipe") -> None:
+                 rasterizer: str = "torch", landmarks: str = "mediapipe", precision: str = "auto", compiled: bool = False) -> None:
         self.pretrained = pretrained
         self.device = torch.device(device)
+        self.precision = resolve_precision(precision, self.device)
+        self.compiled = compiled
+        if compiled:
+            check_compiler(self.device)
         self.network = pretrained.network.to(self.device)
         self.head: HeadModel = copy.deepcopy(load_head(pretrained.head)).to(self.device)
         if pretrained.head_hash and pretrained.head_hash != self.head.hash:
@@ -126,22 +130,26 @@ class Rig:
         self._encoder_name = encoder
         self._options = EncoderOptions.as_published(self.size, landmarks)
         self._encoders: dict[str, Encoder] = {}
-        self._weak: DiffusionRig | None = None
+        self._strong = prediction_of(self.network, self.precision, compiled)
+        self._weak: Prediction | None = None
 
     @classmethod
     def from_pretrained(cls, path: str | Path = "default", *, device: str = "auto", encoder: str | None = None,
                         model: ModelConfig | None = None, diffusion: DiffusionConfig | None = None,
-                        rasterizer: str = "torch", head: str = "", landmarks: str = "mediapipe", base: str | Path = "") -> Rig:
+                        rasterizer: str = "torch", head: str = "", landmarks: str = "mediapipe", base: str | Path = "",
+                        precision: str = "auto", compiled: bool = False) -> Rig:
         """Load a rig from the shipped prior (``default``), a ``.safetensors`` checkpoint, or a released ``.pt`` file
         (with its ``model`` and ``diffusion`` configuration). ``base`` is the base model of an adapter, where it is not found by
         itself. ``encoder`` defaults to the best whose files are there, and ``head``, where the model does not name its own, to
         the one whose codes that encoder makes. ``landmarks`` (a name of ``faces.backends.BACKENDS``) says who finds the faces
-        that DECA and EMOCA look at.
+        that DECA and EMOCA look at. ``precision`` of the denoising network (fp32, bf16, fp16, or auto: the fastest that the
+        device computes in) and ``compiled`` (torch.compile, a minute or two once) change speed; what they change in the
+        images is stated in docs/editing.md.
         """
         chosen = resolve_device(device)
         pretrained = load_pretrained(path, model=model, diffusion=diffusion, device=chosen, head=head,
                                      usual_head=usual_head(encoder or best_encoder()), base=base)
-        return cls(pretrained, encoder, chosen, rasterizer, landmarks)
+        return cls(pretrained, encoder, chosen, rasterizer, landmarks, precision, compiled)
 
     @property
     def consent(self) -> str | None:
@@ -151,7 +159,7 @@ class Rig:
     def set_weak(self, path: str | Path) -> Pretrained:
         """Load the weak model that ``Sampling.weak_guidance`` leads away from; UsageError when it does not fit."""
         weak = load_weak(path, self.pretrained, self.device)
-        self._weak = weak.network
+        self._weak = prediction_of(weak.network, self.precision, self.compiled)
         return weak
 
     def encoder(self, name: str | None = None) -> Encoder:
@@ -278,11 +286,11 @@ class Rig:
                   unedited: tuple[PhysicalBuffers, Tensor] | None = None) -> Denoiser:
         """The network under a condition, with the guidance that ``sampling`` asks for."""
 
-        def bound(network: DiffusionRig, buffers: PhysicalBuffers, latent: Tensor) -> Denoiser:
+        def bound(network: Prediction, buffers: PhysicalBuffers, latent: Tensor) -> Denoiser:
             condition = buffers.stack().contiguous(memory_format=torch.channels_last)
 
             def predict(x: Tensor, t: Tensor) -> Tensor:
-                prediction: Tensor = network(x, t, condition, detail_cond=latent)
+                prediction = network(x, t, condition, latent)
                 if on_call is not None:
                     on_call(len(x))
                 return prediction
@@ -293,12 +301,12 @@ class Rig:
         if sampling.guidance != 1:
             if unedited is None:
                 raise UsageError("--guidance needs the unedited face to lead away from; draw with edit or edit_many.")
-            others.append((bound(self.network, *unedited), sampling.guidance))
+            others.append((bound(self._strong, *unedited), sampling.guidance))
         if sampling.weak_guidance != 1:
             if self._weak is None:
                 raise UsageError("--weak_guidance needs a weak model; name it with --weak_model, or load it by Rig.set_weak.")
             others.append((bound(self._weak, buffers, latent), sampling.weak_guidance))
-        strong = bound(self.network, buffers, latent)
+        strong = bound(self._strong, buffers, latent)
         return guided(strong, others) if others else strong
 
     def _schedule(self, sampling: Sampling) -> Schedule:

@@ -80,7 +80,8 @@ def run_evaluation(rig: Rig, plan: Plan, sampling: Sampling) -> dict[str, Any]:
     folder = make_folder(plan.output_dir)
     configuration = {
         **{name: value for name, value in dataclasses.asdict(plan).items() if name not in {"output_dir", "overwrite"}},
-        "sampling": dataclasses.asdict(sampling), "model_hash": rig.pretrained.hash, "encoder": rig.encoder().name}
+        "sampling": dataclasses.asdict(sampling), "model_hash": rig.pretrained.hash, "encoder": rig.encoder().name,
+        "precision": rig.precision}
     digest = configuration_hash(configuration)
     _guard(folder, digest, plan.overwrite)
     tools = Instruments(make_identity(plan.identity, rig.device) if plan.identity != "none" else None,

@@ -22,11 +22,16 @@ class Meters:
         self.last_loss: float | None = None
         self._held: list[Update] = []
         self._tried = 0
+        self._waited = self._first_update = 0.0
 
     def add(self, update: Update) -> None:
         """Note one update; those that were skipped count for the time only."""
         self.updates += 1
         self._tried += 1
+        if self.updates == 1:  # fills the queue of batches, and may compile
+            self._first_update = time.monotonic() - self.begun
+        else:
+            self._waited += update.waited
         if update.applied:
             self._held.append(update)
 
@@ -51,9 +56,12 @@ class Meters:
         return row
 
     def summary(self) -> dict[str, Any]:
-        """Figures of the whole run, for its report."""
+        """Figures of the whole run, for its report. ``waited_for_data``: share of the time after the first update in which the
+        model had no batch."""
         seconds = time.monotonic() - self.begun
+        after_first = max(seconds - self._first_update, 1e-9)
         return {"seconds": round(seconds, 3), f"{self.unit}_per_second": round(self.updates * self.samples_per_step / seconds, 3),
+                "waited_for_data": round(self._waited / after_first, 4),
                 "first_logged_loss": self.first_loss, "last_logged_loss": self.last_loss}
 
 

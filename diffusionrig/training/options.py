@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from diffusionrig.devices import PRECISIONS
 from diffusionrig.diffusion.timesteps import SCHEDULE_SAMPLERS
 from diffusionrig.errors import UsageError
 from diffusionrig.settings import setting
 from diffusionrig.training.power_profiles import parse_widths
 
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 OPTIMIZERS = ("adam", "adamw")
 RESUMES = ("auto", "never")
 EMA_PROFILES = ("decay", "power")
@@ -46,7 +46,7 @@ class TrainOptions:
     ema_snapshots: int = setting(0, "power: updates between snapshots of the averages besides those at each save; 0 for no more")
     drop_buffers: float = setting(0.0, "share of samples trained with the null (zeros) for buffers, for guidance against it")
     drop_latent: float = setting(0.0, "share of samples trained with the null (zeros) for the latent, drawn independently")
-    precision: str = setting("auto", "auto (bf16 on GPUs that have it, fp16 on older ones, fp32 on CPU), fp32, bf16, fp16")
+    precision: str = setting("auto", "auto (bf16 where the device computes in it, fp16 on older GPUs, else fp32), fp32, bf16, fp16")
     sync_batchnorm: bool = setting(True, "stage 1: BatchNorm statistics over all processes, so that N processes of batch B "
                                          "equal one of batch N B; False: per process, as published")
     seed: int = setting(0, "seed of initialisation, order, time steps, noise and dropout")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from diffusionrig.devices import PRECISIONS
 from diffusionrig.errors import UsageError
 from diffusionrig.settings import setting
-from diffusionrig.training.options import OPTIMIZERS, PRECISIONS, RESUMES
+from diffusionrig.training.options import OPTIMIZERS, RESUMES
 
 SCHEDULES = ("linear", "cosine", "cosine_jump")
 
@@ -34,7 +35,7 @@ class TaskOptions:
     grad_clip: float = setting(1.0, "largest global norm of the gradient; 0 for no limit")
     grad_accumulation: int = setting(1, "batches added up to one update")
     ema_decay: float = setting(0.0, "decay of averaged weights that are saved as the model; warmed up; 0: the last weights")
-    precision: str = setting("fp32", "auto (bf16 on GPUs that have it, fp16 on older ones, fp32 on CPU), fp32, bf16, fp16")
+    precision: str = setting("fp32", "auto (bf16 where the device computes in it, fp16 on older GPUs, else fp32), fp32, bf16, fp16")
     seed: int = setting(0, "seed of initialisation, order, noise and dropout")
     log_interval: int = setting(10, "updates between log lines")
     save_interval: int = setting(1000, "updates between saves")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from diffusionrig.data.sampling import rank_first_sample
+from diffusionrig.devices import resolve_precision
 from diffusionrig.errors import RigError
 from diffusionrig.training.distributed import World
 from diffusionrig.training.ema import WeightAverage
@@ -18,7 +20,7 @@ from diffusionrig.training.optimizer import clip_gradients, cosine_rate, learnin
 from diffusionrig.training.order import seed_dropout
 from diffusionrig.training.task import Batch, Task
 from diffusionrig.training.task_options import TaskOptions
-from diffusionrig.training.trainer import PATIENCE, STOPS, Update, resolve_precision
+from diffusionrig.training.trainer import PATIENCE, STOPS, Update
 
 
 class _Step(nn.Module):
@@ -61,6 +63,7 @@ class TaskTrainer:
         self.precision = resolve_precision(options.precision, world.device)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=self.precision == "fp16")
         self._module: nn.Module | None = None
+        self._waited = 0.0
 
     @property
     def samples_per_step(self) -> int:
@@ -78,6 +81,7 @@ class TaskTrainer:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
         sums: dict[str, Tensor] = {}
+        self._waited = 0.0
         for micro in range(options.grad_accumulation):
             last = micro == options.grad_accumulation - 1
             with contextlib.nullcontext() if last or self.world.size == 1 else self._module.no_sync():  # type: ignore[operator]
@@ -100,7 +104,9 @@ class TaskTrainer:
         seen = self.samples + micro * options.batch_size * world.size
         first = rank_first_sample(seen, options.batch_size, world.rank)
         numbers = list(range(first, first + options.batch_size))
+        asked = time.monotonic()
         batch = {name: tensor.to(world.device, non_blocking=True) for name, tensor in self.task.batch(numbers).items()}
+        self._waited += time.monotonic() - asked
         seed_dropout(options.seed, first)
         if self.precision == "fp32":
             return module(batch, numbers)
@@ -133,7 +139,7 @@ class TaskTrainer:
             raise RigError(f"The loss or its gradient was not finite in {PATIENCE} updates in a row (after {self.step} good "
                            "ones), so the run is given up; use a lower lr or precision fp32.")
         wished = next((number for number, wish in zip(STOPS, values[len(sums):]) if wish), 0)
-        return Update(loss, terms, size, rate, applied, wished)
+        return Update(loss, terms, size, rate, applied, wished, self._waited)
 
     def settle(self) -> None:
         """Nothing to agree on before a save: tasks keep no statistics outside of their weights."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import math
 import signal
+import time
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from diffusionrig.devices import resolve_precision
 from diffusionrig.diffusion.process import GaussianDiffusion
 from diffusionrig.diffusion.timesteps import make_sampler
 from diffusionrig.errors import RigError
@@ -38,7 +40,7 @@ PATIENCE = 100  # updates skipped in a row before the run is given up
 @dataclass
 class Update:
     """What one optimiser update measured. ``loss`` and the other ``terms`` by name are means over all processes; ``stop`` is
-    the signal that some process received, or 0."""
+    the signal that some process received, or 0; ``waited`` the seconds in which the next batch was not there yet."""
 
     loss: float
     terms: dict[str, float]
@@ -46,15 +48,7 @@ class Update:
     lr: float
     applied: bool
     stop: int
-
-
-def resolve_precision(name: str, device: torch.device) -> str:
-    """``auto``: bf16 on GPUs that compute in it, fp16 on older ones, fp32 elsewhere."""
-    if name != "auto":
-        return name
-    if device.type != "cuda":
-        return "fp32"
-    return "bf16" if torch.cuda.get_device_capability(device)[0] >= 8 else "fp16"
+    waited: float = 0.0
 
 
 class Trainer:
@@ -128,8 +122,11 @@ class Trainer:
         before = [statistic.clone() for statistic in self._statistics]
         figures = torch.zeros(2 + len(STOPS), device=self.world.device)
         learned: list[tuple[Tensor, Tensor]] = []
+        waited = 0.0
         for micro in range(options.grad_accumulation):
+            asked = time.monotonic()
             batch = feeder.next()
+            waited += time.monotonic() - asked
             last = micro == options.grad_accumulation - 1
             with self._quiet(module, last):
                 terms, index = self._loss(module, batch)
@@ -141,6 +138,7 @@ class Trainer:
         self.samples += self.samples_per_step
         self._learn_timesteps(learned)
         done = self._apply(figures, rate, stop)
+        done.waited = waited
         if not done.applied:
             # A skipped update leaves no trace: not in BatchNorm's running statistics either, which could stay NaN for ever.
             for statistic, value in zip(self._statistics, before):

@@ -1,4 +1,5 @@
 import dataclasses
+import io
 
 import numpy as np
 import pytest
@@ -73,7 +74,13 @@ def test_a_stopped_clip_is_continued_and_another_refused(rig, order, tmp_path, m
     monkeypatch.setattr(clip_module, "capture_clip", lambda *args: pytest.fail("the clip was captured again"))
     run_clip(rig, order, Drive())
     assert drawn == [1, 4]
-    assert {path.name: path.read_bytes() for path in place.glob("frame_*.png")} == first
+    # Drawn in smaller batches than before, which may round otherwise; the others are not touched.
+    again = {path.name: path.read_bytes() for path in place.glob("frame_*.png")}
+    assert again.keys() == first.keys()
+    assert {name for name in again if again[name] != first[name]} <= {"frame_1.png", "frame_4.png"}
+    for name in ("frame_1.png", "frame_4.png"):
+        before, now = (np.asarray(Image.open(io.BytesIO(files[name]))).astype(int) for files in (first, again))
+        assert np.abs(now - before).max() <= 1
     with pytest.raises(UsageError, match="made otherwise"):
         run_clip(rig, order, Drive(smoothing=Smoothing(1.0)))
     run_clip(rig, dataclasses.replace(order, overwrite=True), Drive(smoothing=Smoothing(1.0)))

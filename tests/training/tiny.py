@@ -90,7 +90,9 @@ def tiny_network(dropout: float = 0.1, seed: int = 0) -> DiffusionRig:
 def tiny_trainer(store: Path, world: World, network: DiffusionRig | None = None, diffusion: DiffusionConfig | None = None,
                  **options: object) -> Trainer:
     """A trainer on ``store``; ``options`` are TrainOptions."""
-    settings = TrainOptions(data_dir=str(store), **{"batch_size": 4, "num_workers": 1, "lr": 1e-3, **options})  # type: ignore[arg-type]
+    # Exactness is a property of float32; "auto" would choose by machine.
+    usual = {"precision": "fp32", "batch_size": 4, "num_workers": 1, "lr": 1e-3}
+    settings = TrainOptions(data_dir=str(store), **{**usual, **options})  # type: ignore[arg-type]
     return Trainer(network or tiny_network(), GaussianDiffusion(diffusion or DiffusionConfig()),
                    Faces(FaceStoreDataset(store)), settings, world)
 

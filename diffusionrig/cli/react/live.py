@@ -8,7 +8,13 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from diffusionrig.cli.arguments import add_assets_argument, add_device_argument, boolean, positive_int
+from diffusionrig.cli.arguments import (
+    add_assets_argument,
+    add_device_argument,
+    add_speed_arguments,
+    boolean,
+    positive_int,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timestep_respacing", default="ddim5", help="steps of the sampler (ddim5)")
     parser.add_argument("--quiet", type=boolean, default=False, help="no lines, only the summary (False)")
     add_assets_argument(parser)
+    add_speed_arguments(parser)
     add_device_argument(parser)
 
 
@@ -94,7 +101,7 @@ def _show(args: argparse.Namespace, mean_face: np.ndarray) -> Callable[[int, np.
 
     sampling = Sampling(respacing=args.timestep_respacing, seed=args.seed)
     if args.rig:
-        studio = RigStudio(Rig.from_pretrained(args.rig, device=args.device))
+        studio = RigStudio(Rig.from_pretrained(args.rig, device=args.device, precision=args.precision, compiled=args.compile))
         return LiveFrames(args.frames_dir, studio, find_listener(args.listener, studio), mean_face, sampling)
     meshes = MeshStudio(device=args.device)
     listener = find_listener(args.listener, meshes) if args.listener else meshes.nobody()

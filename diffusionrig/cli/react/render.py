@@ -6,7 +6,13 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from diffusionrig.cli.arguments import add_assets_argument, add_device_argument, boolean, positive_int
+from diffusionrig.cli.arguments import (
+    add_assets_argument,
+    add_device_argument,
+    add_speed_arguments,
+    boolean,
+    positive_int,
+)
 from diffusionrig.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch_size", type=positive_int, default=8, help="frames drawn together (8)")
     parser.add_argument("--overwrite", type=boolean, default=False, help="replace frames that were made otherwise (False)")
     add_assets_argument(parser)
+    add_speed_arguments(parser)
     add_device_argument(parser)
 
 
@@ -108,4 +115,5 @@ def _studio(args: argparse.Namespace) -> RigStudio | MeshStudio:
         return MeshStudio(args.use_model or None, args.device)
     from diffusionrig.editing.rig import Rig
 
-    return RigStudio(Rig.from_pretrained(args.model_path or "default", device=args.device, encoder=args.use_model or None))
+    return RigStudio(Rig.from_pretrained(args.model_path or "default", device=args.device, encoder=args.use_model or None,
+                                          precision=args.precision, compiled=args.compile))

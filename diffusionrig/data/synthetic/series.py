@@ -30,6 +30,7 @@ from diffusionrig.io.record import Record
 from diffusionrig.io.sheets import contact_sheet
 from diffusionrig.io.store import StoreReader, StoreWriter
 from diffusionrig.progress import Progress
+from diffusionrig.threads import one_thread, use_one_thread
 
 PHOTOS, CODES, REQUEST, SHEET, REPORT = "photos", "codes.npz", "request.json", "contact_sheet.png", "report.json"
 _CHUNK, _ON_SHEET = 16, 24
@@ -87,22 +88,18 @@ def take(series: Series, indices: list[int]) -> list[Picture]:
     return pictures
 
 
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
-
-
 def take_all(series: Series, indices: list[int], workers: int) -> Iterator[Picture]:
     """The pictures ``indices`` in order, shared among ``workers`` processes; the same whatever their number."""
     chunks = [indices[start:start + _CHUNK] for start in range(0, len(indices), _CHUNK)]
     if workers <= 1 or len(chunks) <= 1:
         for chunk in chunks:
             for index in chunk:
-                yield from take(series, [index])
+                with one_thread():
+                    pictures = take(series, [index])
+                yield from pictures
         return
     try:
-        with ProcessPoolExecutor(min(workers, len(chunks)), get_context("spawn"), _one_thread) as pool:
+        with ProcessPoolExecutor(min(workers, len(chunks)), get_context("spawn"), use_one_thread) as pool:
             for pictures in pool.map(take, [series] * len(chunks), chunks):
                 yield from pictures
     except BrokenProcessPool as error:

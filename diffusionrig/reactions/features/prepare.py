@@ -26,6 +26,7 @@ from diffusionrig.reactions.features.choosing import NAMES, Feature, Settings, a
 from diffusionrig.reactions.features.clip_data import ClipData
 from diffusionrig.reactions.features.field import VERSION, Field
 from diffusionrig.reactions.features.parts import Parts
+from diffusionrig.threads import one_thread, use_one_thread
 
 LENGTH = Field(unifr.LENGTH, 0, "Of the clip.", "Frames T of the clip; rows after its end are NaN or 0.", "int32")
 
@@ -104,22 +105,17 @@ def _work(job: Job, names: tuple[str, ...], folder: str, rows: list[int], worker
     """Make the clips ``rows``; yields for each, as it is done, an empty text or why it failed."""
     task = functools.partial(_make_clip, job, names, folder)
     if workers <= 1 or len(rows) <= 1:
-        yield from map(task, rows)
+        for row in rows:
+            with one_thread():
+                done = task(row)
+            yield done
         return
     try:
-        with ProcessPoolExecutor(min(workers, len(rows)), get_context("spawn"), _one_thread) as pool:
+        with ProcessPoolExecutor(min(workers, len(rows)), get_context("spawn"), use_one_thread) as pool:
             yield from pool.map(task, rows)
     except BrokenProcessPool as error:
         raise RigError("A worker process ended unexpectedly, perhaps for want of memory; run the command again to continue, "
                        "with fewer --workers.") from error
-
-
-def _one_thread() -> None:
-    import cv2
-    import torch
-
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
 
 
 @functools.lru_cache(maxsize=1)

@@ -79,7 +79,7 @@ def draw_reaction(place: Place, name: str, motion: Motion, listener: Listener, h
     _draw_meshes(mesh, motion, head, look.panel, name)
     fake = None
     if rig is not None and listener.analysis is not None:
-        drawn = {**request, "model": rig.pretrained.hash, "sampling": dataclasses.asdict(look.sampling)}
+        drawn = {**request, "model": rig.pretrained.hash, "precision": rig.precision, "sampling": dataclasses.asdict(look.sampling)}
         fake = FrameFolder(place.fake(name), drawn, len(motion), look.overwrite)
         missing = fake.missing()
         with Progress(network_calls(rig, len(missing), look.sampling), f"draw {name}", "call") as progress:
