@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--lr", type=float, default=5e-4)
     parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--start", default="", metavar="MODEL", help="weights to go on from, for instance an earlier prior")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--compile", default="False")
     args = parser.parse_args()
@@ -55,7 +56,8 @@ def main() -> None:
                    "--max_steps", str(args.steps), "--lr", str(args.lr), "--optimizer", "adamw", "--warmup_steps", "200",
                    "--decay_steps", str(args.decay_steps), "--dropout", "0", "--predict_v", "True", "--ema_decay", "0.999",
                    "--save_interval", "1000", "--channels_last", "False", "--cache_megabytes", "3000", "--seed", str(args.seed),
-                   "--precision", args.precision, "--compile", args.compile])
+                   "--precision", args.precision, "--compile", args.compile,
+                   *(["--resume_checkpoint", args.start] if args.start else [])])
     # A run that was told to stop (SIGTERM) has saved its last state: that is the prior then.
     export(max(log_dir.glob("model*.safetensors")), args.output)
     for name in ("progress.csv", "metrics.csv", "config.yaml"):

@@ -3,20 +3,23 @@
 import dataclasses
 import itertools
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from diffusionrig.errors import UsageError
+from diffusionrig.reactions.corpus import ClipId
 from diffusionrig.reactions.generators.clips import AUDIO
 from diffusionrig.reactions.generators.stream.blocks import PersonalLinear, turn
 from diffusionrig.reactions.generators.stream.generator import Stream, StreamGenerator
 from diffusionrig.reactions.generators.stream.network import SEEN, SHOWN, StreamNetwork, angles, step_down
 from diffusionrig.reactions.generators.stream.settings import StreamSettings
+from diffusionrig.reactions.generators.stream.task import spread_of_rests
 from diffusionrig.reactions.interface import ListenerHistory, SpeakerClip
 
-SMALL = StreamSettings(width=16, layers=2, heads=2, patch=3, person=4, rank=2, steps=3, memory=0)
+SMALL = StreamSettings(width=16, layers=2, heads=2, patch=3, person=4, rank=2, steps=3, memory=0, temperature=1.0, guidance=1.0)
 FRAMES = 11  # a last patch of two
 
 
@@ -138,14 +141,69 @@ def test_who_listens_matters_only_when_it_is_told(network):
     assert not np.allclose(nobody.coefficients, person.coefficients, atol=1e-3)
 
 
-def test_guidance_of_one_is_the_plain_answer_and_more_leads_away_from_the_unspoken(network):
+def test_guidance_leads_away_from_the_unspoken(network):
     plain = generate(network, speaker())
-    network.settings = dataclasses.replace(SMALL, guidance=1.0)
-    assert np.array_equal(generate(network, speaker()).emotion, plain.emotion)
     network.settings = dataclasses.replace(SMALL, guidance=2.0)
     strong = generate(network, speaker())
     assert np.allclose(strong.coefficients[:, :3], plain.coefficients[:, :3], atol=1e-4)  # nothing was heard yet
     assert not np.allclose(strong.coefficients[:, 3:], plain.coefficients[:, 3:], atol=1e-3)
+
+
+def test_guidance_is_the_plain_answer_where_hearing_changes_nothing(network):
+    for parameter in (*network.speaker.parameters(), *network.story.parameters()):
+        parameter.data.zero_()
+    plain = generate(network, speaker())
+    network.settings = dataclasses.replace(SMALL, guidance=3.0)
+    np.testing.assert_allclose(generate(network, speaker()).coefficients, plain.coefficients, atol=1e-4)
+
+
+def test_what_was_heard_does_not_depend_on_how_it_is_cut(network):
+    seen, story, parts = torch.randn(2, FRAMES, SEEN), None, []
+    whole, _ = network.listen(seen)
+    for rows in (slice(0, 3), slice(3, 4), slice(4, FRAMES)):
+        part, story = network.listen(seen[:, rows], story)
+        parts.append(part)
+    torch.testing.assert_close(torch.cat(parts, 1), whole, rtol=1e-4, atol=1e-5)
+
+
+def test_the_rest_of_a_person_is_trusted_as_far_as_clips_tell_people_apart(network):
+    network.between.fill_(3.0)
+    network.within.fill_(1.0)
+    clips = [torch.full((5, SHOWN), 2.0), torch.full((7, SHOWN), 4.0)]
+    clips[0][0] = 100.0  # a passing expression
+    for count in (1, 2):
+        traits = network.describe(clips[:count])
+        middle = torch.stack([clip.median(0).values for clip in clips[:count]]).mean()
+        torch.testing.assert_close(network.rest(traits), (3 / (3 + 1 / count) * middle).expand(SHOWN))
+    assert not network.rest(torch.zeros(2 * SHOWN)).any()
+
+
+def test_the_spread_of_rests_finds_what_differs_between_people_and_between_their_clips():
+    random = torch.Generator().manual_seed(0)
+
+    class People:
+        """40 people with 5 clips each: people apart by 2, the clips of one by 0.5 (standard deviations)."""
+
+        def __init__(self):
+            means = {f"s{person}": 2 * torch.randn(SHOWN, generator=random) for person in range(40)}
+            self.made = {ClipId("NoXI", session, "P2", str(clip)): mean + 0.5 * torch.randn(SHOWN, generator=random)
+                         for session, mean in means.items() for clip in range(5)}
+            self.split = SimpleNamespace(items=[SimpleNamespace(listener=clip) for clip in self.made])
+
+        def clips(self, clip):
+            frames = self.made[clip].expand(4, -1)
+            return SimpleNamespace(emotion=frames[:, :25], coefficients=frames[:, 25:])
+
+    between, within = spread_of_rests(People(), torch.zeros(SHOWN), torch.ones(SHOWN))
+    assert between.mean() == pytest.approx(4, rel=0.1)
+    assert within.mean() == pytest.approx(0.25, rel=0.1)
+
+
+def test_a_clip_is_told_how_far_it_has_come(network):
+    """Equal frames after equal pasts are answered differently at different places: attention alone would not tell."""
+    frames, heard, person = torch.randn(1, 3, SHOWN), torch.zeros(1, 3, SMALL.width), torch.zeros(1, SMALL.person)
+    early, late = (network.run(frames, 0.5, heard, person, start, [])[0] for start in (0, 30))
+    assert not torch.allclose(early, late, atol=1e-3)
 
 
 @pytest.mark.parametrize(("change", "sentence"), [({"width": 18}, "multiple of twice"), ({"drop_past": 1.0}, "is a share in"),

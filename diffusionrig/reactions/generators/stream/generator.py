@@ -34,10 +34,11 @@ class StreamGenerator:
         frames = self._speaker(speaker)
         noise = torch.stack([torch.randn(len(frames), SHOWN, generator=torch_stream("reaction", seed, speaker.name, sample))
                              for sample in range(k)]).to(self.device)
-        stream = Stream(self.network, noise, self._traits(listener))
+        traits = self._traits(listener)
+        stream = Stream(self.network, noise, traits)
         patches = [stream.next(frames[:start + self.settings.patch], start)
                    for start in range(0, len(frames), self.settings.patch)]
-        return self.presented(torch.cat(patches, 1))
+        return self.presented(torch.cat(patches, 1) + self.network.rest(traits))
 
     def presented(self, shown: Tensor) -> Prediction:
         """Standardised frames (K, T, SHOWN) as attributes in their ranges and absolute coefficients."""
@@ -82,6 +83,7 @@ class Stream:
         with torch.inference_mode():
             self.person = network.person(traits[None]).expand(len(noise) * self.copies, -1)
         self.cache: Cache = []
+        self.story: Tensor | None = None
 
     @torch.inference_mode()
     def next(self, speaker: Tensor, start: int) -> Tensor:
@@ -90,13 +92,7 @@ class Stream:
         patch, network = self.settings.patch, self.network
         x = self.noise[:, start:start + patch]
         size = x.shape[1]
-        heard = torch.zeros(1, size, self.settings.width, device=x.device)
-        if start >= patch:
-            heard = network.speaker(speaker[None, start - patch:start - patch + size])
-        heard = heard.expand(len(x), -1, -1)
-        if self.copies == 2:
-            nothing = network.speaker(torch.zeros_like(speaker[None, :size])) if start >= patch else torch.zeros_like(heard[:1])
-            heard = torch.cat([heard, nothing.expand(len(x), -1, -1)])
+        heard = self._heard(speaker[max(start - patch, 0):start])[:, :size].repeat_interleave(len(x), 0)
         grid = angles(self.settings.steps)
         for phi, lower in itertools.pairwise(grid):
             velocity, _ = network.run(x.repeat(self.copies, 1, 1), phi, heard, self.person, start, self.cache)
@@ -107,6 +103,14 @@ class Stream:
         _, own = network.run(x.repeat(self.copies, 1, 1), 0.0, heard, self.person, start, self.cache)
         self.remember(own)
         return x
+
+    def _heard(self, latest: Tensor) -> Tensor:
+        """Tokens (copies, p, width) of the patch that the speaker has just shown (p, SEEN); for guidance, also of one who shows
+        nothing. Before the first there are none."""
+        if not len(latest):
+            return torch.zeros(self.copies, self.settings.patch, self.settings.width, device=latest.device)
+        tokens, self.story = self.network.listen(torch.stack([latest, torch.zeros_like(latest)][:self.copies]), self.story)
+        return tokens
 
     def remember(self, own: Cache) -> None:
         """Append a patch's keys and values; forget what lies further back than the memory."""

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from diffusionrig.randomness import numpy_stream, torch_stream
-from diffusionrig.reactions.generators.clips import Clip
+from diffusionrig.reactions.generators.clips import Clip, person_of
 from diffusionrig.reactions.generators.examples import Examples
 from diffusionrig.reactions.generators.running import describe
-from diffusionrig.reactions.generators.stream.network import SEEN, SHOWN, StreamNetwork
+from diffusionrig.reactions.generators.stream.network import SEEN, SHOWN, StreamNetwork, resting
 from diffusionrig.reactions.generators.stream.settings import StreamSettings
 from diffusionrig.reactions.interface import ATTRIBUTES
 from diffusionrig.training.task import Batch
@@ -40,6 +40,8 @@ class StreamTask:
         self.network.mean.copy_(mean)
         self.network.scale.copy_(scale)
         self.network.mean_face.copy_(examples.clips.mean_face)
+        for name, value in zip(("between", "within"), spread_of_rests(examples, mean[:SHOWN], scale[:SHOWN])):
+            getattr(self.network, name).copy_(value)
         self.meta: dict[str, Any] = describe("stream", "motion", settings, examples)
         self._traits: dict[str, Tensor] = {}
 
@@ -76,7 +78,7 @@ class StreamTask:
         return self._traits[key]
 
     def loss(self, batch: Batch, samples: Sequence[int]) -> dict[str, Tensor]:
-        phi, clean, noise = batch["phi"], batch["listener"], batch["noise"]
+        phi, clean, noise = batch["phi"], batch["listener"] - self.network.rest(batch["traits"])[:, None], batch["noise"]
         cosine, sine = phi.cos()[..., None], phi.sin()[..., None]
         wanted = cosine * noise - sine * clean
         noisy, heard = cosine * clean + sine * noise, self.network.heard(batch["speaker"])
@@ -95,6 +97,23 @@ def statistics(examples: Examples) -> tuple[Tensor, Tensor]:
         total, squares, count = total + frames.sum(0), squares + frames.square().sum(0), count + len(frames)
     mean = total / count
     return mean.float(), (squares / count - mean.square()).clamp_min(0).sqrt().clamp_min(LEAST_SCALE).float()
+
+
+def spread_of_rests(examples: Examples, mean: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """Variances (SHOWN,) of standardised resting faces: between people, and between clips of one person (analysis of variance; the
+    first is what remains of the spread of the people's means)."""
+    people: dict[str, list[Tensor]] = {}
+    for item in examples.split.items:
+        clip = item.listener
+        people.setdefault(person_of(clip), []).append(resting((shown(examples.clips(clip)) - mean) / scale))
+    rests = [torch.stack(clips) for clips in people.values()]
+    spare = sum(len(clips) - 1 for clips in rests)
+    if len(rests) < 2 or not spare:
+        return torch.ones_like(mean), torch.zeros_like(mean)
+    within = torch.stack([(clips - clips.mean(0)).square().sum(0) for clips in rests]).sum(0) / spare
+    chance = within * sum(1 / len(clips) for clips in rests) / len(rests)
+    between = torch.stack([clips.mean(0) for clips in rests]).var(0) - chance
+    return between.clamp_min(0), within
 
 
 def build(settings: StreamSettings, examples: Examples, earlier: Mapping[str, Path], seed: int) -> StreamTask:
