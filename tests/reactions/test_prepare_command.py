@@ -8,12 +8,11 @@ import subprocess
 import sys
 from functools import lru_cache
 from pathlib import Path
-from tempfile import mkdtemp
 
 import h5py
 import numpy as np
 import pytest
-from reaction_corpora import SMALL, copied, written
+from reaction_corpora import SMALL, copied, scratch, written
 
 from diffusionrig.cli import main
 from diffusionrig.io.frame_sequences import write_frame_folder
@@ -34,7 +33,7 @@ OPTIONS = dataclasses.replace(SMALL, sites=("NoXI",), clips=1, frames=32, dyads=
 def filmed() -> Path:
     """A corpus whose val clips have T frames of 112 pixels, the third of the first speaker's without a face; the second speaker has
     neither coefficients nor attributes."""
-    root = copied(Path(mkdtemp(prefix="filmed-")) / "corpus", OPTIONS)
+    root = copied(scratch() / "corpus", OPTIONS)
     split = Corpus.open(root).split("val")
     (plan,) = clip_plans(OPTIONS, "val")
     for role, clip in enumerate(plan.ids):

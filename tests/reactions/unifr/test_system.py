@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from reaction_corpora import SMALL, written
+from reaction_corpora import SMALL, scratch, written
 
 from diffusionrig.cli import main, run_command
 from diffusionrig.errors import UsageError
@@ -39,7 +38,7 @@ SETTINGS = Pretrain(width=12, layers=1, heads=2, dropout=0.0, exp_words=16, onli
 @functools.lru_cache(maxsize=1)
 def trained() -> Path:
     """A run of all phases."""
-    folder = Path(tempfile.mkdtemp()) / "run"
+    folder = scratch() / "run"
     command = ["react", "train", "--config", "unifr", "--data", str(written()), "--log_dir", str(folder)]
     assert main([*command, *TINY]) == 0
     assert main([*command, "--phase", "finetune", *TINY]) == 0
