@@ -37,7 +37,10 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# Some benchmarks take what the demos leave.
 bench: install
+	test -f log/demo/report.json || $(BIN)/diffusionrig demo --output_dir log/demo
+	test -f log/demo-react/report.json || $(BIN)/diffusionrig demo --react True --output_dir log/demo-react
 	set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
 
 clean:

@@ -1,8 +1,9 @@
-"""Time of the 64x64 network: forward pass and training step, plain against channels-last, bf16 and compiled.
+"""Time of the 64x64 network: forward pass and training step, plain against how `edit` and `train` run it.
 
     python benchmarks/model.py [--channels 32 64] [--mult 1,2,3,4] [--blocks 2] [--batch 8] [--groups 32] [--rounds 5] [--compile]
 
-The variants take turns, so that other load on the machine falls on all alike; the ratio is the median over the rounds
+Plain is float32, NCHW, eager, with PyTorch's own AdamW; the others are channels-last with the fused AdamW, in float32 and bf16,
+eager and compiled. The variants take turns, so that other load on the machine falls on all alike; the ratio is the median over the rounds
 of plain time / variant time (above 1 is faster than plain).
 """
 
@@ -18,6 +19,7 @@ import torch
 
 from diffusionrig.model.config import ModelConfig
 from diffusionrig.model.network import build_network
+from diffusionrig.model.running import prediction_of
 
 SIZE = 64
 
@@ -26,30 +28,35 @@ SIZE = 64
 class Variant:
     """One way to run the same network."""
 
-    memory_format: torch.memory_format = torch.contiguous_format
+    plain: bool = False
     bf16: bool = False
     compiled: bool = False
 
 
 def work_of(config: ModelConfig, batch: int, how: Variant, train: bool) -> Callable[[], None]:
     """A function that does one forward pass, or one training step with AdamW."""
-    network = build_network(config).to(memory_format=how.memory_format).train(train)
-    compiled = torch.compile(network) if how.compiled else network
-    memory_format = how.memory_format
+    memory_format = torch.contiguous_format if how.plain else torch.channels_last
+    network = build_network(config).to(memory_format=memory_format).train(train)
+    compiled = torch.compile(network) if how.compiled and train else network
 
     def forward(*args: torch.Tensor, **more: torch.Tensor) -> torch.Tensor:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=how.bf16):
             return compiled(*args, **more)
 
-    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=True)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=not how.plain)
     generator = torch.Generator().manual_seed(0)
     x, buffers, photo = (torch.randn(batch, channels, SIZE, SIZE, generator=generator)
                          .contiguous(memory_format=memory_format) for channels in (3, 9, 3))
     t = torch.arange(batch) * 7
+    latent = network.encoder(photo).detach()
+    predict = prediction_of(network, "bf16" if how.bf16 else "fp32", how.compiled) if not (how.plain or train) else None
 
     def infer() -> None:
         with torch.inference_mode():
-            forward(x, t, buffers, x_start=photo)
+            if predict is None:
+                network(x, t, buffers, detail_cond=latent)
+            else:
+                predict(x, t, buffers, latent)
 
     def step() -> None:
         (forward(x, t, buffers, x_start=photo) - x).square().mean().backward()
@@ -66,10 +73,10 @@ def seconds(work: Callable[[], None]) -> float:
 
 
 def measure(config: ModelConfig, batch: int, rounds: int, with_compile: bool) -> None:
-    variants = {"plain": Variant(), "channels-last": Variant(torch.channels_last), "bf16": Variant(bf16=True)}
+    variants = {"plain": Variant(plain=True), "fp32": Variant(), "bf16": Variant(bf16=True)}
     if with_compile:
         variants["compiled"] = Variant(compiled=True)
-        variants["bf16 compiled"] = Variant(bf16=True, compiled=True)
+        variants["bf16, compiled"] = Variant(bf16=True, compiled=True)
     for train in (False, True):
         works = {name: work_of(config, batch, how, train) for name, how in variants.items()}
         first = {name: seconds(work) for name, work in works.items()}

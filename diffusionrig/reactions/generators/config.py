@@ -20,6 +20,10 @@ from diffusionrig.training.task_options import TaskOptions
 FOLDER = PACKAGE_ASSETS / "react"
 TRAIN = "_train"
 
+PUBLISHED_FILES = {"diffusion_model": "perfrdiff_published", "rewrite_weight": "perfrdiff_published",
+                   **{f"{kind}cos-keeplr": "unifr_published" for kind in ("", "pretrain-", "finetune-")}}
+"""What stands in for a file that the published commands name, where it is not there: the same system at the same sizes."""
+
 
 @dataclasses.dataclass(frozen=True)
 class SystemConfig:
@@ -41,11 +45,11 @@ def shipped_configs() -> list[str]:
 
 
 def config_path(name: str) -> Path:
-    """``configs/faceais.yaml`` or ``faceais``: the file when there is one, else the package's of that name."""
+    """``configs/faceais.yaml`` or ``faceais``: the file when there is one, else the package's of that name, or its like."""
     path = Path(name)
     if path.is_file():
         return path
-    shipped = FOLDER / f"{path.stem}.yaml"
+    shipped = FOLDER / f"{PUBLISHED_FILES.get(path.stem, path.stem)}.yaml"
     if shipped.is_file():
         return shipped
     raise UsageError(f"There is no configuration {name}; give a YAML file or one of {', '.join(shipped_configs())}.")

@@ -58,7 +58,11 @@ def read_plan(name: str, changes: list[str], processes: int = 1) -> Plan:
     if config.system.name != "unifr":
         raise UsageError(f"{config_path(name)} configures {config.system.name}; these commands train and test unifr.")
     own = config.settings["pretrain"]
-    return Plan(config, path.stem, Path("data"), Path("ckpts") / path.stem, offline=own.offline, online=own.online)
+    # The published names: one experiment, whose configurations for training and testing differ by what stands before it.
+    kind = next((word for word in ("pretrain", "finetune") if path.stem.startswith(f"{word}-")), "")
+    experiment = path.stem.removeprefix(f"{kind}-")
+    return Plan(config, experiment, Path("data"), Path("ckpts") / experiment, "finetune" if kind == "finetune" else "",
+                offline=own.offline, online=own.online)
 
 
 def _translated(path: Path, tree: Mapping[str, Any], processes: int) -> Plan:
