@@ -3,8 +3,8 @@
     python benchmarks/model.py [--channels 32 64] [--mult 1,2,3,4] [--blocks 2] [--batch 8] [--groups 32] [--rounds 5] [--compile]
 
 Plain is float32, NCHW, eager, with PyTorch's own AdamW; the others are channels-last with the fused AdamW, in float32 and bf16,
-eager and compiled. The variants take turns, so that other load on the machine falls on all alike; the ratio is the median over the rounds
-of plain time / variant time (above 1 is faster than plain).
+eager and compiled. The variants take turns, so that other load on the machine falls on all alike; the ratio is the median over the
+rounds of plain time / variant time (above 1 is faster than plain).
 """
 
 from __future__ import annotations

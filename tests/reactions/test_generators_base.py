@@ -3,6 +3,7 @@
 import dataclasses
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from diffusionrig.reactions.generators.config import config_path, read_config, s
 from diffusionrig.reactions.generators.examples import DataSettings, Examples
 from diffusionrig.reactions.generators.running import about_model, load_generator, newest_model
 from diffusionrig.reactions.generators.system import SYSTEMS, find_system
+from diffusionrig.reactions.generators.unifr.published import read_plan
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +39,22 @@ def test_changes_come_in_pairs_on_top_of_the_file(tmp_path):
     assert config.options("predictor", tmp_path).lr == 1e-4
     assert config.settings["tokenizer"].tokens == 125
     assert config_path("configs/faceais.yaml") == config_path("faceais")
+
+
+def test_files_that_published_commands_name_have_a_stand_in_unless_they_are_there(tmp_path, monkeypatch):
+    for named, system in (("./configs/diffusion_model.yaml", "perfrdiff"), ("./configs/rewrite_weight.yaml", "perfrdiff"),
+                          ("./configs/pretrain-cos-keeplr.yaml", "unifr"), ("./configs/cos-keeplr.yaml", "unifr")):
+        assert config_path(named) == config_path(f"{system}_published")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cos-keeplr.yaml").write_text("system: {name: unifr}\n")
+    assert config_path("cos-keeplr.yaml") == Path("cos-keeplr.yaml")
+
+
+def test_training_and_testing_configurations_of_one_experiment_share_its_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plans = [read_plan(f"./configs/{kind}cos-keeplr.yaml", []) for kind in ("pretrain-", "", "finetune-")]
+    assert {plan.run for plan in plans} == {Path("ckpts/cos-keeplr")}
+    assert [plan.phase for plan in plans] == ["", "", "finetune"]
 
 
 @pytest.mark.parametrize(("changes", "sentence"), [

@@ -104,6 +104,7 @@ def test_a_finished_run_describes_itself(whole, store):
     assert all(torch.equal(legacy[name], tensors[name]) for name in legacy)
     report = json.loads((whole / "report.json").read_text())
     assert (report["step"], report["skipped"], report["ended"]) == (6, 0, "all steps done")
+    assert 0 <= report["waited_for_data"] < 1
     settings = read_settings(whole / "config.yaml")
     assert settings["train"]["max_steps"] == 6
     assert settings["model"]["channel_mult"] == "1,1"
