@@ -23,10 +23,10 @@ from diffusionrig.demo.people import Cast, choose_cast, true_edit
 from diffusionrig.editing.controls import Edit, edited_code, parse_modes
 from diffusionrig.editing.rig import Rig
 from diffusionrig.editing.sampling import Sampling
-from diffusionrig.evaluation.image_metrics import psnr, ssim
 from diffusionrig.faces.alignment import align
 from diffusionrig.faces.landmarker import FaceLandmarker
 from diffusionrig.geometry.face_code import FaceCode
+from diffusionrig.image_metrics import psnr, ssim
 from diffusionrig.io.files import read_json
 from diffusionrig.io.images import find_images, read_image
 from diffusionrig.io.resize import resize_square

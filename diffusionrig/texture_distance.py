@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from diffusionrig.frechet import frechet_distance
+
 SCALES = 4
 FLOOR = 2 / 255  # spread below two grey levels counts as none, so that flat pictures are comparable
 
@@ -40,19 +42,7 @@ def texture_statistics(images: Tensor) -> Tensor:
     return torch.cat(parts, dim=1)
 
 
-def frechet_distance(first: Tensor, second: Tensor) -> float:
-    """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) between the normal distributions fitted to rows (N, D) and (M, D).
-
-    Computed from the rows, so that it is exact for fewer rows than columns too: with C = A^T A, the trace of (C1 C2)^(1/2) is the
-    sum of the singular values of A1 A2^T.
-    """
-    means = [rows.double().mean(0) for rows in (first, second)]
-    roots = [(rows.double() - mean) / (len(rows) - 1) ** 0.5 for rows, mean in zip((first, second), means)]
-    shared = torch.linalg.svdvals(roots[0] @ roots[1].T).sum()
-    spread = roots[0].square().sum() + roots[1].square().sum() - 2 * shared
-    return max(float((means[0] - means[1]).square().sum() + spread), 0.0)
-
-
 def texture_distance(images: Tensor, truth: Tensor) -> float:
     """Fréchet distance between the statistics of two sets of pictures (N, 3, S, S) and (M, 3, S, S) in [0, 1], two or more each."""
-    return frechet_distance(texture_statistics(images), texture_statistics(truth))
+    made, real = (texture_statistics(pictures).double().cpu().numpy() for pictures in (images, truth))
+    return frechet_distance(real, made)

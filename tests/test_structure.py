@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "diffusionrig"
-FOUNDATION = {"errors", "randomness", "progress", "settings", "devices", "image_metrics", "texture_distance"}
+FOUNDATION = {"errors", "randomness", "progress", "settings", "devices", "image_metrics", "texture_distance", "frechet",
+              "threads"}
 ALLOWED = {
     "io": set(),
     "geometry": {"io"},

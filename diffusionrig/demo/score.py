@@ -15,10 +15,10 @@ from torch import Tensor
 
 from diffusionrig.demo.people import Cast, true_edit
 from diffusionrig.errors import RigError
-from diffusionrig.evaluation.image_metrics import psnr, ssim
 from diffusionrig.faces.alignment import align
 from diffusionrig.faces.face import Face
 from diffusionrig.faces.landmarker import FaceLandmarker
+from diffusionrig.image_metrics import psnr, ssim
 from diffusionrig.io.images import read_image
 from diffusionrig.io.resize import resize_square
 

@@ -16,11 +16,11 @@ from diffusionrig.editing.controls import Edit
 from diffusionrig.editing.rig import Request, Result, Rig
 from diffusionrig.editing.sampling import Sampling
 from diffusionrig.evaluation.control import UNITS, control_errors
-from diffusionrig.evaluation.image_metrics import psnr, ssim
 from diffusionrig.evaluation.material import Material, Truth
 from diffusionrig.evaluation.perception import LEAST_SIDE, Lpips
 from diffusionrig.evaluation.regions import background
 from diffusionrig.geometry.face_code import FaceCode
+from diffusionrig.image_metrics import psnr, ssim
 from diffusionrig.io.sheets import to_uint8
 from diffusionrig.progress import Progress, track
 from diffusionrig.render.buffers import PhysicalBuffers

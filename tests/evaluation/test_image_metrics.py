@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from diffusionrig.errors import RigError
-from diffusionrig.evaluation.image_metrics import psnr, ssim
+from diffusionrig.image_metrics import psnr, ssim
 
 
 def test_psnr_of_a_constant_error_is_its_formula():

@@ -17,11 +17,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from diffusionrig.errors import UsageError
+from diffusionrig.frechet import frechet_distance
 from diffusionrig.io.images import find_images, read_image
 from diffusionrig.io.mapped_npy import map_npy
 from diffusionrig.progress import track
 from diffusionrig.randomness import torch_stream
-from diffusionrig.reactions.metrics.frechet import frechet_distance
 
 SHIPPED = "random-convolutions-1"
 EVERY = 30

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from diffusionrig.errors import RigError
+from diffusionrig.frechet import frechet_distance
 from diffusionrig.io.images import write_png
-from diffusionrig.reactions.metrics.frechet import frechet_distance
 from diffusionrig.reactions.metrics.realism import RandomConvolutions, pictures_in
 
 

@@ -16,7 +16,7 @@ def frechet_distance(real: np.ndarray, made: np.ndarray) -> float:
     for name, cloud in (("real", real), ("made", made)):
         if cloud.ndim != 2 or len(cloud) < 2 or not np.isfinite(cloud).all():
             raise RigError(f"The {name} features have the shape {cloud.shape}, but at least two finite rows are needed; give more "
-                           "frames.")
+                           "pictures.")
     if real.shape[1] != made.shape[1]:
         raise RigError(f"The real features have {real.shape[1]} columns and the made ones {made.shape[1]}; both must come from the "
                        "same network.")
