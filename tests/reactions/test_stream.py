@@ -11,6 +11,7 @@ import torch
 
 from diffusionrig.errors import UsageError
 from diffusionrig.reactions.corpus import ClipId
+from diffusionrig.reactions.features.logmel import FLOOR
 from diffusionrig.reactions.generators.clips import AUDIO
 from diffusionrig.reactions.generators.stream.blocks import PersonalLinear, turn
 from diffusionrig.reactions.generators.stream.generator import Stream, StreamGenerator
@@ -18,6 +19,8 @@ from diffusionrig.reactions.generators.stream.network import SEEN, SHOWN, Stream
 from diffusionrig.reactions.generators.stream.settings import StreamSettings
 from diffusionrig.reactions.generators.stream.task import spread_of_rests
 from diffusionrig.reactions.interface import ListenerHistory, SpeakerClip
+from diffusionrig.reactions.live.lines import read_frames
+from diffusionrig.reactions.live.listening import converse
 
 SMALL = StreamSettings(width=16, layers=2, heads=2, patch=3, person=4, rank=2, steps=3, memory=0, temperature=1.0, guidance=1.0)
 FRAMES = 11  # a last patch of two
@@ -85,7 +88,7 @@ def test_patch_after_patch_equals_all_patches_at_once(network, memory):
     heard = network.heard(seen)
     together = network.velocity(clean, noisy, torch.full((2, FRAMES), phi), heard, traits, torch.zeros(2, dtype=torch.bool))
     person, parts = network.person(traits), []
-    stream = Stream(network, torch.zeros(2, FRAMES, SHOWN), traits[0])
+    stream = Stream(network, traits[0], "clip", 2, 0)
     for start in range(0, FRAMES, SMALL.patch):
         rows = slice(start, start + SMALL.patch)
         parts.append(network.run(noisy[:, rows], phi, heard[:, rows], person, start, stream.cache)[0])
@@ -139,6 +142,19 @@ def test_who_listens_matters_only_when_it_is_told(network):
     empty = generate(network, speaker(), ListenerHistory("x"))
     assert np.array_equal(nobody.emotion, empty.emotion)
     assert not np.allclose(nobody.coefficients, person.coefficients, atol=1e-3)
+
+
+def test_live_equals_generating_at_once(network):
+    clip = speaker(frames=9)
+    lines = [" ".join(map(str, row)) for row in np.concatenate([clip.emotion, clip.coefficients], 1)]
+    made = StreamGenerator(network, torch.device("cpu"))
+    answers = list(converse(made.live(clip.name, 3), read_frames(lines)))
+    assert [answer.first for answer in answers] == [0, 3, 6, 9]
+    silent = dataclasses.replace(clip, audio={AUDIO: np.full((9, 26), np.log(FLOOR), np.float32)})
+    whole = made.generate(silent, None, 2, 3, "online")
+    for name in ("emotion", "coefficients"):
+        live = np.concatenate([getattr(answer, name) for answer in answers])[:9]
+        np.testing.assert_allclose(live, getattr(whole, name)[0], atol=1e-5)
 
 
 def test_guidance_leads_away_from_the_unspoken(network):

@@ -59,16 +59,15 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--fps {args.fps:g} is not above zero.")
     if args.rig and not (args.frames_dir and args.listener):
         raise UsageError("--rig draws the listener; give their picture as --listener and a folder as --frames_dir.")
-    from diffusionrig.reactions.generators.faceais.generating import FaceAIS
     from diffusionrig.reactions.generators.running import load_generator
     from diffusionrig.reactions.live.lines import read_frames, write_answer
-    from diffusionrig.reactions.live.listening import converse
+    from diffusionrig.reactions.live.listening import LiveGenerator, converse
 
     generator = load_generator(args.model_path, args.device)
-    if not isinstance(generator, FaceAIS):
-        raise UsageError(f"{generator.name} cannot be fed frame by frame; take a run of faceais.")
+    if not isinstance(generator, LiveGenerator):
+        raise UsageError(f"{generator.name} cannot be fed frame by frame; take a run of stream or faceais.")
     reaction = generator.live(args.name, args.seed, args.rate, args.fps)
-    show = _show(args, generator.model.mean_face.cpu().numpy()) if args.frames_dir else None
+    show = _show(args, generator.face_at_rest()) if args.frames_dir else None
     waits: list[float] = []
     frames = 0
     with _lines(args.listen) as (lines, write):

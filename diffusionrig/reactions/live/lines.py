@@ -1,7 +1,8 @@
 """The line protocol: a frame of the speaker is a line of text, and so is a frame of the listener.
 
 In: 58 coefficients, or 25 attributes and 58 coefficients, separated by blanks or commas; or a JSON object with ``coefficients``
-(58 numbers, absolute) and, where there is sound, ``sound``: the frame's samples, 16 bit, little-endian, mono, in base64. Empty
+(58 numbers, absolute) and, where there are any, ``emotion`` (25) and ``sound``: the frame's samples, 16 bit, little-endian, mono,
+in base64. Empty
 lines are left out. Out: JSON objects with ``frame`` (from 0), ``coefficients`` (58), ``emotion`` (25) and ``latency_ms``, the time
 since the last frame that the patch waited for, the same for all frames of a patch.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import dataclasses
 import json
 import math
 from collections.abc import Iterable, Iterator
@@ -32,7 +34,7 @@ def read_frames(lines: Iterable[str]) -> Iterator[SpeakerFrame]:
 def read_frame(line: str, number: int) -> SpeakerFrame:
     """One frame. UsageError naming line ``number`` when it cannot be understood."""
     if not line.lstrip().startswith("{"):
-        return SpeakerFrame(_coefficients(line.replace(",", " ").split(), number))
+        return _bare(line.replace(",", " ").split(), number)
     try:
         entry = json.loads(line)
     except ValueError:
@@ -41,20 +43,24 @@ def read_frame(line: str, number: int) -> SpeakerFrame:
     if unknown or not isinstance(entry.get("coefficients"), list):
         raise UsageError(f"Line {number} must be an object with coefficients and, if need be, sound"
                          f"{f', not {unknown[0]}' if unknown else ''}.")
-    return SpeakerFrame(_coefficients(entry["coefficients"], number), _sound(entry.get("sound"), number))
+    sound, emotion = _sound(entry.get("sound"), number), entry.get("emotion")
+    if emotion is None:
+        return dataclasses.replace(_bare(entry["coefficients"], number), sound=sound)
+    if not isinstance(emotion, list):
+        raise UsageError(f"Line {number}: emotion must be a list of {ATTRIBUTES} numbers.")
+    return dataclasses.replace(_bare([*emotion, *entry["coefficients"]], number), sound=sound)
 
 
-def _coefficients(words: list[Any], number: int) -> np.ndarray:
+def _bare(words: list[Any], number: int) -> SpeakerFrame:
     try:
         values = [float(word) for word in words]
     except (TypeError, ValueError):
         raise UsageError(f"Line {number} holds something that is no number; write {COEFFICIENTS} coefficients.") from None
-    if len(values) == ATTRIBUTES + COEFFICIENTS:
-        values = values[ATTRIBUTES:]
-    if len(values) != COEFFICIENTS or not all(map(math.isfinite, values)):
+    if len(values) not in (COEFFICIENTS, ATTRIBUTES + COEFFICIENTS) or not all(map(math.isfinite, values)):
         raise UsageError(f"Line {number} holds {len(values)} numbers, but {COEFFICIENTS} finite coefficients, alone or after "
                          f"{ATTRIBUTES} attributes, are needed.")
-    return np.array(values, np.float32)
+    emotion, coefficients = np.split(np.array(values, np.float32), [len(values) - COEFFICIENTS])
+    return SpeakerFrame(coefficients, emotion=emotion if len(emotion) else None)
 
 
 def _sound(text: Any, number: int) -> np.ndarray | None:

@@ -5,19 +5,29 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from diffusionrig.reactions.features.logmel import BANDS, FLOOR, log_mel
 from diffusionrig.reactions.interface import Prediction
 
 
 @dataclasses.dataclass(frozen=True)
 class SpeakerFrame:
-    """coefficients (58,) float32, absolute; sound (n,) float32 in -1..1, the frame's own samples, None where there is none."""
+    """coefficients (58,) float32, absolute; sound (n,) float32 in -1..1, the frame's own samples; emotion (25,) float32; None where
+    there is none."""
 
     coefficients: np.ndarray
     sound: np.ndarray | None = None
+    emotion: np.ndarray | None = None
+
+    def log_mel(self, rate: int, fps: float) -> np.ndarray:
+        """(26,) log-mel energies of the frame's own samples at ``rate`` hertz; a frame without sound is silent, a short one is
+        filled up."""
+        if self.sound is None or not len(self.sound):
+            return np.full(BANDS, np.log(FLOOR), np.float32)
+        return log_mel(self.sound[:round(rate / fps)], rate, fps)[0]
 
 
 class LiveReaction(Protocol):
@@ -31,6 +41,19 @@ class LiveReaction(Protocol):
 
     def hear(self, frame: SpeakerFrame) -> Prediction | None:
         """Take the speaker's next frame; the next patch when this frame was the last of one."""
+        ...
+
+
+@runtime_checkable
+class LiveGenerator(Protocol):
+    """A generator that can be fed frame by frame."""
+
+    def live(self, name: str, seed: int, rate: int = 16000, fps: float = 25.0) -> LiveReaction:
+        """A listener of the speaker ``name``, who hears sound at ``rate`` hertz. UsageError when this model cannot be fed so."""
+        ...
+
+    def face_at_rest(self) -> np.ndarray:
+        """(58,) the mean face, which coefficients are drawn about."""
         ...
 
 

@@ -112,6 +112,9 @@ class FaceAIS:
                 talk.hear(face[first:first + patch], sound[first:first + patch])
         return self.shown(torch.cat(made, 1), length)
 
+    def face_at_rest(self) -> np.ndarray:
+        return self.model.mean_face.cpu().numpy()
+
     def live(self, name: str, seed: int, rate: int = 16000, fps: float = 25.0) -> LiveReaction:
         """A listener to be fed frame by frame, with sound at ``rate`` hertz. UsageError when this model cannot be."""
         from diffusionrig.reactions.generators.faceais.live import LiveFaceAIS

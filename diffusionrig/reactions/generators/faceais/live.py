@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from diffusionrig.reactions.features.logmel import FLOOR, log_mel
 from diffusionrig.reactions.generators.faceais.generating import Conversation, FaceAIS
 from diffusionrig.reactions.generators.faceais.predictor import ReactPredictor
 from diffusionrig.reactions.interface import Prediction
@@ -28,7 +27,7 @@ class LiveFaceAIS:
 
     def hear(self, frame: SpeakerFrame) -> Prediction | None:
         self._faces.append(frame.coefficients)
-        self._sound.append(self._heard(frame.sound))
+        self._sound.append(frame.log_mel(self._rate, self._fps))
         if len(self._faces) < self.patch:
             return None
         mean = self._generator.model.mean_face
@@ -39,9 +38,3 @@ class LiveFaceAIS:
 
     def _react(self) -> Prediction:
         return self._generator.shown(self._talk.react(), self.patch)
-
-    def _heard(self, samples: np.ndarray | None) -> np.ndarray:
-        """(26,) log-mel energies of the frame's own samples; a frame without sound is silent, a short one is filled up."""
-        if samples is None or not len(samples):
-            return np.full(26, np.log(FLOOR), np.float32)
-        return log_mel(samples[:round(self._rate / self._fps)], self._rate, self._fps)[0]

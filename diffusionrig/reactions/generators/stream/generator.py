@@ -1,4 +1,4 @@
-"""Drawing reactions, patch after patch, with the keys and values of the past kept."""
+"""Drawing reactions, patch after patch, with the keys and values of the past kept; also frame by frame."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from diffusionrig.model.released import load_strict
 from diffusionrig.randomness import torch_stream
 from diffusionrig.reactions.features.logmel import BANDS
 from diffusionrig.reactions.generators.clips import AUDIO
-from diffusionrig.reactions.generators.stream.network import SHOWN, Cache, StreamNetwork, angles, step_down
+from diffusionrig.reactions.generators.stream.network import SEEN, SHOWN, Cache, StreamNetwork, angles, step_down
 from diffusionrig.reactions.generators.stream.settings import StreamSettings
 from diffusionrig.reactions.interface import ATTRIBUTES, ListenerHistory, Mode, Prediction, SpeakerClip
+from diffusionrig.reactions.live.listening import LiveReaction, SpeakerFrame
 from diffusionrig.settings import from_mapping
 
 AUS, VA = slice(0, 15), slice(15, 17)
@@ -31,14 +32,19 @@ class StreamGenerator:
         self.network, self.device, self.settings = network.to(device).eval(), device, network.settings
 
     def generate(self, speaker: SpeakerClip, listener: ListenerHistory | None, k: int, seed: int, mode: Mode) -> Prediction:
-        frames = self._speaker(speaker)
-        noise = torch.stack([torch.randn(len(frames), SHOWN, generator=torch_stream("reaction", seed, speaker.name, sample))
-                             for sample in range(k)]).to(self.device)
+        frames, patch = self.perceived(speaker), self.settings.patch
         traits = self._traits(listener)
-        stream = Stream(self.network, noise, traits)
-        patches = [stream.next(frames[:start + self.settings.patch], start)
-                   for start in range(0, len(frames), self.settings.patch)]
+        stream = Stream(self.network, traits, speaker.name, k, seed)
+        patches = [stream.next(frames[max(start - patch, 0):start], min(patch, len(frames) - start))
+                   for start in range(0, len(frames), patch)]
         return self.presented(torch.cat(patches, 1) + self.network.rest(traits))
+
+    def face_at_rest(self) -> np.ndarray:
+        return self.network.mean_face.cpu().numpy()
+
+    def live(self, name: str, seed: int, rate: int = 16000, fps: float = 25.0) -> LiveReaction:
+        """See ``reactions.live.listening.LiveGenerator``; nothing is known of the listener."""
+        return LiveStream(self, name, seed, rate, fps)
 
     def presented(self, shown: Tensor) -> Prediction:
         """Standardised frames (K, T, SHOWN) as attributes in their ranges and absolute coefficients."""
@@ -51,7 +57,7 @@ class StreamGenerator:
         coefficients = values[..., ATTRIBUTES:] + self.network.mean_face.cpu()
         return Prediction(emotion.numpy(), coefficients.numpy())
 
-    def _speaker(self, speaker: SpeakerClip) -> Tensor:
+    def perceived(self, speaker: SpeakerClip) -> Tensor:
         """(T, SEEN) standardised; what is not known of a speaker counts as the mean."""
         emotion = torch.from_numpy(speaker.emotion).float()
         mean = self.network.mean.cpu()
@@ -73,26 +79,25 @@ class StreamGenerator:
 
 
 class Stream:
-    """K reactions that grow by a patch whenever the speaker has shown one more. ``noise`` (K, T, SHOWN), ``traits`` (2 SHOWN,)."""
+    """K reactions that grow by a patch whenever the speaker has shown one more; ``traits`` (2 SHOWN,) of the listener."""
 
-    def __init__(self, network: StreamNetwork, noise: Tensor, traits: Tensor) -> None:
+    def __init__(self, network: StreamNetwork, traits: Tensor, name: str, k: int, seed: int) -> None:
         self.network, self.settings = network, network.settings
-        self.noise = noise * self.settings.temperature
-        guided = self.settings.guidance != 1
-        self.copies = 2 if guided else 1
+        self.name, self.k, self.seed = name, k, seed
+        self.start = 0
+        self.copies = 2 if self.settings.guidance != 1 else 1
         with torch.inference_mode():
-            self.person = network.person(traits[None]).expand(len(noise) * self.copies, -1)
+            self.person = network.person(traits[None]).expand(k * self.copies, -1)
         self.cache: Cache = []
         self.story: Tensor | None = None
 
     @torch.inference_mode()
-    def next(self, speaker: Tensor, start: int) -> Tensor:
-        """The patch (K, p, SHOWN) from frame ``start`` on. Of ``speaker`` (frames so far, SEEN) those before ``start`` are looked
-        at: nothing that happens within the patch is known yet."""
-        patch, network = self.settings.patch, self.network
-        x = self.noise[:, start:start + patch]
-        size = x.shape[1]
-        heard = self._heard(speaker[max(start - patch, 0):start])[:, :size].repeat_interleave(len(x), 0)
+    def next(self, latest: Tensor, size: int) -> Tensor:
+        """The next ``size`` frames (K, size, SHOWN), at most a patch, which ends the stream when it is shorter. ``latest`` (patch,
+        SEEN) are the frames that the speaker has shown since the last call; none (0, SEEN) before the first."""
+        network, start = self.network, self.start
+        x = self._noise()[:, :size]
+        heard = self._heard(latest)[:, :size].repeat_interleave(len(x), 0)
         grid = angles(self.settings.steps)
         for phi, lower in itertools.pairwise(grid):
             velocity, _ = network.run(x.repeat(self.copies, 1, 1), phi, heard, self.person, start, self.cache)
@@ -102,7 +107,14 @@ class Stream:
             x = step_down(x, velocity, phi, lower)
         _, own = network.run(x.repeat(self.copies, 1, 1), 0.0, heard, self.person, start, self.cache)
         self.remember(own)
+        self.start += size
         return x
+
+    def _noise(self) -> Tensor:
+        """(K, patch, SHOWN), of each sample and patch by itself."""
+        streams = (torch_stream("reaction", self.seed, self.name, sample, self.start) for sample in range(self.k))
+        noise = torch.stack([torch.randn(self.settings.patch, SHOWN, generator=stream) for stream in streams])
+        return self.settings.temperature * noise.to(self.person.device)
 
     def _heard(self, latest: Tensor) -> Tensor:
         """Tokens (copies, p, width) of the patch that the speaker has just shown (p, SEEN); for guidance, also of one who shows
@@ -119,6 +131,34 @@ class Stream:
         joined = own if not self.cache else [(torch.cat([a, c], 2), torch.cat([b, d], 2))
                                              for (a, b), (c, d) in zip(self.cache, own)]
         self.cache = joined if keep is None else [(a[:, :, -keep:], b[:, :, -keep:]) for a, b in joined]
+
+
+class LiveStream:
+    """A listener who makes what ``StreamGenerator.generate`` makes of the same frames: sample 0 of that name and seed."""
+
+    def __init__(self, generator: StreamGenerator, name: str, seed: int, rate: int, fps: float) -> None:
+        network = generator.network
+        self.patch = network.settings.patch
+        self._generator, self._name, self._rate, self._fps = generator, name, rate, fps
+        self._stream = Stream(network, torch.zeros(2 * SHOWN, device=generator.device), name, 1, seed)
+        self._frames: list[SpeakerFrame] = []
+
+    def begin(self) -> Prediction:
+        return self._react(torch.zeros(0, SEEN, device=self._generator.device))
+
+    def hear(self, frame: SpeakerFrame) -> Prediction | None:
+        self._frames.append(frame)
+        if len(self._frames) < self.patch:
+            return None
+        frames, self._frames = self._frames, []
+        usual = self._generator.network.mean[:ATTRIBUTES].cpu().numpy()
+        emotion = np.stack([usual if one.emotion is None else one.emotion for one in frames])
+        sound = np.stack([one.log_mel(self._rate, self._fps) for one in frames])
+        shown = SpeakerClip(self._name, emotion, np.stack([one.coefficients for one in frames]), {AUDIO: sound})
+        return self._react(self._generator.perceived(shown))
+
+    def _react(self, latest: Tensor) -> Prediction:
+        return self._generator.presented(self._stream.next(latest, self.patch))
 
 
 def load(path: Path, device: torch.device) -> StreamGenerator:
