@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -65,15 +65,17 @@ def draw(predict: Prediction, given: tuple[Tensor, ...], sampling: Sampling) -> 
 
 def times(device: torch.device, batch: int, rounds: int, with_compile: bool) -> None:
     precision = resolve_precision("auto", device)
-    network = build_network(PUBLISHED).to(device).eval().requires_grad_(False)
     given = inputs(batch, PUBLISHED.image_size, PUBLISHED.latent_dim, device)
-    ways: dict[str, Prediction] = {"plain": plain(build_network(PUBLISHED).to(device).eval().requires_grad_(False)),
-                                   "fp32": prediction_of(network)}
+
+    def fresh() -> DiffusionRig:
+        return awake(build_network(PUBLISHED)).to(device).eval().requires_grad_(False)
+
+    ways: dict[str, Prediction] = {"plain": plain(fresh()), "fp32": prediction_of(fresh())}
     for name in dict.fromkeys(("fp32", precision)):
         if name != "fp32":
-            ways[name] = prediction_of(network, name)
+            ways[name] = prediction_of(fresh(), name)
         if with_compile:
-            ways[f"{name}, compiled"] = prediction_of(network, name, compiled=True)
+            ways[f"{name}, compiled"] = prediction_of(fresh(), name, compiled=True)
 
     def call(predict: Prediction) -> Callable[[], object]:
         def work() -> Tensor:
@@ -101,15 +103,27 @@ def times(device: torch.device, batch: int, rounds: int, with_compile: bool) -> 
           f"{statistics.median(own) / batch:.2f} s: {statistics.median(base) / statistics.median(own):.1f}x", flush=True)
 
 
+def awake(network: DiffusionRig) -> DiffusionRig:
+    """Random weights where training starts from zero, so that outputs can be compared."""
+    random = torch.Generator().manual_seed(1)
+    for parameter in network.parameters():
+        if parameter.ndim > 1 and not parameter.any():
+            parameter.data = 0.02 * torch.randn(parameter.shape, generator=random)
+    return network
+
+
+def peak_mebibytes() -> float:
+    """Most memory that was resident, of this program alone: what ``getrusage`` says goes back to its parent."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
 def memory(kind: str) -> None:
     """The work of one process; prints its peak."""
-    if kind == "draw":
+    if kind.startswith("draw"):
         network = build_network(PUBLISHED).eval().requires_grad_(False)
-        draw(prediction_of(network, resolve_precision("auto", torch.device("cpu"))),
-             inputs(1, PUBLISHED.image_size, PUBLISHED.latent_dim, torch.device("cpu")), Sampling(respacing="ddim3"))
-    elif kind == "draw in fp32":
-        network = build_network(PUBLISHED).eval().requires_grad_(False)
-        draw(prediction_of(network), inputs(1, PUBLISHED.image_size, PUBLISHED.latent_dim, torch.device("cpu")),
+        precision = "fp32" if kind.endswith("fp32") else resolve_precision("auto", torch.device("cpu"))
+        draw(prediction_of(network, precision), inputs(1, PUBLISHED.image_size, PUBLISHED.latent_dim, torch.device("cpu")),
              Sampling(respacing="ddim3"))
     else:
         network = build_network(dataclasses.replace(PUBLISHED, use_checkpoint=kind == "train, checkpointed")).train()
@@ -120,7 +134,7 @@ def memory(kind: str) -> None:
             lambda noisy, time: network(noisy, time, buffers, x_start=x), x, t, torch.randn_like(x))
         terms["loss"].mean().backward()
         optimizer.step()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(peak_mebibytes())
 
 
 def main() -> None:

@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--calls", type=int, nargs="+", default=[4, 6, 8, 10, 12, 20], help="network calls")
     parser.add_argument("--seed", type=int, default=77, help="who the people are, and the noise")
     args = parser.parse_args()
-    rig = Rig.from_pretrained(args.model, device="cpu", encoder="FIT")
+    rig = Rig.from_pretrained(args.model, device="cpu", encoder="FIT", precision="fp32")
     denoiser = denoiser_of_people(rig, args.seed, args.pictures)
     generators = [torch_stream(args.seed, "solvers", index) for index in range(args.pictures)]
     noise = draw_noise(generators, (3, rig.size, rig.size)).contiguous(memory_format=torch.channels_last)

@@ -20,7 +20,7 @@ from diffusionrig.io.files import existing_file, sha256_of
 from diffusionrig.io.pickled_tensors import read_pickled_tensor
 from diffusionrig.io.remote import local_copy
 from diffusionrig.model.config import ModelConfig
-from diffusionrig.model.network import DiffusionRig, build_network
+from diffusionrig.model.network import DiffusionRig
 from diffusionrig.model.released import load_strict
 
 DEFAULT_PRIOR = "open64"
@@ -112,8 +112,9 @@ def load_pretrained(name: str | Path = "default", *, model: ModelConfig | None =
     if head and stated and head != stated:
         raise UsageError(f"The model {path} was trained on the head {stated}, not on {head}; leave --head out.")
     mean_shape = tensors.pop(MEAN_SHAPE, None)
-    network = build_network(model)
-    load_strict(network, tensors)
+    with torch.device("meta"):  # weights are taken over, so that there is never room for two sets of them
+        network = DiffusionRig(model)
+    load_strict(network, tensors, assign=True)
     network = network.to(device).eval().requires_grad_(False)
     return Pretrained(network, model, diffusion, stated or head or usual_head, head_hash, mean_shape, sha256_of(path), meta)
 

@@ -15,8 +15,9 @@ UNET = "denoisingUNet."
 SHOWN = 3  # names listed of each kind of fault
 
 
-def load_strict(network: nn.Module, tensors: Mapping[str, Tensor], source: str = "the checkpoint") -> None:
-    """Copy ``tensors`` into ``network``, converting the dtype; nothing is copied unless every name and shape agrees.
+def load_strict(network: nn.Module, tensors: Mapping[str, Tensor], source: str = "the checkpoint", assign: bool = False) -> None:
+    """Copy ``tensors`` into ``network``, converting the dtype; nothing is copied unless every name and shape agrees. ``assign``
+    makes them the network's own instead, so that a network without memory (of the device meta) can be filled.
 
     Raises RigError that names the missing, extra and misshaped tensors; ``source`` says where they come from.
     """
@@ -30,6 +31,9 @@ def load_strict(network: nn.Module, tensors: Mapping[str, Tensor], source: str =
     if faults:
         raise RigError(f"{source} does not fit the network: {'; '.join(faults)}; give the model flags that it was "
                        "trained with")
+    if assign:
+        network.load_state_dict({name: tensors[name].to(tensor.dtype) for name, tensor in own.items()}, assign=True)
+        return
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(tensors[name])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import shutil
 from collections.abc import Callable
 
@@ -28,15 +27,13 @@ def check_compiler(device: torch.device) -> None:
 def prediction_of(network: DiffusionRig, precision: str = "fp32", compiled: bool = False) -> Prediction:
     """The denoising UNet of ``network`` as a function, for sampling.
 
-    In bf16 or fp16 it is a copy with its weights rounded once (autocast would round them at every call); norms are computed in
-    float32 all the same, and so are the global latents, which are not part of it. Convolution weights are laid out for
-    channels-last images. ``compiled``: by torch.compile, at the first call of each batch size.
+    For bf16 or fp16 the weights of that UNet are rounded in place, once (autocast would round them at every call, a copy would take
+    their room again), so ``network`` is for this use alone from then on; norms are computed in float32 all the same, and so are the
+    global latents, which are not part of it. Convolution weights are laid out for channels-last images. ``compiled``: by
+    torch.compile, at the first call of each batch size.
     """
     dtype = DTYPES[precision]
-    unet: nn.Module = network.denoisingUNet
-    if dtype != torch.float32:
-        unet = copy.deepcopy(unet).to(dtype)
-    unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    unet: nn.Module = network.denoisingUNet.to(dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = torch.compile(unet) if compiled else unet
 
     def predict(x: Tensor, t: Tensor, buffers: Tensor, latent: Tensor) -> Tensor:

@@ -63,6 +63,15 @@ def test_bare_numbers_are_coefficients(line, count):
     assert frame.sound is None
 
 
+def test_attributes_are_kept_where_there_are_any():
+    numbers = [0.25] * 25 + [1.5] * 58
+    for line in (" ".join(map(str, numbers)), json.dumps({"emotion": numbers[:25], "coefficients": numbers[25:]})):
+        frame = read_frame(line, 1)
+        assert frame.emotion.tolist() == [0.25] * 25
+        assert frame.coefficients.tolist() == [1.5] * 58
+    assert read_frame(" ".join(["1.5"] * 58), 1).emotion is None
+
+
 def test_a_written_frame_is_read_again():
     coefficients, sound = speaker(1)
     frame = read_frame(write_frame(coefficients[0], sound), 1)
@@ -75,6 +84,8 @@ def test_a_written_frame_is_read_again():
     ("{not json", "begins like JSON"),
     ('{"face": []}', "not face"), ('{"coefficients": 3}', "object with coefficients"),
     (json.dumps({"coefficients": [0] * 58, "sound": "?"}), "no base64"),
+    (json.dumps({"coefficients": [0] * 58, "emotion": 3}), "emotion must be a list"),
+    (json.dumps({"coefficients": [0] * 58, "emotion": [0] * 8}), "holds 66 numbers"),
     (json.dumps({"coefficients": [0] * 58, "sound": base64.b64encode(b"abc").decode()}), "3 bytes")])
 def test_lines_that_are_no_frames_are_named(line, sentence):
     with pytest.raises(UsageError, match=sentence):
