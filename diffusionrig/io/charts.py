@@ -79,7 +79,7 @@ def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 def _text(value: float) -> str:
     if value and not 1e-3 <= abs(value) < 1e5:
         return f"{value:.2g}".replace("e-0", "e-").replace("e+0", "e")
-    return f"{value:.4g}"
+    return f"{value:.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
 
 
 def _range(panel: Panel) -> tuple[float, float] | None:
