@@ -5,8 +5,8 @@
 Training: images a second of one stage 1 update (forward, backward, fused AdamW, in the precision that `train` chooses here) of the
 published network of each size, and the TFLOP/s that its multiplications come to, counted by torch, beside the ceiling: the best
 rate of a bf16 product of two square matrices. Edits: a default edit at the last size for each batch, from buffers to pixels.
-Rendering: face codes of the open head to buffers. Capture: FIT on the portrait in the package. Medians; without a GPU it says so and
-measures nothing.
+Rendering: face codes of the open head to buffers. Capture: FIT on the portrait in the package. Medians; without a GPU it says so
+and measures nothing.
 """
 
 from __future__ import annotations
