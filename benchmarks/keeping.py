@@ -1,6 +1,6 @@
 """What edits keep of the source picture: reconstruction, background, and pasting into photographs.
 
-    python benchmarks/keeping.py [--people 8] [--model default] [--respacing ddim20] [--sheet sheet.png]
+    python benchmarks/keeping.py [--people 16] [--model default] [--respacing ddim20] [--sheet sheet.png]
 
 Synthetic people, whose true codes, true photographs after each edit, hair and bodies are known; the network is the shipped prior.
 Errors are means of absolute differences from the source picture in grey levels (0..255), over
