@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from edit import peak_mebibytes
 
 from diffusionrig.io.files import read_json
 from diffusionrig.reactions.features.logmel import BANDS
@@ -52,8 +53,7 @@ def main() -> None:
     clip = speaker()
     if args.worker:
         seconds(load_generator(args.worker, "cpu"), clip, 10)
-        line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-        print(int(line.split()[1]) / 1024)
+        print(peak_mebibytes())
         return
     print("| | 30 s, K = 10 | 30 s, K = 1 | a live frame | training | memory |")
     print("| --- | --- | --- | --- | --- | --- |")
