@@ -22,8 +22,8 @@ from diffusionrig.geometry.expression_map import expression_map
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
+from diffusionrig.reactions.interface import COEFFICIENTS
 
-WIDTH = 58
 EXPRESSION, ANGLES, TRANSLATION = slice(0, 52), slice(52, 55), slice(55, 58)
 NEUTRALS = ("mean", "percentile", "none")
 RESTS = ("zero", "photo")
@@ -63,7 +63,7 @@ def neutral_of(kind: str, coefficients: np.ndarray, mean_face: np.ndarray | None
     none        no expression, the head upright; translation as in ``mean`` where the mean face is known, else the median
     UsageError when ``mean`` is asked for without a mean face.
     """
-    values = np.asarray(coefficients, np.float64).reshape(-1, WIDTH)
+    values = np.asarray(coefficients, np.float64).reshape(-1, COEFFICIENTS)
     if kind == "mean":
         if mean_face is None:
             raise UsageError("--neutral mean needs the corpus's mean face; give it with --mean_face or --data, or use --neutral "
@@ -88,7 +88,7 @@ def from_photograph(neutral: Neutral, row: np.ndarray, rest: str) -> Neutral:
     added to the photographed one; otherwise what the photograph shows would be counted twice.
     """
     known = np.array(neutral.row)
-    part = slice(0, WIDTH) if rest == "photo" else slice(ANGLES.start, WIDTH)
+    part = slice(0, COEFFICIENTS) if rest == "photo" else slice(ANGLES.start, COEFFICIENTS)
     known[part] = np.asarray(row, np.float64)[part]
     return Neutral(neutral.kind, known)
 

@@ -12,15 +12,15 @@ from diffusionrig.errors import RigError, UsageError
 from diffusionrig.geometry.arkit import ARKIT_NAMES
 from diffusionrig.io.arrays import read_npy
 from diffusionrig.io.files import existing_file
-from diffusionrig.reactions.frames.codes import ANGLES, WIDTH
+from diffusionrig.reactions.frames.codes import ANGLES
+from diffusionrig.reactions.interface import ATTRIBUTES, COEFFICIENTS
 
-ATTRIBUTES = 25
 SUFFIX = "_3dmm"
 COLUMNS = (*ARKIT_NAMES, "angle x", "angle y", "angle z", "translation x", "translation y", "translation z")
 
 
 @dataclasses.dataclass(frozen=True)
-class Prediction:
+class StoredPrediction:
     """One item: ``coefficients`` (K, T, 58) float32, absolute; ``emotion`` (K, T, 25) float32 where there are any; the file."""
 
     coefficients: np.ndarray
@@ -29,7 +29,7 @@ class Prediction:
 
 
 def read_prediction(path: str | Path, item: int | None = None, mean_face: np.ndarray | None = None,
-                    centred: bool = False) -> Prediction:
+                    centred: bool = False) -> StoredPrediction:
     """Read ``NAME.npy`` or ``NAME_3dmm.npy``, shaped (T, 58), (K, T, 58) or (N, K, T, 58), where ``item`` picks one of N.
 
     A file of 25 attributes is used through the ``NAME_3dmm.npy`` beside it, and the other way round. ``centred``: the mean face
@@ -46,7 +46,7 @@ def read_prediction(path: str | Path, item: int | None = None, mean_face: np.nda
                              f"{coefficient_file.name} beside it; make one with 'diffusionrig react coefficients predict'.")
     elif named.stem.endswith(SUFFIX) and (beside := named.with_name(f"{named.stem.removesuffix(SUFFIX)}.npy")).is_file():
         emotion_file = beside
-    coefficients = _one_item(_numbers(coefficient_file), WIDTH, coefficient_file, item)
+    coefficients = _one_item(_numbers(coefficient_file), COEFFICIENTS, coefficient_file, item)
     emotion = None if emotion_file is None else _one_item(_numbers(emotion_file), ATTRIBUTES, emotion_file, item)
     if emotion is not None and emotion.shape[:2] != coefficients.shape[:2]:
         raise RigError(f"{emotion_file} has K={emotion.shape[0]} samples of T={emotion.shape[1]} frames, but {coefficient_file} "
@@ -56,23 +56,23 @@ def read_prediction(path: str | Path, item: int | None = None, mean_face: np.nda
             raise UsageError("--centred True needs the corpus's mean face, which is to be added back; give --mean_face or --data.")
         coefficients = coefficients + mean_face.astype(np.float32)
     _upright(coefficients, coefficient_file, centred)
-    return Prediction(coefficients, emotion, coefficient_file)
+    return StoredPrediction(coefficients, emotion, coefficient_file)
 
 
 def read_mean_face(path: str | Path) -> np.ndarray:
     """``mean_face.npy`` of a corpus: (58,) float32."""
     values = read_npy(existing_file(path, "mean face"))
-    if values.size != WIDTH or not np.issubdtype(values.dtype, np.number) or not np.isfinite(values).all():
-        raise RigError(f"{path} holds {values.size} values, but a mean face has {WIDTH} finite ones; give mean_face.npy.")
-    return values.reshape(WIDTH).astype(np.float32)
+    if values.size != COEFFICIENTS or not np.issubdtype(values.dtype, np.number) or not np.isfinite(values).all():
+        raise RigError(f"{path} holds {values.size} values, but a mean face has {COEFFICIENTS} finite ones; give mean_face.npy.")
+    return values.reshape(COEFFICIENTS).astype(np.float32)
 
 
 def _numbers(path: Path) -> np.ndarray:
     array = read_npy(path)
-    if not np.issubdtype(array.dtype, np.floating) or array.ndim == 0 or array.shape[-1] not in (WIDTH, ATTRIBUTES):
+    if not np.issubdtype(array.dtype, np.floating) or array.ndim == 0 or array.shape[-1] not in (COEFFICIENTS, ATTRIBUTES):
         width = array.shape[-1] if array.ndim else 0
         raise RigError(f"{path} holds {array.dtype} of shape {array.shape}, {width} values a frame; frames of coefficients have "
-                       f"{WIDTH}, of attributes {ATTRIBUTES}.")
+                       f"{COEFFICIENTS}, of attributes {ATTRIBUTES}.")
     return array
 
 
@@ -97,7 +97,7 @@ def _one_item(array: np.ndarray, width: int, path: Path, item: int | None) -> np
     bad = np.argwhere(~np.isfinite(array))
     if len(bad):
         sample, frame, column = bad[0]
-        name = f" ({COLUMNS[column]})" if width == WIDTH else ""
+        name = f" ({COLUMNS[column]})" if width == COEFFICIENTS else ""
         raise RigError(f"{path}, sample {sample}, frame {frame}: value {column}{name} is {array[sample, frame, column]}; "
                        f"{len(bad)} values are not finite; make the prediction again.")
     return np.ascontiguousarray(array, np.float32)

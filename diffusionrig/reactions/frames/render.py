@@ -21,7 +21,7 @@ from diffusionrig.reactions.frames.codes import from_photograph, neutral_of, rea
 from diffusionrig.reactions.frames.drawing import Company, Look, Motion, draw_reaction
 from diffusionrig.reactions.frames.layout import Place, clip_name
 from diffusionrig.reactions.frames.listener import Listener, MeshStudio, RigStudio, find_listener, is_store
-from diffusionrig.reactions.frames.prediction import Prediction, read_mean_face, read_prediction
+from diffusionrig.reactions.frames.prediction import StoredPrediction, read_mean_face, read_prediction
 
 USUAL_FPS = 25.0
 
@@ -165,7 +165,7 @@ def _own_sound(speaker: str) -> Sound | None:
     return read_sound(speaker) if speaker and Path(speaker).is_file() and ClipFrames(speaker).fps is not None else None
 
 
-def _tensors(prediction: Prediction, scene: _Scene) -> dict[str, torch.Tensor]:
+def _tensors(prediction: StoredPrediction, scene: _Scene) -> dict[str, torch.Tensor]:
     arrays = {"listener_pred_3dmm": prediction.coefficients, **scene.emotion}
     if prediction.emotion is not None:
         arrays["listener_pred_emotion"] = prediction.emotion
