@@ -61,19 +61,24 @@ LARGEST_ERROR = 0.007
 """Metres: faces whose landmarks err by more on average were misdetected and teach nothing."""
 
 
-def heads_and_pictures(head: HeadModel, plain: int, photographs: int) -> Iterator[tuple[FaceCode, np.ndarray]]:
-    """Codes (batch 1) with pictures of them: bare heads before soft backgrounds first, then full photographs."""
-    for start in range(0, plain, 8):
-        scenes = [sample_scene(sample_person(SEED, i, head), SEED, 0, head) for i in range(start, min(start + 8, plain))]
+def bare_heads(head: HeadModel, seed: int, start: int, stop: int, stream_name: str) -> Iterator[tuple[FaceCode, np.ndarray]]:
+    """Codes (batch 1) of the people ``start`` to ``stop`` of ``seed`` and their bare heads before soft backgrounds."""
+    for first in range(start, stop, 8):
+        scenes = [sample_scene(sample_person(seed, i, head), seed, 0, head) for i in range(first, min(first + 8, stop))]
         code = FaceCode.concatenate([scene.code for scene in scenes])
         with torch.no_grad():
             buffers = render_buffers(head, code, SIZE)
         for i in range(len(code)):
-            stream = numpy_stream("calibration picture", SEED, start + i)
+            stream = numpy_stream(stream_name, seed, first + i)
             alpha = buffers.alpha[i, 0, ..., None].numpy()
             picture = buffers.rendered[i].permute(1, 2, 0).numpy() + (1 - alpha) * sample_backdrop(stream, SIZE)
             picture = cv2.GaussianBlur(picture, (0, 0), stream.uniform(0.4, 1.0)) + stream.normal(0, 0.01, picture.shape)
             yield code[i], np.rint(picture.clip(0, 1) * 255).astype(np.uint8)
+
+
+def heads_and_pictures(head: HeadModel, plain: int, photographs: int) -> Iterator[tuple[FaceCode, np.ndarray]]:
+    """Codes (batch 1) with pictures of them: bare heads first, then full photographs."""
+    yield from bare_heads(head, SEED, 0, plain, "calibration picture")
     for i in range(photographs):
         person = sample_person(SEED + 1, i, head)
         scene = sample_scene(person, SEED + 1, 0, head)

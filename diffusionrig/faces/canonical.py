@@ -11,6 +11,9 @@ import numpy as np
 from diffusionrig.errors import RigError
 from diffusionrig.faces.networks import BUNDLE, CANONICAL, bundle_member
 
+IRISES_MIRRORED = (473, 476, 475, 474, 477, 468, 471, 470, 469, 472)
+"""Of the iris landmarks 468-477: centre, and the points to both sides, above and below."""
+
 
 @dataclass(frozen=True)
 class CanonicalFace:
@@ -26,6 +29,15 @@ class CanonicalFace:
 def canonical_face() -> CanonicalFace:
     """The canonical face, read once. Its arrays are read-only, as every caller gets the same ones."""
     return parse_canonical(bundle_member(CANONICAL))
+
+
+@functools.cache
+def mirrored_landmarks() -> tuple[int, ...]:
+    """For each of the 478 landmarks the one that marks the same place of the mirrored face."""
+    vertices = canonical_face().vertices
+    other = vertices * np.array([-1, 1, 1], np.float32)
+    nearest = np.square(other[:, None] - vertices).sum(-1).argmin(1)
+    return (*map(int, nearest), *IRISES_MIRRORED)
 
 
 def parse_canonical(data: bytes) -> CanonicalFace:

@@ -15,3 +15,11 @@ ARKIT_NAMES: tuple[str, ...] = (
 )
 """Alphabetical. The order of the 52 values of the REACT corpora; MediaPipe's coefficients are ``_neutral`` followed by
 the first 51. ``Left`` and ``Right`` are the subject's."""
+
+
+def mirrored_name(name: str) -> str:
+    """The expression of the mirrored face: ``browDownLeft`` -> ``browDownRight``; others are their own."""
+    for side, other in (("Left", "Right"), ("Right", "Left")):
+        if name.endswith(side):
+            return name.removesuffix(side) + other
+    return name

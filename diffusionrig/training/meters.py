@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from diffusionrig.training.trainer import Trainer, Update
-
-if TYPE_CHECKING:
-    from diffusionrig.training.task_trainer import TaskTrainer
+from diffusionrig.training.base_trainer import BaseTrainer, Update
 
 
 class Meters:
@@ -35,7 +32,7 @@ class Meters:
         if update.applied:
             self._held.append(update)
 
-    def row(self, trainer: Trainer | TaskTrainer, save_interval: int) -> dict[str, float | int | str]:
+    def row(self, trainer: BaseTrainer, save_interval: int) -> dict[str, float | int | str]:
         """Means since the last row. ``step`` is the number of updates done, ``samples`` the photographs shown."""
         now = time.monotonic()
         count = len(self._held)

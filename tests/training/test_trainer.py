@@ -7,6 +7,7 @@ from diffusionrig.diffusion.config import DiffusionConfig
 from diffusionrig.errors import RigError
 from diffusionrig.io.checkpoints import load_state, save_state
 from diffusionrig.model.adapters import AdapterConfig, add_adapters
+from diffusionrig.training import base_trainer
 from diffusionrig.training import trainer as trainer_module
 from diffusionrig.training.samples import draw_samples, sample_grid
 
@@ -159,7 +160,7 @@ def test_a_bad_update_is_skipped_counted_and_leaves_no_trace(store, monkeypatch,
 
 
 def test_a_run_that_only_skips_is_given_up(store, monkeypatch):
-    monkeypatch.setattr(trainer_module, "PATIENCE", 3)
+    monkeypatch.setattr(base_trainer, "PATIENCE", 3)
     trainer = tiny_trainer(store, lone_world())
     monkeypatch.setattr(trainer_module.Feeder, "_prepare", poison(trainer, set(range(100))))
     with pytest.raises(RigError, match="not finite in 3 updates in a row"):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from diffusionrig.capture.encoder import FLAG_BELOW, Capture, EncoderOptions
+from diffusionrig.capture.fit.brows import brow_strip, shipped_reader, with_brows
 from diffusionrig.capture.fit.calibration import calibrated, photographed_surface, shipped_calibration
 from diffusionrig.capture.fit.confidence import confidence
 from diffusionrig.capture.fit.correspondence import find_tie
@@ -119,6 +120,7 @@ class FitEncoder:
             self.sigma = self.learned.sigma.clamp_min(LEAST_SIGMA)
         # How reliable a landmark is says its calibrated error; without one, how well it was tied.
         self.reliability = model.reliability if self.learned is None else torch.ones_like(model.reliability)
+        self.brows = None if self.learned is None else shipped_reader(self.learned.regression, head.expression_names, self.device)
         self.physical = torch.ones_like(self.model.lower)
         self.physical[len(model.basis):] = 0
 
@@ -158,7 +160,7 @@ class FitEncoder:
         points[..., :2] += 0.5  # Face counts from the centre of the first pixel, cameras from its edge.
         target, levelled = level(points)
         crop = crop_transform(points68 + 0.5)
-        pose, observation, prior = self.fit_landmarks(target, seen)
+        pose, observation, prior = self.fit_landmarks(target, seen, self._strips(images, faces))
         start = landmark_posterior(self.model, pose, observation, prior, levelled, crop)
         pose, looks, colour_error = self.fit_colours(images, crop.float(), start)
 
@@ -174,11 +176,16 @@ class FitEncoder:
         code = code.replace(light=looks.light, albedo=looks.albedo[:, :self.head.n_albedo], confidence=trust)
         return Fit(code, landmark_error, colour_error)
 
-    def fit_landmarks(self, target: Tensor, seen: Tensor) -> tuple[Pose, Observation, Prior]:
-        """Stages A and B for levelled landmarks (B, 478, 3) and the landmarker's coefficients (B, 52)."""
+    def fit_landmarks(self, target: Tensor, seen: Tensor, strips: Tensor | None = None) -> tuple[Pose, Observation, Prior]:
+        """Stages A and B for levelled landmarks (B, 478, 3), the landmarker's coefficients (B, 52), and strips of the pictures for
+        the reader of brows, where there is one."""
         weight = self.reliability.expand(len(target), -1)
         prior = (plain_prior(self.model, self.head.expression_names, seen) if self.learned is None
                  else learned_prior(self.model, self.learned, target, seen))
+        if self.learned is not None and self.brows is not None and strips is not None:
+            told = self.brows.read(self.learned.regression, self.model, strips, target, seen)
+            first = self.model.parts["expression"].start
+            prior = with_brows(prior, [first + column for column in self.brows.columns], *told)
         pose = solid_pose(self.model, target, weight, torch.clamp(prior.mean, self.model.lower, self.model.upper))
         sigma = self.sigma * pose.scale[:, None, None]
         for iterations in ROUNDS:
@@ -187,6 +194,12 @@ class FitEncoder:
             observation = Observation(target, sigma, weight * shown, ROBUST)
             pose = solve(self.model, pose, observation, prior, iterations)
         return pose, observation, prior
+
+    def _strips(self, images: Sequence[np.ndarray], faces: Sequence[Face]) -> Tensor | None:
+        if self.brows is None:
+            return None
+        strips = [brow_strip(image, face.points) for image, face in zip(images, faces) if face.points is not None]
+        return torch.from_numpy(np.stack(strips))[:, None].float().to(self.device)
 
     def fit_colours(self, images: Sequence[np.ndarray], crop: Tensor, start: LandmarkPosterior) -> tuple[Pose, Appearance, Tensor]:
         """Stage C: light and skin under the landmark fit, then everything together, then light and skin once more.

@@ -30,8 +30,8 @@ class Observation:
 
 @dataclasses.dataclass(frozen=True)
 class Prior:
-    """Gaussian prior of rotation and coefficients: ``rotation`` (B, 3, 3), ``mean`` (B, C), and ``precision`` (3 + C, 3 + C),
-    symmetric and positive semi-definite, of (turn in the head's frame, coefficients) around them."""
+    """Gaussian prior of rotation and coefficients: ``rotation`` (B, 3, 3), ``mean`` (B, C), and ``precision`` (3 + C, 3 + C) or
+    (B, 3 + C, 3 + C), symmetric and positive semi-definite, of (turn in the head's frame, coefficients) around them."""
 
     rotation: Tensor
     mean: Tensor
@@ -41,6 +41,10 @@ class Prior:
         """(B, 3 + C): how far ``pose`` is from the prior's mean."""
         turn = matrix_to_axis_angle(self.rotation.transpose(1, 2) @ pose.rotation)
         return torch.cat([turn, pose.coefficients - self.mean], 1)
+
+    def pull(self, offset: Tensor) -> Tensor:
+        """(B, 3 + C): half the gradient of the quadratic at ``offset`` (B, 3 + C)."""
+        return (offset[:, None] @ self.precision)[:, 0]
 
 
 def _robust_cost(square: Tensor, scale: float) -> Tensor:
@@ -55,7 +59,7 @@ def _robust_weight(square: Tensor, scale: float) -> Tensor:
 def _cost(model: LandmarkModel, pose: Pose, seen: Observation, prior: Prior) -> Tensor:
     square = ((project_landmarks(model, pose) - seen.target) / seen.sigma).square().sum(-1)
     off = prior.offset(pose)
-    return (seen.weight * _robust_cost(square, seen.robust)).sum(1) + ((off @ prior.precision) * off).sum(1)
+    return (seen.weight * _robust_cost(square, seen.robust)).sum(1) + (prior.pull(off) * off).sum(1)
 
 
 def normal_equations(model: LandmarkModel, pose: Pose, seen: Observation, prior: Prior) -> tuple[Tensor, Tensor]:
@@ -68,14 +72,14 @@ def normal_equations(model: LandmarkModel, pose: Pose, seen: Observation, prior:
     gradient = (scaled @ (residual * weight.sqrt()[..., None]).flatten(1)[..., None])[..., 0]
     # An increment w of the step turns by R' w in the head's frame.
     inward = pose.rotation.transpose(1, 2)
-    pull = prior.offset(pose) @ prior.precision
+    pull = prior.pull(prior.offset(pose))
     gradient[:, :3] += (inward.transpose(1, 2) @ pull[:, :3, None])[..., 0]
     gradient[:, N_RIGID:] += pull[:, 3:]
-    crossed = inward.transpose(1, 2) @ prior.precision[:3, 3:]
-    hessian[:, :3, :3] += inward.transpose(1, 2) @ prior.precision[:3, :3] @ inward
+    crossed = inward.transpose(1, 2) @ prior.precision[..., :3, 3:]
+    hessian[:, :3, :3] += inward.transpose(1, 2) @ prior.precision[..., :3, :3] @ inward
     hessian[:, :3, N_RIGID:] += crossed
     hessian[:, N_RIGID:, :3] += crossed.transpose(1, 2)
-    hessian[:, N_RIGID:, N_RIGID:] += prior.precision[3:, 3:]
+    hessian[:, N_RIGID:, N_RIGID:] += prior.precision[..., 3:, 3:]
     return hessian, gradient
 
 
