@@ -210,7 +210,7 @@ def main() -> None:
     args = parser.parse_args()
     head = load_head()
     parts = [collect_all(head, args.cache, kind, args.limit) for kind in PEOPLE]
-    encoder = FitEncoder(head)
+    encoder = FitEncoder(head, read_brows=False)
     assert encoder.learned is not None
     examples = Examples(encoder, {name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
     torch.manual_seed(args.seed)

@@ -97,11 +97,12 @@ def load_encoder(head: HeadModel, device: torch.device, options: EncoderOptions)
 
 class FitEncoder:
     """Fits ``head`` to photographs. Deterministic; a face's code does not depend on what else is in its batch (on a GPU, but for
-    rounding)."""
+    rounding). ``read_brows`` False leaves the brows to landmarks and colours."""
 
     name = "FIT"
 
-    def __init__(self, head: HeadModel, device: torch.device | str = "cpu", landmarker: FaceLandmarker | None = None) -> None:
+    def __init__(self, head: HeadModel, device: torch.device | str = "cpu", landmarker: FaceLandmarker | None = None,
+                 read_brows: bool = True) -> None:
         self.device = torch.device(device)
         self.landmarker = landmarker or FaceLandmarker()
         tie = find_tie(head, self.landmarker)
@@ -120,7 +121,8 @@ class FitEncoder:
             self.sigma = self.learned.sigma.clamp_min(LEAST_SIGMA)
         # How reliable a landmark is says its calibrated error; without one, how well it was tied.
         self.reliability = model.reliability if self.learned is None else torch.ones_like(model.reliability)
-        self.brows = None if self.learned is None else shipped_reader(self.learned.regression, head.expression_names, self.device)
+        self.brows = (shipped_reader(self.learned.regression, head.expression_names, self.device)
+                      if read_brows and self.learned is not None else None)
         self.physical = torch.ones_like(self.model.lower)
         self.physical[len(model.basis):] = 0
 
