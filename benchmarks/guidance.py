@@ -5,7 +5,8 @@
 
 Takes the photographs and the personal model of a finished demo. Every edit (pose, expression, light; each source with each target)
 is drawn from noise and compared with the true photograph, as the demo does. Kinds: away from the source's own buffers and latent
-(--guidance), away from empty buffers (for comparison; no flag does that), away from the general prior (--weak_guidance).
+(--guidance), away from empty buffers (--null_guidance, where the model has learned what they mean; else for comparison), away from
+the general prior (--weak_guidance).
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ def main() -> None:
     rig = Rig.from_pretrained(args.demo / model.parent.name / model.name, device="cpu")
     rig.set_weak(report["prior"] if Path(report["prior"]).is_file() else "default")
     task = prepare(rig, args.demo, choose_cast(rig.head, settings["seed"], 0, settings["held_out"], settings["strangers"]))
-    empty = PhysicalBuffers(*(torch.zeros_like(getattr(task.buffers, name)) for name in ("rendered", "normal", "albedo", "alpha")))
+    empty = task.buffers.cleared()
     modes = MODES.split(",")
     print(f"{len(task.names)} edits, {args.seeds} noises each; PSNR in dB / SSIM on the face\n")
     print("| away from | scale | calls | " + " | ".join(modes) + " |\n| --- | --- | --- |" + " --- |" * len(modes), flush=True)

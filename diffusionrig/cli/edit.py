@@ -82,6 +82,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weak_guidance", type=float, default=1.0, metavar="W",
                         help="each prediction is that of the weak model plus W times the difference; 1 is off, else one more "
                              "network call a step (1)")
+    parser.add_argument("--null_guidance", type=float, default=1.0, metavar="W",
+                        help="classifier-free guidance, for models trained with --drop_buffers: each prediction is that without "
+                             "buffers plus W times the difference; 1 is off, else one more network call a step (1)")
     parser.add_argument("--clip_denoised", type=boolean, default=True, help="clamp the predicted image (default True)")
     parser.add_argument("--num_samples", type=positive_int, default=10000,
                         help="at most this many outputs (default 10000)")
@@ -121,6 +124,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("Nothing to edit: give a --target with --modes, or sliders with --set.")
     sampling = _sampling(args)
     rig = _load(args)
+    rig.check_guidance(sampling)
     if rig.calls(sampling) >= 250:
         print(f"diffusionrig edit: {rig.calls(sampling)} network calls per picture; --timestep_respacing ddim20 needs 20, "
               f"--steps {DEFAULT_STEPS} needs {DEFAULT_STEPS}.", file=sys.stderr)
@@ -158,7 +162,7 @@ def _sampling(args: argparse.Namespace) -> Sampling:
     if respacing is None and not args.steps and solver not in MULTISTEP:
         respacing = ""
     return Sampling(respacing, solver, args.eta, args.clip_denoised, args.seed, args.keep, args.steps, args.guidance,
-                    args.weak_guidance)
+                    args.weak_guidance, args.null_guidance)
 
 
 def _load(args: argparse.Namespace) -> Rig:

@@ -49,6 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help=f"steps, instead of --timestep_respacing ({DEFAULT_STEPS} of {DEFAULT_SOLVER})")
     parser.add_argument("--guidance", type=float, default=Sampling.guidance, metavar="W",
                         help="as in diffusionrig edit; 1 is off (1)")
+    parser.add_argument("--null_guidance", type=float, default=Sampling.null_guidance, metavar="W",
+                        help="as in diffusionrig edit; 1 is off (1)")
     parser.add_argument("--keep", choices=list(KEEPS), default=Sampling.keep,
                         help=f"what stays as the source shows it, as in diffusionrig edit ({Sampling.keep})")
     parser.add_argument("--use_model", default="", help="encoder that captures: EMOCA, DECA, SMIRK or FIT (the best present)")
@@ -76,10 +78,11 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("No --output_dir was given; name a folder for the report.")
     path = args.model_path or "default"
     sampling = Sampling(respacing=getattr(args, "timestep_respacing", None), solver=args.sampler, seed=args.seed, keep=args.keep,
-                        steps=args.steps, guidance=args.guidance)
+                        steps=args.steps, guidance=args.guidance, null_guidance=args.null_guidance)
     rig = Rig.from_pretrained(path, device=args.device, encoder=args.use_model or None, head=args.head, base=args.base,
                               model=from_arguments(ModelConfig, args), diffusion=from_arguments(DiffusionConfig, args),
                               precision=args.precision, compiled=args.compile)
+    rig.check_guidance(sampling)
     show_consent("evaluate", rig.pretrained.meta)
     given = {**given_arguments(ModelConfig, args), **given_arguments(DiffusionConfig, args)}
     given.pop("timestep_respacing", None)

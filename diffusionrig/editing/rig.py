@@ -35,6 +35,7 @@ from diffusionrig.io.images import read_image
 from diffusionrig.io.resize import resize_square
 from diffusionrig.io.sheets import to_uint8
 from diffusionrig.model.config import ModelConfig
+from diffusionrig.model.null_condition import null_share
 from diffusionrig.model.running import Prediction, check_compiler, prediction_of
 from diffusionrig.randomness import torch_stream
 from diffusionrig.render.buffers import PhysicalBuffers
@@ -282,6 +283,12 @@ class Rig:
     def _noise(self, count: int, sampling: Sampling) -> Tensor:
         return draw_noise([torch_stream(sampling.seed, "edit") for _ in range(count)], (3, self.size, self.size), self.device)
 
+    def check_guidance(self, sampling: Sampling) -> None:
+        """UsageError when ``sampling`` leads away from buffers that are absent, and the model never saw that."""
+        if sampling.null_guidance != 1 and not null_share(self.pretrained.meta, "buffers"):
+            raise UsageError("--null_guidance leads away from absent buffers, which this model never saw; train it with "
+                             "--drop_buffers 0.1, or use --guidance.")
+
     def _denoiser(self, buffers: PhysicalBuffers, latent: Tensor, sampling: Sampling, on_call: Callable[[int], None] | None,
                   unedited: tuple[PhysicalBuffers, Tensor] | None = None) -> Denoiser:
         """The network under a condition, with the guidance that ``sampling`` asks for."""
@@ -306,6 +313,9 @@ class Rig:
             if self._weak is None:
                 raise UsageError("--weak_guidance needs a weak model; name it with --weak_model, or load it by Rig.set_weak.")
             others.append((bound(self._weak, buffers, latent), sampling.weak_guidance))
+        if sampling.null_guidance != 1:
+            self.check_guidance(sampling)
+            others.append((bound(self._strong, buffers.cleared(), latent), sampling.null_guidance))
         strong = bound(self._strong, buffers, latent)
         return guided(strong, others) if others else strong
 

@@ -51,6 +51,8 @@ class Sampling:
     steps          steps on the grid of ``diffusion.grid``, instead of ``respacing``; 0 and no respacing: the default
     guidance       above 1 exaggerates what sets the edit apart from the unedited face; 1 is off
     weak_guidance  above 1 exaggerates what sets the network apart from the rig's weak one; 1 is off
+    null_guidance  above 1 exaggerates what the buffers say (classifier-free guidance); 1 is off; for networks that were trained
+                   with dropped buffers
     """
 
     respacing: str | None = None
@@ -62,6 +64,7 @@ class Sampling:
     steps: int = 0
     guidance: float = 1.0
     weak_guidance: float = 1.0
+    null_guidance: float = 1.0
 
     def __post_init__(self) -> None:
         if self.solver and self.solver not in SAMPLERS:
@@ -75,7 +78,7 @@ class Sampling:
         if self.steps and self.respacing is not None:
             raise UsageError(f"--steps {self.steps} and --timestep_respacing {self.respacing!r} both say which steps are taken; "
                              "give one of them.")
-        for name in ("guidance", "weak_guidance"):
+        for name in ("guidance", "weak_guidance", "null_guidance"):
             if not math.isfinite(getattr(self, name)) or getattr(self, name) < 0:
                 raise UsageError(f"--{name} {getattr(self, name)} is no scale; 1 is off, 1.5 a usual choice.")
 
@@ -89,7 +92,7 @@ class Sampling:
     @property
     def calls_a_step(self) -> int:
         """Network calls each step takes: one, and one for every guidance that is on."""
-        return 1 + (self.guidance != 1) + (self.weak_guidance != 1)
+        return 1 + sum(scale != 1 for scale in (self.guidance, self.weak_guidance, self.null_guidance))
 
     def resolved(self) -> Sampling:
         """The same with every choice written out."""

@@ -27,6 +27,10 @@ class PhysicalBuffers:
         """(B, 9, H, W): rendered, normal, albedo, the condition of the UNet, in the published channel order."""
         return torch.cat([self.rendered, self.normal, self.albedo], 1)
 
+    def cleared(self) -> PhysicalBuffers:
+        """Buffers of the same size without a face: zeros, the null condition."""
+        return PhysicalBuffers(*(torch.zeros_like(getattr(self, field.name)) for field in dataclasses.fields(self)))
+
     def __len__(self) -> int:
         return self.alpha.shape[0]
 

@@ -10,7 +10,7 @@ from seed_faces import photo
 from diffusionrig.cli import main
 from diffusionrig.diffusion.config import DiffusionConfig
 from diffusionrig.editing.controls import RECONSTRUCTION, Edit, parse_modes
-from diffusionrig.editing.rig import Request
+from diffusionrig.editing.rig import Request, Rig
 from diffusionrig.editing.sampling import DEFAULT_SOLVER, DEFAULT_STEPS, SAMPLERS, Sampling
 from diffusionrig.errors import UsageError
 from diffusionrig.io.checkpoints import load_checkpoint, save_checkpoint
@@ -44,7 +44,7 @@ def test_steps_follow_the_grid_and_respacing_the_published_one():
     ({"solver": "euler"}, "choose from ddim"), ({"steps": 5, "respacing": "ddim20"}, "give one of them"),
     ({"steps": 5, "respacing": ""}, "give one of them"), ({"solver": "unipc", "eta": 0.5}, "use ddim"),
     ({"solver": "ipndm", "keep": "all"}, "only DDIM"), ({"guidance": float("nan")}, "--guidance nan"),
-    ({"weak_guidance": -1.0}, "--weak_guidance -1")])
+    ({"weak_guidance": -1.0}, "--weak_guidance -1"), ({"null_guidance": -2.0}, "--null_guidance -2")])
 def test_contradictions_are_named(settings, words):
     with pytest.raises(UsageError, match=words):
         Sampling(**settings)
@@ -85,6 +85,28 @@ def test_guidance_leaves_inversion_as_it_is(rig):
     assert np.abs(plain[1] - led[1]).max() > 1
     led_keep = dataclasses.replace(keep, guidance=2.0)
     assert sum(calls) == 2 * rig.inversion_calls(led_keep) + 3 * rig.calls(led_keep) == 2 * 9 + 3 * 6
+
+
+def test_guidance_against_the_null_needs_a_model_that_learned_it(rig, checkpoint, tmp_path, capsys):
+    led = dataclasses.replace(QUICK, null_guidance=2.0)
+    with pytest.raises(UsageError, match="train it with --drop_buffers"):
+        edits(rig, led)
+    status = main(["edit", "--model_path", str(checkpoint), "--source", "a.png", "--set", "yaw=10", "--null_guidance", "1.5",
+                   "--timestep_respacing", "ddim2", "--output_dir", str(tmp_path / "out")])
+    assert (status, capsys.readouterr().err.count("--drop_buffers")) == (2, 1)
+    assert not (tmp_path / "out").exists()
+
+    taught = Rig.from_pretrained(
+        varied(checkpoint, tmp_path / "taught.safetensors", lambda tensors, meta: meta.update(null_condition={"buffers": 0.1})),
+        device="cpu", precision="fp32")
+    calls = []
+    plain, away = edits(taught, QUICK), edits(taught, led, calls)
+    assert all(np.abs(one - other).max() > 1 for one, other in zip(plain, away))
+    assert sum(calls) == 3 * taught.calls(led) == 3 * 6
+    # A scale of 0 draws without the buffers: expression and pose are lost, so all edits of one source but that of the latent agree.
+    unled = edits(taught, dataclasses.replace(QUICK, null_guidance=0.0))
+    assert np.abs(unled[0] - unled[1]).max() <= 1
+    assert np.abs(plain[0] - plain[1]).max() > 1
 
 
 def varied(checkpoint, path, change):
