@@ -55,6 +55,18 @@ def test_the_strip_follows_the_face() -> None:
     assert not brow_strip(image, np.full((478, 3), 7, np.float32)).any()
 
 
+def test_every_pixel_of_a_large_picture_counts(photographs: tuple[list[np.ndarray], FaceCode]) -> None:
+    image = photographs[0][0]
+    points = FaceLandmarker().detect(image)[0].points
+    assert points is not None
+    strip = brow_strip(image, points).astype(float)
+    large = cv2.resize(image, None, fx=8, fy=8, interpolation=cv2.INTER_CUBIC).astype(int)
+    noise = np.random.default_rng(0).integers(-60, 61, large.shape)
+    noisy = (large + noise).clip(0, 255).astype(np.uint8)
+    there = np.concatenate([(points[:, :2] + 0.5) * 8 - 0.5, points[:, 2:] * 8], 1)
+    assert np.abs(brow_strip(noisy, there) - strip).mean() < 3  # a single pixel of it is off by 17 in the mean
+
+
 def test_every_landmark_has_one_partner_across() -> None:
     partner = mirrored_landmarks()
     assert [partner[i] for i in partner] == list(range(478))
