@@ -1,8 +1,8 @@
 """Teach FIT to read brows from pixels; write ``diffusionrig/assets/fit_brows.npz``.
 
 Run after ``scripts/calibrate_fit.py``. Bare heads (quickly made) and full photographs of synthetic people, whose codes are known,
-train the network of ``capture/fit/brows.py``. About two hours on two cores, most of it for the pictures, which are kept in --cache
-in pieces, so that a run that was stopped goes on; no photograph of a person is used.
+train the network of ``capture/fit/brows.py``. An hour and a half on one core with AMX, most of it for the pictures, which are kept
+in --cache in pieces, so that a run that was stopped goes on; no photograph of a person is used.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from diffusionrig.capture.fit.brows import (
     brow_features,
     brow_strip,
     mirrored_face,
+    read_both_ways,
     regression_digest,
     standardised,
 )
@@ -181,17 +182,13 @@ def train(network: BrowNetwork, examples: Examples, count: int, epochs: int, gen
 
 @torch.no_grad()
 def answers(network: BrowNetwork, examples: Examples, rows: range) -> tuple[Tensor, Tensor]:
-    """Brows and claimed errors, each the mean over a face and its mirror image, as ``BrowReader.read`` gives them."""
+    """Brows and claimed errors of these examples."""
     network.eval()
-    found = []
-    for start in range(rows.start, rows.stop, BATCH):
-        part = slice(start, min(start + BATCH, rows.stop))
-        strips = examples.strips[part].float()
-        first = network(standardised(strips), examples.features[part])
-        other = network(standardised(strips.flip(3)), examples.mirrored[part])
-        found.append([(one + two[:, OTHER_SIDE]) / 2 for one, two in zip(first, other)])
+    parts = [slice(start, min(start + BATCH, rows.stop)) for start in range(rows.start, rows.stop, BATCH)]
+    found = [read_both_ways(network, examples.strips[part].float(), examples.features[part], examples.mirrored[part])
+             for part in parts]
     value, error = (torch.cat(part) for part in zip(*found))
-    return value.clamp(0, 1), error.exp()
+    return value, error
 
 
 def report(value: Tensor, truth: Tensor) -> str:
@@ -203,7 +200,7 @@ def report(value: Tensor, truth: Tensor) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--limit", type=int, default=0, help="no more than this many bare heads and photographs each (0: all)")
-    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--epochs", type=int, default=14)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cache", type=Path, default=Path("log/fit_brows"))
     parser.add_argument("--output", default=str(PACKAGE_ASSETS / ASSET))
@@ -222,10 +219,9 @@ def main() -> None:
     miss = (value - examples.brows[known:]) / error
     print(f"{HELD_OUT} photographs left out: correlation with the truth {report(value, examples.brows[known:])}; "
           f"misses are {miss.square().mean().sqrt():.2f} of the errors claimed")
-    covariance = miss.T @ miss / len(miss)
     arrays = {name: tensor.numpy().astype(np.float16 if tensor.ndim > 1 else tensor.numpy().dtype)
               for name, tensor in network.state_dict().items() if not name.startswith("guess.")}
-    write_array_file(args.output, {**arrays, "correlation": covariance.numpy(),
+    write_array_file(args.output, {**arrays, "misses": (miss.T @ miss / len(miss)).numpy(),
                                    "regression": np.array(regression_digest(encoder.learned.regression))})
 
 

@@ -122,23 +122,32 @@ class BrowNetwork(nn.Module):
         return self.read(self.hidden(strips, inputs), inputs)
 
 
+def read_both_ways(network: BrowNetwork, strips: Tensor, inputs: Tensor, mirrored: Tensor) -> tuple[Tensor, Tensor]:
+    """Brows (B, 5) in [0, 1] and the errors claimed (B, 5), each the mean over a face and its mirror image. ``strips``
+    (B, 1, *STRIP) in grey levels; features (B, F) of both."""
+    first, other = network(standardised(strips), inputs), network(standardised(strips.flip(3)), mirrored)
+    value, error = ((one + two[:, OTHER_SIDE]) / 2 for one, two in zip(first, other))
+    return value.clamp(0, 1), error.exp()
+
+
 @dataclasses.dataclass(frozen=True)
 class BrowReader:
-    """A trained network, the correlation (5, 5) of its errors, and the columns of the five brows among a head's expressions."""
+    """A trained network, ``misses`` (5, 5), the second moments of its misses over the errors it claimed, on photographs that were
+    left out, and the columns of the five brows among a head's expressions."""
 
     network: BrowNetwork
-    correlation: Tensor
+    misses: Tensor
     columns: list[int]
 
     @torch.no_grad()
     def read(self, learned: Regression, model: LandmarkModel, strips: Tensor, target: Tensor,
              seen: Tensor) -> tuple[Tensor, Tensor]:
-        """Brows (B, 5) in [0, 1] and the covariance (B, 5, 5) to join them with; each the mean over a face and its mirror image."""
-        first = self.network(standardised(strips), brow_features(learned, model, target, seen))
-        other = self.network(standardised(strips.flip(3)), brow_features(learned, model, *mirrored_face(target, seen)))
-        value, error = ((one + two[:, OTHER_SIDE]) / 2 for one, two in zip(first, other))
-        error = SHRINK * error.exp()
-        return value.clamp(0, 1), error[:, :, None] * self.correlation * error[:, None]
+        """Brows (B, 5) in [0, 1] and the covariance (B, 5, 5) to join them with."""
+        inputs = brow_features(learned, model, target, seen)
+        mirrored = brow_features(learned, model, *mirrored_face(target, seen))
+        value, error = read_both_ways(self.network, strips, inputs, mirrored)
+        error = SHRINK * error
+        return value, error[:, :, None] * self.misses * error[:, None]
 
 
 def with_brows(prior: Prior, columns: list[int], value: Tensor, covariance: Tensor) -> Prior:
@@ -166,8 +175,8 @@ def shipped_reader(learned: Regression, names: tuple[str, ...], device: torch.de
     arrays = read_arrays(read_asset(ASSET), f"assets/{ASSET}")
     if str(arrays.pop("regression")) != regression_digest(learned):
         raise RigError("The reader of brows was made with another calibration of FIT; run scripts/train_brows.py again.")
-    correlation = torch.from_numpy(arrays.pop("correlation").astype(np.float32))
+    misses = torch.from_numpy(arrays.pop("misses").astype(np.float32))
     network = BrowNetwork(len(learned.feature_mean), width=len(arrays["look.0.weight"]))
     network.load_state_dict({name: torch.from_numpy(np.asarray(array, np.float32)) if array.dtype == np.float16
                              else torch.from_numpy(np.asarray(array)) for name, array in arrays.items()})
-    return BrowReader(network.to(device).eval(), correlation.to(device), [names.index(name) for name in BROWS])
+    return BrowReader(network.to(device).eval(), misses.to(device), [names.index(name) for name in BROWS])
