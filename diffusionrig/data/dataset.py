@@ -96,6 +96,10 @@ class FaceStoreDataset:
             buffers = _channels_first(_shrink(planes, self.image_size))
         return Sample(_channels_first(pixels), self._code(record.arrays, what), buffers, record.fields, record.source)
 
+    def fields(self) -> list[dict[str, Any]]:
+        """Labels and notes of all samples; no picture is read."""
+        return [self._store.record(index, image=False).fields for index in self._records]
+
     def code(self, index: int) -> FaceCode:
         """The face code of sample ``index`` alone; the picture is not read."""
         index = self._records[index]

@@ -30,6 +30,7 @@ class DiffusionConfig:
     p2_weight: bool = setting(False, "weigh the loss of each step by 1 / (p2_k + SNR)^p2_gamma")
     p2_gamma: float = setting(1.0, "exponent of the P2 weight")
     p2_k: float = setting(1.0, "offset of the P2 weight")
+    one_call: bool = setting(False, "regression: the clean image is predicted from the condition alone, by one call without noise")
     min_snr: float = setting(0.0, "weigh the error of the clean image at each step by min(SNR, this) (5 is usual); 0 for off")
 
     def __post_init__(self) -> None:
@@ -45,6 +46,9 @@ class DiffusionConfig:
                              f"{self.p2_gamma:g}")
         if self.predict_xstart and self.predict_v:
             raise UsageError("--predict_xstart True and --predict_v True exclude each other: choose what the network predicts")
+        if self.one_call and (not self.predict_xstart or self.use_kl or self.p2_weight or self.min_snr):
+            raise UsageError("--one_call True predicts the clean image and has no noise levels to weigh; give --predict_xstart "
+                             "True with it, and neither --use_kl, --p2_weight nor --min_snr")
         if self.min_snr < 0:
             raise UsageError(f"--min_snr must be zero or more, not {self.min_snr:g}")
         if self.min_snr and (self.p2_weight or self.use_kl):

@@ -21,6 +21,14 @@ from diffusionrig.diffusion.schedule import gather, make_schedule
 # (x (B,C,H,W), model time (B,)) -> noise or clean image (B,C,H,W), or (B,2C,H,W) with the variance part after it
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 
+# (prediction (B,C,H,W), target (B,C,H,W)) -> loss (B,)
+Distance = Callable[[Tensor, Tensor], Tensor]
+
+
+def beginning(config: DiffusionConfig, noise: Tensor) -> Tensor:
+    """What a picture is drawn from: ``noise``, or zeros where one call predicts it from the condition alone."""
+    return noise.new_zeros(noise.shape) if config.one_call else noise
+
 
 class GaussianDiffusion:
     """A diffusion process over images of any shape (B,C,H,W); ``index`` (B,) int64 counts the kept steps."""
@@ -40,14 +48,16 @@ class GaussianDiffusion:
         abar = self.schedule.abar
         return gather(np.sqrt(abar), index, x0) * x0 + gather(np.sqrt(1 - abar), index, x0) * noise
 
-    def training_loss(self, model: Denoiser, x0: Tensor, index: Tensor, noise: Tensor) -> dict[str, Tensor]:
+    def training_loss(self, model: Denoiser, x0: Tensor, index: Tensor, noise: Tensor,
+                      distance: Distance | None = None) -> dict[str, Tensor]:
         """Loss terms for each image, (B,) each: "loss" to be minimised, and its parts "mse" and "vb" where they exist.
 
         ``x0`` (B,C,H,W) in [-1,1]; ``noise`` like it. The squared error of the noise (or of what
         else the network predicts) is averaged over C, H, W and weighed by P2 or min-SNR; a learned variance adds the variational
-        bound with the mean held fixed (Nichol & Dhariwal 2021, section 3.1); ``use_kl`` trains on the bound alone.
+        bound with the mean held fixed (Nichol & Dhariwal 2021, section 3.1); ``use_kl`` trains on the bound alone. ``distance``,
+        of prediction and target, takes the place of the squared error.
         """
-        x = self.q_sample(x0, index, noise)
+        x = beginning(self.config, noise) if self.config.one_call else self.q_sample(x0, index, noise)
         prediction, fraction = split_output(model(x, self.schedule.model_time(index)), x.shape[1])
         prediction = prediction.to(x.dtype)
         if self.config.use_kl:
@@ -55,7 +65,7 @@ class GaussianDiffusion:
             return {"loss": bits, "vb": bits}
         target = target_of(self.schedule, index, x0, noise)
         weight = gather(self.weights, index, x).flatten()
-        mse = weight * (target - prediction).square().flatten(1).mean(1)
+        mse = weight * ((target - prediction).square().flatten(1).mean(1) if distance is None else distance(prediction, target))
         if fraction is None:
             return {"loss": mse, "mse": mse}
         bits = self._bound(x0, x, index, prediction.detach(), fraction)

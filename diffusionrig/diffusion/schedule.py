@@ -104,9 +104,12 @@ def gather(table: Table, index: Tensor, like: Tensor) -> Tensor:
 def make_schedule(config: DiffusionConfig, steps: NDArray[np.int64] | None = None) -> Schedule:
     """The tables of ``config``: abar kept at the used steps, everything else rebuilt from it.
 
-    ``steps``, sorted indices into the full schedule, replaces those of ``config.timestep_respacing``.
+    ``steps``, sorted indices into the full schedule, replaces those of ``config.timestep_respacing``. A process of one call has its
+    last step alone.
     """
-    if steps is None:
+    if config.one_call:
+        steps = np.array([config.diffusion_steps - 1])
+    elif steps is None:
         steps = kept_steps(config.diffusion_steps, config.timestep_respacing)
     abar = np.cumprod(1 - full_betas(config.noise_schedule, config.diffusion_steps), dtype=np.float64)[steps]
     times = steps * (FULL_TIME / config.diffusion_steps) if config.rescale_timesteps else steps

@@ -20,7 +20,13 @@ DEFAULT_MULTIPLIERS: dict[int, tuple[float, ...]] = {
     256: (1, 1, 2, 2, 4, 4),
     512: (0.5, 1, 1, 2, 2, 4, 4),
 }
-ENCODER_TYPES = ("resnet18", "resnet50")
+ENCODER_TYPES = ("resnet18", "resnet50", "none")
+CONDITIONS = ("buffers", "reference")
+
+REFERENCE_CHANNELS = 21
+"""Of the reference condition; their order is that of ``render.condition``."""
+PICTURE, CHANGE = slice(0, 3), slice(4, 5)
+"""Where in it the carried photograph lies, and the share by which a result may differ from that."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +53,15 @@ class ModelConfig:
                                                    "several heads")
     latent_dim: int = setting(64, "length of the global latent code of the photograph")
     in_channels: int = setting(12, "channels that enter the UNet: 3 of the noisy image, the rest physical buffers")
-    encoder_type: str = setting("resnet18", "network that makes the global latent code: resnet18 or resnet50")
+    encoder_type: str = setting("resnet18", "network that makes the global latent code: resnet18, resnet50, or none")
+    condition: str = setting("buffers", "what is drawn from: buffers, as published, or reference, the source photograph carried by "
+                                        "the mesh, on which the network then draws what is missing")
+    patch: int = setting(1, "side of the patches that the UNet sees as one position, 1 for pixels; a convolutional head finishes "
+                            "at full resolution")
     learn_sigma: bool = setting(False, "predict the variance of each step too (3 more output channels)")
 
     def __post_init__(self) -> None:
-        for name in ("image_size", "num_channels", "num_res_blocks", "num_heads", "latent_dim", "norm_groups"):
+        for name in ("image_size", "num_channels", "num_res_blocks", "num_heads", "latent_dim", "norm_groups", "patch"):
             _require(getattr(self, name) >= 1, f"--{name} must be 1 or more, not {getattr(self, name)}")
         for name in ("num_heads_upsample", "num_head_channels"):
             value = getattr(self, name)
@@ -61,19 +71,26 @@ class ModelConfig:
                  f"--in_channels {self.in_channels} leaves no room for physical buffers; use 12")
         _require(self.encoder_type in ENCODER_TYPES,
                  f"--encoder_type {self.encoder_type!r} is unknown; choose {' or '.join(ENCODER_TYPES)}")
+        _require(self.condition in CONDITIONS,
+                 f"--condition {self.condition!r} is unknown; choose {' or '.join(CONDITIONS)}")
+        _require(self.condition == "reference" or self.encoder_type != "none",
+                 "--encoder_type none leaves the buffers without the person; it belongs to --condition reference")
+        _require(self.condition == "buffers" or not self.learn_sigma,
+                 "--learn_sigma True has no meaning for --condition reference, which predicts the clean image; leave it out")
         self._check_plan()
 
     def _check_plan(self) -> None:
-        deepest = 2 ** (len(self.multipliers) - 1)
+        deepest = self.patch * 2 ** (len(self.multipliers) - 1)
         _require(self.image_size % deepest == 0,
                  f"--image_size {self.image_size} cannot be halved {len(self.multipliers) - 1} times, as the "
-                 f"{len(self.multipliers)} values of --channel_mult ask; use a multiple of {deepest}")
+                 f"{len(self.multipliers)} values of --channel_mult ask"
+                 f"{f' of patches of {self.patch}' if self.patch > 1 else ''}; use a multiple of {deepest}")
         factors, last = self.attention_factors, len(self.multipliers) - 1
         for level, (multiplier, channels) in enumerate(zip(self.multipliers, self.level_channels)):
             _require(channels > 0 and channels % self.norm_groups == 0,
                      f"--num_channels {self.num_channels} times the multiplier {multiplier:g} gives {channels} "
                      f"channels, which is not a multiple of {self.norm_groups}; change --num_channels or --channel_mult")
-            if level == last or 2**level in factors:
+            if level == last or self.patch * 2**level in factors:
                 self._check_heads(channels)
 
         # A group of one channel loses any constant added before its norm, and with it the time and the latent.
@@ -129,6 +146,16 @@ class ModelConfig:
     def decoder_heads(self) -> int:
         """Attention heads of the decoder."""
         return self.num_heads if self.num_heads_upsample == -1 else self.num_heads_upsample
+
+    @property
+    def condition_channels(self) -> int:
+        """Channels of the condition."""
+        return REFERENCE_CHANNELS if self.condition == "reference" else self.in_channels - IMAGE_CHANNELS
+
+    @property
+    def input_channels(self) -> int:
+        """Channels that enter the UNet: the noisy image and the condition."""
+        return IMAGE_CHANNELS + self.condition_channels
 
     @property
     def out_channels(self) -> int:

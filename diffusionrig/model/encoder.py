@@ -79,8 +79,21 @@ class ResNet(nn.Module):
         return self.fc(torch.mean(h, dim=(2, 3)))
 
 
-def build_encoder(kind: str, latent_dim: int) -> ResNet:
-    """``kind``: "resnet18" or "resnet50"."""
+class NoEncoder(nn.Module):
+    """``forward(image (B,3,S,S)) -> zeros (B, latent_dim)``: for networks that see the photograph itself."""
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.new_zeros(x.shape[0], self.latent_dim)
+
+
+def build_encoder(kind: str, latent_dim: int) -> ResNet | NoEncoder:
+    """``kind``: "resnet18", "resnet50" or "none"."""
+    if kind == "none":
+        return NoEncoder(latent_dim)
     if kind == "resnet50":
         return ResNet(Bottleneck, (3, 4, 6, 3), latent_dim)
     return ResNet(BasicBlock, (2, 2, 2, 2), latent_dim)

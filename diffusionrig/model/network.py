@@ -5,14 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from diffusionrig.model.config import ModelConfig
+from diffusionrig.model.config import CHANGE, PICTURE, ModelConfig
 from diffusionrig.model.encoder import build_encoder
 from diffusionrig.model.null_condition import keep_some
 from diffusionrig.model.unet import UNet
 
 
 class DiffusionRig(nn.Module):
-    """Noise prediction under physical buffers and a global latent (DiffusionRig, CVPR 2023, section 3)."""
+    """Prediction under physical buffers and a global latent (DiffusionRig, CVPR 2023, section 3), or under the reference condition,
+    where it is that of the clean image (JiT, arXiv 2511.13720: noise is not what patches can hold)."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -38,7 +39,15 @@ class DiffusionRig(nn.Module):
             detail_cond = self.encoder(x_start)
         if keep_latent is not None:
             detail_cond = keep_some(detail_cond, keep_latent)
-        return self.denoisingUNet(torch.cat([x, physic_cond], dim=1), t, detail_cond)
+        return finished(self.denoisingUNet(torch.cat([x, physic_cond], dim=1), t, detail_cond), physic_cond, self.config)
+
+
+def finished(predicted: Tensor, condition: Tensor, config: ModelConfig) -> Tensor:
+    """What the UNet's output means: under the reference condition it is added to the carried photograph where that may change, so
+    that an edit which changes nothing gives back the photograph; else it is the prediction itself."""
+    if config.condition == "buffers":
+        return predicted
+    return condition[:, PICTURE] + condition[:, CHANGE] * predicted
 
 
 def build_network(config: ModelConfig, seed: int = 0) -> DiffusionRig:

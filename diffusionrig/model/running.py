@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from diffusionrig.errors import UsageError
-from diffusionrig.model.network import DiffusionRig
+from diffusionrig.model.network import DiffusionRig, finished
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -39,6 +39,6 @@ def prediction_of(network: DiffusionRig, precision: str = "fp32", compiled: bool
     def predict(x: Tensor, t: Tensor, buffers: Tensor, latent: Tensor) -> Tensor:
         seen = torch.cat([x, buffers], dim=1).to(dtype, memory_format=torch.channels_last)
         predicted: Tensor = run(seen, t, latent.to(dtype))
-        return predicted.float()
+        return finished(predicted.float(), buffers, network.config)
 
     return predict

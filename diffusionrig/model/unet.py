@@ -16,6 +16,7 @@ from diffusionrig.model.blocks import (
     zeroed,
 )
 from diffusionrig.model.config import ModelConfig
+from diffusionrig.model.patches import PatchHead, folded
 
 
 class Stage(nn.Sequential):
@@ -37,7 +38,7 @@ class UNet(nn.Module):
         plan = config.level_channels
         self.time_embed = nn.Sequential(nn.Linear(base, embed), nn.SiLU(), nn.Linear(embed, embed))
 
-        self.input_blocks = nn.ModuleList([Stage(nn.Conv2d(config.in_channels, plan[0], 3, padding=1))])
+        self.input_blocks = nn.ModuleList([Stage(nn.Conv2d(config.input_channels * config.patch**2, plan[0], 3, padding=1))])
         channels = plan[0]
         skips = [channels]
         for level, width in enumerate(plan):
@@ -65,8 +66,10 @@ class UNet(nn.Module):
                                   else Upsample(channels, True))
                 self.output_blocks.append(Stage(*layers))
 
-        self.out = nn.Sequential(GroupNorm(channels, config.norm_groups), nn.SiLU(),
-                                 zeroed(nn.Conv2d(channels, config.out_channels, 3, padding=1)))
+        norm = GroupNorm(channels, config.norm_groups)
+        self.out = nn.Sequential(norm, nn.SiLU()) if config.patch > 1 else nn.Sequential(
+            norm, nn.SiLU(), zeroed(nn.Conv2d(channels, config.out_channels, 3, padding=1)))
+        self.finish = PatchHead(channels, config.patch, config.input_channels, config.out_channels) if config.patch > 1 else None
 
     def _residual(self, channels: int, out_channels: int, resample: str = "") -> ResBlock:
         config = self.config
@@ -75,7 +78,7 @@ class UNet(nn.Module):
 
     def _attention(self, channels: int, level: int, heads: int) -> list[nn.Module]:
         """One attention block where this level has attention, else nothing."""
-        if 2**level not in self.config.attention_factors:
+        if self.config.patch * 2**level not in self.config.attention_factors:
             return []
         return [self._attend(channels, heads)]
 
@@ -88,14 +91,15 @@ class UNet(nn.Module):
     def forward(self, x: Tensor, t: Tensor, latent: Tensor) -> Tensor:
         sinusoids = timestep_embedding(t, self.config.num_channels)
         embedding = self.time_embed(sinusoids.to(next(self.time_embed.parameters()).dtype))
-        h, skips = x, []
+        h, skips = folded(x, self.config.patch), []
         for stage in self.input_blocks:
             h = self._run(stage, h, embedding, latent)
             skips.append(h)
         h = self._run(self.middle_block, h, embedding, latent)
         for stage in self.output_blocks:
             h = self._run(stage, torch.cat([h, skips.pop()], dim=1), embedding, latent)
-        return self.out(h.to(x.dtype))
+        h = self.out(h.to(x.dtype))
+        return h if self.finish is None else self.finish(h, x)
 
     def _run(self, stage: nn.Module, h: Tensor, embedding: Tensor, latent: Tensor) -> Tensor:
         if self.config.use_checkpoint and torch.is_grad_enabled():

@@ -58,10 +58,15 @@ def render_mesh(vertices: Tensor, points: Tensor, head: HeadModel, texture: Tens
 
     ``texture`` (B, 3, h, w) is laid over the head by its texture coordinates, ``light`` is (B, 9, 3).
     """
-    fragments = rasterize_points(points, head.faces, size, rasterizer)
-    alpha = (fragments.face >= 0).to(vertices.dtype)[:, None]
-    normal = interpolate(fragments, head.faces, vertex_normals(vertices, head.faces))
-    grid = interpolate(fragments, head.uv_faces, texture_plane(head.uv.to(vertices.dtype)))
+    return paint(rasterize_points(points, head.faces, size, rasterizer), vertex_normals(vertices, head.faces), head, texture, light)
+
+
+def paint(fragments: Fragments, normals: Tensor, head: HeadModel, texture: Tensor, light: Tensor) -> PhysicalBuffers:
+    """Physical buffers of what ``fragments`` show, with vertex ``normals`` (B, V, 3); ``texture`` and ``light`` as in
+    ``render_mesh``."""
+    alpha = (fragments.face >= 0).to(normals.dtype)[:, None]
+    normal = interpolate(fragments, head.faces, normals)
+    grid = interpolate(fragments, head.uv_faces, texture_plane(head.uv.to(normals.dtype)))
     albedo = sample_texture(texture, grid) * alpha
     return PhysicalBuffers(rendered=shade(normal, light) * albedo, normal=normal, albedo=albedo, alpha=alpha)
 

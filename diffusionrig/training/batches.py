@@ -21,6 +21,20 @@ from diffusionrig.training.distributed import World
 from diffusionrig.training.options import TrainOptions
 from diffusionrig.training.order import noise_of
 
+
+def face_of(buffers: Tensor) -> Tensor:
+    """(B, 1, S, S) bool: where buffers (B, 9, S, S) show the head. Normals are unit vectors there and zero elsewhere."""
+    return buffers[:, 3:6].square().sum(1, keepdim=True) > 0.25
+
+
+@dataclass
+class Loader:
+    """``make(samples)`` gives the next batch, without noise; ``close`` ends what works in the background."""
+
+    make: Callable[[list[int]], Batch]
+    close: Callable[[], None]
+
+
 BLOCK = 16  # photographs encoded together; fixed, since rounding may depend on it and a resumed run must see the same bits
 _AHEAD = 2
 
@@ -32,8 +46,9 @@ class Batch:
     samples  (B,) their numbers within the whole run
     records  (B,) int64, which records of the store they are
     images   (B, 3, S, S) in [-1, 1]
-    buffers  (B, 9, S, S)
+    buffers  (B, 9, S, S), or the reference condition
     noise    (B, 3, S, S) standard normal
+    weight   (B, 1, S, S) how much each pixel counts; None for all alike
     """
 
     samples: list[int]
@@ -41,6 +56,20 @@ class Batch:
     images: Tensor
     buffers: Tensor
     noise: Tensor
+    weight: Tensor | None = None
+
+
+@dataclass
+class Shown:
+    """Records as they are drawn to look at or to measure: ``images`` (B, 3, S, S) in [-1, 1], the ``condition`` (B, C, S, S) that
+    they are drawn from, the ``face`` (B, 1, S, S) bool, of the condition a ``view`` (B, 3, S, S) in 0..1, and the ``weight``
+    (B, 1, S, S) of the pixels, None for all alike."""
+
+    images: Tensor
+    condition: Tensor
+    face: Tensor
+    view: Tensor
+    weight: Tensor | None = None
 
 
 class Faces:
@@ -74,6 +103,22 @@ class Faces:
         """(B, 3, S, S) photographs in [-1, 1], on the CPU."""
         return scale_images(torch.stack([self.dataset.item(index).image for index in indices]))
 
+    def shown(self, indices: Sequence[int]) -> Shown:
+        """The records, on the CPU, with what they are drawn from."""
+        buffers = self.buffers(indices)
+        return Shown(self.images(indices), buffers, face_of(buffers), buffers[:, :3])
+
+    def loader(self, options: TrainOptions, world: World, samples_seen: int) -> Loader:
+        """What makes the batches of this process that follow ``samples_seen`` samples of the whole run."""
+        loader = BatchLoader(self.dataset, options.batch_size, options.seed, self.head, world.device, world.rank, world.size,
+                             samples_seen, min(options.num_workers, os.cpu_count() or 1), options.cache_megabytes * 1_000_000)
+
+        def make(samples: list[int]) -> Batch:
+            loaded = loader.next()
+            return Batch(samples, loaded.index, loaded.image, loaded.buffers, loaded.buffers[:0])
+
+        return Loader(make, loader.close)
+
     def buffers(self, indices: Sequence[int]) -> Tensor:
         """(B, 9, S, S) buffers, on the CPU."""
         if self.head is None:
@@ -97,9 +142,7 @@ class Feeder:
         self.options, self.world, self.size = options, world, faces.dataset.image_size
         self._format = torch.channels_last if options.channels_last else torch.contiguous_format
         self._first = samples_seen + world.rank * options.batch_size
-        self._loader = BatchLoader(faces.dataset, options.batch_size, options.seed, faces.head, world.device, world.rank,
-                                   world.size, samples_seen, min(options.num_workers, os.cpu_count() or 1),
-                                   options.cache_megabytes * 1_000_000)
+        self._loader = faces.loader(options, world, samples_seen)
         self._pool = ThreadPoolExecutor(1, "feeder")
         self._queue: deque[Future[Batch]] = deque()
 
@@ -112,9 +155,10 @@ class Feeder:
     def _prepare(self) -> Batch:
         samples = list(range(self._first, self._first + self.options.batch_size))
         self._first += self.options.batch_size * self.world.size
-        loaded = self._loader.next()
+        batch = self._loader.make(samples)
         noise = torch.stack([noise_of(self.options.seed, sample, self.size) for sample in samples])
-        return Batch(samples, loaded.index, self._place(loaded.image), self._place(loaded.buffers), self._place(noise))
+        return Batch(samples, batch.records, self._place(batch.images), self._place(batch.buffers), self._place(noise),
+                     None if batch.weight is None else self._place(batch.weight))
 
     def _place(self, tensor: Tensor) -> Tensor:
         if self.world.device.type == "cuda" and tensor.device.type == "cpu":

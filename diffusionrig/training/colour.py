@@ -35,7 +35,7 @@ def colour_drift(samples: Samples) -> dict[str, float]:
     shows; ``contrast`` the drawn standard deviation of lightness over the photographs', 1 when kept; then the differences of
     mean and standard deviation of each channel.
     """
-    face = samples.buffers[:, 6:9].amax(1, keepdim=True) > 0
+    face = samples.face
     mean, spread = (drawn - photo for drawn, photo in
                     zip(colour_statistics(samples.drawn), colour_statistics(samples.images)))
     figures = {"colour_drift": float(mean.norm()),

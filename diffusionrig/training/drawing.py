@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from diffusionrig.diffusion.config import DiffusionConfig
+from diffusionrig.diffusion.process import beginning
 from diffusionrig.diffusion.samplers import ddim
 from diffusionrig.diffusion.schedule import make_schedule
 from diffusionrig.model.network import DiffusionRig
@@ -26,4 +27,4 @@ def draw(network: DiffusionRig, weights: Mapping[str, Tensor], diffusion: Diffus
         def denoise(x: Tensor, time: Tensor) -> Tensor:
             return run_with(network, weights, x, time, buffers, latent)
 
-        return ddim(denoise, noise, schedule)
+        return ddim(denoise, beginning(diffusion, noise), schedule)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from diffusionrig.randomness import torch_stream
 from diffusionrig.training.batches import Faces
 from diffusionrig.training.evaluating import evaluating, run_with
 from diffusionrig.training.options import TrainOptions
+from diffusionrig.training.picture_loss import picture_loss
 
 TIMES = 8  # time steps each held-out photograph is judged at, spread evenly over the schedule
 
@@ -68,7 +70,8 @@ class Holdout:
         with evaluating(network):
             # One photograph at a time: rounding may depend on what else is in a batch.
             for i, record in enumerate(self.records):
-                images, buffers = self.faces.images([i]).to(device), self.faces.buffers([i]).to(device)
+                shown = self.faces.shown([i])
+                images, buffers = shown.images.to(device), shown.condition.to(device)
                 noise = torch.stack([torch.randn(images.shape[1:], generator=torch_stream(self.options.seed, "holdout", record, k))
                                      for k in range(TIMES)]).to(device)
                 latent = run_with(network.encoder, weights, images, prefix="encoder.").expand(TIMES, -1)
@@ -77,7 +80,9 @@ class Holdout:
                 def denoise(x: Tensor, time: Tensor, condition: Tensor = condition, latent: Tensor = latent) -> Tensor:
                     return run_with(network, weights, x, time, condition, latent)
 
-                total += float(diffusion.training_loss(denoise, images.expand(TIMES, -1, -1, -1), times, noise)["loss"].mean())
+                distance = None if shown.weight is None else partial(picture_loss, weight=shown.weight.to(device))
+                total += float(diffusion.training_loss(denoise, images.expand(TIMES, -1, -1, -1), times, noise,
+                                                       distance)["loss"].mean())
         return total / len(self.records)
 
     def note(self, step: int, loss: float, weights: Mapping[str, Tensor], names: list[str]) -> bool:

@@ -17,13 +17,13 @@ from diffusionrig.model.network import build_network
 from diffusionrig.model.released import load_strict
 from diffusionrig.progress import Progress
 from diffusionrig.training.adapting import check_adapter, prepare_adapters
-from diffusionrig.training.batches import Faces
 from diffusionrig.training.colour import drift_warning
 from diffusionrig.training.distributed import World
 from diffusionrig.training.holdout import Holdout, make_holdout
 from diffusionrig.training.journal import Journal
 from diffusionrig.training.meters import Meters
 from diffusionrig.training.options import TrainOptions
+from diffusionrig.training.pair_batches import make_faces
 from diffusionrig.training.run_folder import RunFolder
 from diffusionrig.training.saving import NOT_STATED, RigSaver, Saver, describe_run
 from diffusionrig.training.signals import StopSignals
@@ -43,9 +43,9 @@ def train(options: TrainOptions, model: ModelConfig, diffusion: DiffusionConfig,
     done; what was saved before stays whole.
     """
     check_adapter(options, start)
-    dataset = FaceStoreDataset(options.data_dir, model.image_size)
+    faces = make_faces(options, model)
+    dataset = faces.dataset
     check_head(dataset, start)
-    faces = Faces(dataset)
     holdout = make_holdout(options, faces, start.state, start.source, world.device)
     folder = RunFolder(options.log_dir)
     meta = describe_run(options, model, diffusion, dataset, consent, start)

@@ -42,12 +42,12 @@ class FixedSet:
 
     def __init__(self, faces: Faces, count: int) -> None:
         self.records = fixed_records(count, len(faces))
-        self.images, self.buffers = faces.images(self.records), faces.buffers(self.records)
+        shown = faces.shown(self.records)
+        self.images, self.condition = shown.images, shown.condition
         side = self.images.shape[-1]
         self.noise = torch.stack([torch.randn(3, side, side, generator=torch_stream("metric noise", record))
                                   for record in self.records])
-        # Normals are unit vectors on the face and zero elsewhere.
-        self.mask = (self.buffers[:, 3:6].square().sum(1, keepdim=True) > 0.25).float()
+        self.mask = shown.face.float()
         self._landmarker = FaceLandmarker()
         self._landmarks = [self._find(picture) for picture in _pictures(self.images)]
 
@@ -57,9 +57,9 @@ class FixedSet:
         device = next(network.parameters()).device
         parts = []
         for first in range(0, len(self.records), TOGETHER):
-            images, buffers, noise = (tensor[first:first + TOGETHER].to(device)
-                                      for tensor in (self.images, self.buffers, self.noise))
-            parts.append(draw(network, weights, diffusion, images, buffers, noise, STEPS).float().cpu())
+            images, condition, noise = (tensor[first:first + TOGETHER].to(device)
+                                        for tensor in (self.images, self.condition, self.noise))
+            parts.append(draw(network, weights, diffusion, images, condition, noise, STEPS).float().cpu())
         return self.compare(torch.cat(parts))
 
     def compare(self, drawn: Tensor) -> dict[str, float]:

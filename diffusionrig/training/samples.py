@@ -25,13 +25,15 @@ class Samples:
 
     records  their numbers
     images   (B, 3, S, S) photographs in [-1, 1]
-    buffers  (B, 9, S, S)
+    face     (B, 1, S, S) bool, where the head is
+    view     (B, 3, S, S) in 0..1 of what they are drawn from: rendered buffers, or the carried photograph
     drawn    (B, 3, S, S) in [-1, 1]
     """
 
     records: list[int]
     images: Tensor
-    buffers: Tensor
+    face: Tensor
+    view: Tensor
     drawn: Tensor
 
 
@@ -44,16 +46,16 @@ def draw_samples(network: DiffusionRig, weights: Mapping[str, Tensor], diffusion
     """
     indices = np.unique(np.linspace(0, len(faces) - 1, count).round().astype(int)).tolist()
     device = next(network.parameters()).device
-    images, buffers = faces.images(indices).to(device), faces.buffers(indices).to(device)
-    size = images.shape[-1]
+    shown = faces.shown(indices)
+    size = shown.images.shape[-1]
     noise = torch.stack([torch.randn(3, size, size, generator=torch_stream(seed, "sample", i)) for i in indices])
-    drawn = draw(network, weights, diffusion, images, buffers, noise.to(device), STEPS)
-    return Samples(indices, *(tensor.float().cpu() for tensor in (images, buffers, drawn)))
+    drawn = draw(network, weights, diffusion, shown.images.to(device), shown.condition.to(device), noise.to(device), STEPS)
+    return Samples(indices, shown.images, shown.face, shown.view, drawn.float().cpu())
 
 
 def sample_grid(samples: Samples) -> np.ndarray:
-    """A contact sheet (H, W, 3) uint8: photograph, rendered buffer and drawn picture of each record."""
-    columns = [to_uint8(samples.images.numpy(), -1, 1), to_uint8(samples.buffers[:, :3].numpy()),
+    """A contact sheet (H, W, 3) uint8: photograph, what it is drawn from, and drawn picture of each record."""
+    columns = [to_uint8(samples.images.numpy(), -1, 1), to_uint8(samples.view.numpy()),
                to_uint8(samples.drawn.numpy(), -1, 1)]
-    return contact_sheet([list(row) for row in zip(*columns)], ("photograph", "rendered", "drawn"),
+    return contact_sheet([list(row) for row in zip(*columns)], ("photograph", "drawn from", "drawn"),
                          [f"record {i}" for i in samples.records])

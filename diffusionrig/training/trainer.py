@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from diffusionrig.training.distributed import World
 from diffusionrig.training.optimizer import learning_rate, make_optimizer, restore_optimizer
 from diffusionrig.training.options import TrainOptions
 from diffusionrig.training.order import drawn_below, seed_dropout, timestep_of
+from diffusionrig.training.picture_loss import picture_loss
 from diffusionrig.training.power_ema import PowerAverages, make_average
 from diffusionrig.training.start import Start
 
@@ -63,7 +65,8 @@ class Trainer(BaseTrainer):
         # At the first update, when weights and counters are final: DDP copies the weights of rank 0 to the others.
         if self._module is None or self._feeder is None:
             self._feeder = Feeder(self.faces, self.options, self.world, self.samples)
-            if self.options.stage == 2 and self.faces.megabytes <= self.options.cache_megabytes:
+            photographs = self.network.config.condition == "buffers"
+            if self.options.stage == 2 and photographs and self.faces.megabytes <= self.options.cache_megabytes:
                 self._latents = latents_of(self.network.encode_cond, self.faces, self.world.device)
             module: nn.Module = torch.compile(self.network) if self.options.compile else self.network  # type: ignore[assignment]
             self._module = self.world.parallel(module)
@@ -115,7 +118,8 @@ class Trainer(BaseTrainer):
                 return module(x, time, buffers, detail_cond=latent, x_start=batch.images if latent is None else None, **more)
 
         seed_dropout(self.options.seed, batch.samples[0])
-        terms = self.diffusion.training_loss(predict, batch.images, index, batch.noise)
+        distance = None if batch.weight is None else partial(picture_loss, weight=batch.weight)
+        terms = self.diffusion.training_loss(predict, batch.images, index, batch.noise, distance)
         return {**{name: term * weight for name, term in terms.items()}, "unweighted": terms["loss"]}, index
 
     def _drop_conditions(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:

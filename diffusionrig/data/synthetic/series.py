@@ -15,9 +15,10 @@ import numpy as np
 
 from diffusionrig import __version__
 from diffusionrig.data.records import code_arrays, code_from_arrays, store_header
-from diffusionrig.data.synthetic.people import require_arkit, sample_person
+from diffusionrig.data.synthetic.edits import edited_scene
+from diffusionrig.data.synthetic.people import Person, require_arkit, sample_person
 from diffusionrig.data.synthetic.photographs import render_photographs
-from diffusionrig.data.synthetic.scenes import sample_scene
+from diffusionrig.data.synthetic.scenes import Scene, sample_scene
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
@@ -41,7 +42,8 @@ class Series:
     """What to photograph: ``count`` pictures of ``image_size`` pixels from the random world ``seed``.
 
     ``album`` is the number of the one person on all of them; without it there are ``photos_per_person`` of each person in
-    turn, from number 0.
+    turn, from number 0. Each photograph is followed by ``edits`` more of the same moment, clothes and background with an edited
+    face code: the truth of an edit (``data.synthetic.edits``).
     """
 
     count: int
@@ -51,15 +53,34 @@ class Series:
     photos_per_person: int = 1
     yaw_limit: float = 40.0
     head: str = "open-head-1"
+    edits: int = 0
 
     def who(self, index: int) -> tuple[int, int]:
         """Number of the person and of their photograph on picture ``index``."""
-        return (self.album, index) if self.album is not None else divmod(index, self.photos_per_person)
+        moment = index // (1 + self.edits)
+        return (self.album, moment) if self.album is not None else divmod(moment, self.photos_per_person)
+
+    def edit(self, index: int) -> int:
+        """Which edit of its photograph picture ``index`` is; 0 is the photograph itself."""
+        return index % (1 + self.edits)
+
+    def source(self, index: int) -> str:
+        """Name of picture ``index`` in a store."""
+        person, photograph = self.who(index)
+        name = f"synthetic/{self.seed}/{person}/{photograph}"
+        return f"{name}/edit{self.edit(index)}" if self.edit(index) else name
 
     def request(self, head: HeadModel) -> dict[str, Any]:
         """What must agree for a run to continue another; the count may grow."""
         about = dataclasses.asdict(self)
+        if not self.edits:  # runs from before there were edits go on
+            del about["edits"]
         return {name: about[name] for name in about if name != "count"} | {"head_hash": head.hash}
+
+    def scene(self, index: int, person: Person, head: HeadModel) -> Scene:
+        """The scene of picture ``index``; its code stands for itself, whatever it was edited from."""
+        scene = sample_scene(person, self.seed, self.who(index)[1], head, yaw_limit=self.yaw_limit)
+        return edited_scene(scene, person, self.seed, self.who(index)[1], self.edit(index), head) if self.edit(index) else scene
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +101,7 @@ def take(series: Series, indices: list[int]) -> list[Picture]:
     for index in indices:
         number, photograph = series.who(index)
         person = sample_person(series.seed, number, head)
-        scene = sample_scene(person, series.seed, photograph, head, yaw_limit=series.yaw_limit)
+        scene = series.scene(index, person, head)
         image = render_photographs([person], [scene], head, series.image_size)[0]
         code = scene.code
         png = png_bytes(image, {"Comment": f"synthetic person {number} of seed {series.seed}, no real one"})
@@ -118,6 +139,8 @@ def write_series(series: Series, folder: str | Path, lmdb: bool = False, workers
     require_arkit(head)
     if series.count < 1 or series.image_size < 16:
         raise UsageError("A series needs at least one photograph of at least 16 pixels.")
+    if series.edits < 0:
+        raise UsageError("A photograph cannot have fewer than no edits.")
     if series.photos_per_person < 1 or (series.album is not None and series.album < 0):
         raise UsageError("Photographs per person start at 1, and numbers of people at 0.")
     started = time.monotonic()
@@ -145,9 +168,8 @@ def _write_files(series: Series, head: HeadModel, folder: Path, workers: int) ->
             progress.update()
     codes: dict[str, list[np.ndarray]] = {}
     who = [series.who(index) for index in range(series.count)]
-    for number, photograph in who:
-        scene = sample_scene(sample_person(series.seed, number, head), series.seed, photograph, head,
-                             yaw_limit=series.yaw_limit)
+    for index, (number, _) in enumerate(who):
+        scene = series.scene(index, sample_person(series.seed, number, head), head)
         for name, array in code_arrays(scene.code).items():
             codes.setdefault(name, []).append(array)
     write_array_file(folder / CODES, {name: np.stack(rows) for name, rows in codes.items()} | {
@@ -177,8 +199,7 @@ def _write_store(series: Series, head: HeadModel, folder: Path, workers: int) ->
     if any(folder.iterdir()) and not (folder / "data.mdb").exists():
         raise UsageError(f"{folder} is not empty and holds no face store; choose another folder.")
     header = store_header(head, series.image_size, "synth", series=series.request(head))
-    sources = [f"synthetic/{series.seed}/{person}/{photograph}" for person, photograph in
-               map(series.who, range(series.count))]
+    sources = [series.source(index) for index in range(series.count)]
     with StoreWriter(folder, header) as writer:
         unknown = set(writer.unknown(sources))
         missing = [index for index, source in enumerate(sources) if source in unknown]
@@ -187,7 +208,8 @@ def _write_store(series: Series, head: HeadModel, folder: Path, workers: int) ->
         with Progress(series.count, "synth", initial=series.count - len(missing)) as progress:
             for picture in take_all(series, missing, workers):
                 batch.append(Record(sources[picture.index], picture.png, picture.arrays,
-                                    {"person": picture.person, "photograph": picture.photograph}))
+                                    {"person": picture.person, "photograph": picture.photograph,
+                                     **({"scene": picture.photograph} if series.edits else {})}))
                 if len(batch) == _CHUNK:
                     writer.append(batch)
                     batch = []

@@ -1,0 +1,242 @@
+"""What a network learns to finish carried photographs from: pairs of pictures of one person, and single photographs there and back.
+
+Which example is shown as sample n of a run is a function of (seed, n) alone, as the order of records is (``data.sampling``).
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diffusionrig.data.batches import scale_images
+from diffusionrig.data.dataset import FaceStoreDataset
+from diffusionrig.data.sampling import record_of
+from diffusionrig.errors import RigError, UsageError
+from diffusionrig.geometry.alignment import ffhq_centre
+from diffusionrig.geometry.camera import image_points
+from diffusionrig.geometry.face_code import FaceCode
+from diffusionrig.geometry.head import HeadModel
+from diffusionrig.randomness import numpy_stream
+from diffusionrig.render.carrying import Carried, carry, sampled, without_head
+from diffusionrig.render.condition import reference_condition
+from diffusionrig.render.posing import Posed, pose_heads
+
+RETURNS = 0.3
+"""Share of the samples of an album that are there and back all the same: they know what is behind the person."""
+
+PARTS = ({"pose"}, {"exp"}, {"pose", "exp"}, {"pose", "exp", "light"}, {"light"})
+ODDS = (0.28, 0.32, 0.2, 0.12, 0.08)
+"""What changes on the way there, and how often."""
+
+DISTURBED = 0.5
+"""Share of the samples whose codes are disturbed as a capture errs."""
+
+ERRORS = {"shape": 0.25, "expression": 0.03, "pose": 0.02, "eyes": 0.02}
+"""Standard deviations of such an error, in the units of a face code."""
+
+JITTER = 0.08
+"""Largest change of brightness and of the colours' balance."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """What sample n is: ``record`` of ``store`` is the truth; ``partner`` of the same store is carried to it, or None for there and
+    back over the code of ``other`` (store, record) with ``parts`` at ``strength``. ``scene`` says that the background is common."""
+
+    store: int
+    record: int
+    partner: int | None
+    scene: bool
+    other: tuple[int, int]
+    parts: frozenset[str]
+    strength: float
+
+
+@dataclasses.dataclass
+class Examples:
+    """``condition`` (B, 21, S, S), ``truth`` (B, 3, S, S) in [-1, 1], ``weight`` (B, 1, S, S) of its pixels, and ``records`` (B,), counted
+    over all stores."""
+
+    condition: Tensor
+    truth: Tensor
+    weight: Tensor
+    records: Tensor
+
+
+class PairMaker:
+    """Makes the samples of a run from one store or several of one head model, drawn from by ``shares``. Samples with a negative
+    number are shown as they are: neither mirrored nor jittered, and their codes not disturbed."""
+
+    def __init__(self, stores: Sequence[FaceStoreDataset], head: HeadModel, seed: int, shares: Sequence[float] = (),
+                 album: bool = False) -> None:
+        self.stores, self.head, self.seed, self.album = list(stores), head, seed, album
+        for store in self.stores:
+            if not store.has_codes:
+                raise RigError(f"{store.path} is a published store, which holds no face codes to carry photographs by; create it "
+                               "again with create-data.")
+        self.size = stores[0].image_size
+        if shares and (len(shares) != len(stores) or min(shares) < 0 or not sum(shares) > 0):
+            raise UsageError(f"--data_shares gives {len(shares)} shares for {len(stores)} stores; give one number above zero for each.")
+        weights = np.asarray(shares or [len(store) for store in stores], np.float64)
+        self.shares = weights / weights.sum()
+        self.scenes = [_scenes(store) for store in self.stores]
+        self.starts = np.cumsum([0, *(len(store) for store in self.stores)])
+
+    def choose(self, sample: int) -> Choice:
+        """What sample number ``sample`` of the run is."""
+        rng = numpy_stream(self.seed, "pair", sample)
+        store = int(rng.choice(len(self.stores), p=self.shares))
+        return self._choice(rng, store, record_of(self.seed + store, sample, len(self.stores[store])))
+
+    def _choice(self, rng: np.random.Generator, store: int, record: int) -> Choice:
+        same = [other for other in self.scenes[store].get(record, ()) if other != record]
+        partner = same[int(rng.integers(len(same)))] if same else None
+        if partner is None and self.album and len(self.stores[store]) > 1 and rng.random() >= RETURNS:
+            partner = (record + 1 + int(rng.integers(len(self.stores[store]) - 1))) % len(self.stores[store])
+        elsewhere = int(rng.choice(len(self.stores), p=self.shares))
+        parts = PARTS[int(rng.choice(len(PARTS), p=ODDS))]
+        return Choice(store, record, partner, bool(same), (elsewhere, int(rng.integers(len(self.stores[elsewhere])))),
+                      frozenset(parts), float(rng.uniform(0.4, 1.1)))
+
+    def make(self, samples: Sequence[int]) -> Examples:
+        """The samples, on the CPU."""
+        return self._make([self.choose(sample) for sample in samples], samples)
+
+    def make_records(self, records: Sequence[int]) -> Examples:
+        """One example of each of these records, counted over all stores: the same whatever the run's seed."""
+        choices, numbers = [], []
+        for record in records:
+            store = int(np.searchsorted(self.starts, record, side="right")) - 1
+            choices.append(self._choice(numpy_stream("shown pair", record), store, record - int(self.starts[store])))
+            numbers.append(-1 - record)
+        return self._make(choices, numbers)
+
+    def _make(self, choices: list[Choice], samples: Sequence[int]) -> Examples:
+        groups: list[tuple[list[int], Examples]] = []
+        for paired in (True, False):
+            rows = [row for row, choice in enumerate(choices) if (choice.partner is not None) == paired]
+            if rows:
+                make = self._pairs if paired else self._returns
+                groups.append((rows, make([choices[row] for row in rows], [samples[row] for row in rows])))
+        order = torch.tensor([row for rows, _ in groups for row in rows]).argsort()
+        return Examples(*(torch.cat([getattr(part, field.name) for _, part in groups])[order]
+                          for field in dataclasses.fields(Examples)))
+
+    def _pairs(self, choices: list[Choice], samples: list[int]) -> Examples:
+        truth, target = self._read([(choice.store, choice.record) for choice in choices], samples)
+        photo, code = self._read([(choice.store, choice.partner or 0) for choice in choices], samples)
+        centre = ffhq_centre(self.head.landmarks(self.head.vertices(target), target))
+        # Shape and skin are captured from the source alone, and where the head is from the target.
+        edited = target.replace(shape=code.shape, albedo=code.albedo)
+        code, edited = self._disturbed([code, edited], samples)
+        source = pose_heads(self.head, code, self.size)
+        carried = self._carried(photo, source, pose_heads(self.head, edited, self.size, centre))
+        common = torch.tensor([choice.scene for choice in choices])[:, None, None, None]
+        return self._examples(carried, truth, edited, torch.where(common, 1.0, carried.buffers.alpha), choices, samples)
+
+    def _returns(self, choices: list[Choice], samples: list[int]) -> Examples:
+        photo, code = self._read([(choice.store, choice.record) for choice in choices], samples)
+        others = FaceCode.concatenate([self.stores[choice.other[0]].code(choice.other[1]) for choice in choices])
+        code = self._disturbed([code], samples)[0]
+        away = FaceCode.concatenate([_swapped(code[row], others[row], choice) for row, choice in enumerate(choices)])
+        centre = ffhq_centre(self.head.landmarks(self.head.vertices(code), code))
+        home, abroad = pose_heads(self.head, code, self.size), pose_heads(self.head, away, self.size, centre)
+        there = self._carried(photo, home, abroad)
+        back = self._carried(there.picture, abroad, home)
+        # What was lost on the way there is not known on the way back.
+        lost = sampled(torch.cat([there.confidence, there.change], 1), back.flow).clamp(0, 1)
+        back.confidence = back.confidence * lost[:, :1]
+        back.change = torch.maximum(back.change, torch.maximum(1 - back.confidence, lost[:, 1:]))
+        return self._examples(back, photo, code, torch.ones_like(back.confidence), choices, samples)
+
+    def _carried(self, photo: Tensor, source: Posed, edited: Posed) -> Carried:
+        return carry(self.head, photo, without_head(photo, source.buffers.alpha), source, edited)
+
+    def _read(self, places: Sequence[tuple[int, int]], samples: Sequence[int]) -> tuple[Tensor, FaceCode]:
+        held = [self.stores[store].item(record) for store, record in places]
+        codes = [sample.code for sample in held if sample.code is not None]
+        photos = torch.stack([scale_images(sample.image) if number < 0 else _jittered(scale_images(sample.image), self.seed, number)
+                              for sample, number in zip(held, samples)])
+        return photos, FaceCode.concatenate(codes)
+
+    def _disturbed(self, codes: list[FaceCode], samples: Sequence[int]) -> list[FaceCode]:
+        """All ``codes`` of a sample with the same error, as a capture misjudges one person in all photographs alike."""
+        errors: dict[str, list[Tensor]] = {name: [] for name in ERRORS}
+        for row, sample in enumerate(samples):
+            rng = numpy_stream(self.seed, "capture error", sample)
+            share = float(sample >= 0 and rng.random() < DISTURBED)
+            for name, spread in ERRORS.items():
+                width = getattr(codes[0], name).shape[1]
+                errors[name].append(torch.from_numpy(share * spread * rng.standard_normal(width)).float())
+        moved = {name: torch.stack(rows) for name, rows in errors.items()}
+        disturbed = []
+        for code in codes:
+            wrong = code.replace(**{name: getattr(code, name) + error.to(code.pose) for name, error in moved.items()})
+            wrong = wrong.replace(pose=torch.cat([wrong.pose[:, :3], code.pose[:, 3:]], 1))
+            # A capture puts even a misjudged head where the face is.
+            away = [ffhq_centre(self.head.landmarks(self.head.vertices(one), one))[:, :2] for one in (code, wrong)]
+            camera = torch.cat([code.camera[:, :1], code.camera[:, 1:] + away[0] - away[1]], 1)
+            disturbed.append(wrong.replace(camera=camera))
+        return disturbed
+
+    def _examples(self, carried: Carried, truth: Tensor, code: FaceCode, seen: Tensor, choices: Sequence[Choice],
+                  samples: Sequence[int]) -> Examples:
+        weight = seen * (1 + 3 * carried.buffers.alpha) * (1 + 2 * features(self.head, code, self.size))
+        condition = reference_condition(carried)
+        for row, sample in enumerate(samples):
+            if sample >= 0 and numpy_stream(self.seed, "mirror", sample).random() < 0.5:
+                condition[row] = mirrored_condition(condition[row])
+                truth[row], weight[row] = truth[row].flip(-1), weight[row].flip(-1)
+        records = torch.tensor([int(self.starts[choice.store]) + choice.record for choice in choices])
+        return Examples(condition, truth, weight, records)
+
+
+def features(head: HeadModel, code: FaceCode, size: int) -> Tensor:
+    """(B, 1, S, S) in 0..1: soft discs around the mouth and both eyes."""
+    points = image_points(head.landmarks(head.vertices(code), code), code)[..., :2]
+    axis = (2 * torch.arange(size, dtype=points.dtype, device=points.device) + 1) / size - 1
+    here = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1)
+    share = points.new_zeros(len(points), 1, size, size)
+    for part, first, last, reach in ((slice(48, 68), 48, 54, 0.75), (slice(36, 42), 36, 39, 0.9), (slice(42, 48), 42, 45, 0.9)):
+        middle, radius = points[:, part].mean(1), reach * (points[:, first] - points[:, last]).norm(dim=1)
+        away = (here - middle[:, None, None]).norm(dim=-1) / radius.clamp_min(1e-3)[:, None, None]
+        share = torch.maximum(share, (1.5 - away).clamp(0, 1)[:, None])
+    return share
+
+
+def mirrored_condition(condition: Tensor) -> Tensor:
+    """A condition (..., 21, S, S) of the mirror image: pixels, and what points left and right, change sides."""
+    flipped = condition.flip(-1).clone()
+    normal, flow = 11, 19
+    flipped[..., normal, :, :] *= -1
+    flipped[..., flow, :, :] *= -1
+    return flipped
+
+
+def _scenes(store: FaceStoreDataset) -> dict[int, list[int]]:
+    """For each record that has them the records of its scene, itself included: pictures of one moment, background and all."""
+    series = store.header.get("series")
+    if not isinstance(series, dict) or not series.get("edits"):
+        return {}
+    members: dict[tuple[int, int], list[int]] = collections.defaultdict(list)
+    for record, fields in enumerate(store.fields()):
+        if "scene" in fields:
+            members[int(fields["person"]), int(fields["scene"])].append(record)
+    return {record: records for records in members.values() for record in records}
+
+
+def _swapped(code: FaceCode, other: FaceCode, choice: Choice) -> FaceCode:
+    for part in sorted(choice.parts):
+        code = code.swap(part, other, choice.strength)
+    return code
+
+
+def _jittered(photo: Tensor, seed: int, sample: int) -> Tensor:
+    rng = numpy_stream(seed, "colours", sample)
+    gain = 1 + JITTER * (rng.uniform(-1, 1) + 0.5 * rng.uniform(-1, 1, 3))
+    return ((photo + 1) * torch.from_numpy(gain).float()[:, None, None] - 1).clamp(-1, 1)

@@ -1,0 +1,156 @@
+"""The source photograph carried by the mesh from the source's code to an edited one: the reference condition.
+
+Both codes pose the same mesh. Where the edited head is seen, each pixel shows a surface point whose place in the source photograph
+is known: that is the backward flow, and the photograph sampled along it is the carried picture. It is trusted where the source
+shows that point too, about as large as the edit does. What the source hides is borrowed from the other half of the face where that
+is seen. Beyond the head the flow goes on smoothly and fades out, so that hair follows the skull and the background stays.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, grid_sample, interpolate, max_pool2d, pad
+
+from diffusionrig.geometry.head import HeadModel
+from diffusionrig.render.buffers import PhysicalBuffers
+from diffusionrig.render.filling import faded, filled, spread_out
+from diffusionrig.render.interpolation import interpolate as at_pixels
+from diffusionrig.render.mirroring import mirrored_vertices
+from diffusionrig.render.posing import Posed
+from diffusionrig.render.shading import shade
+from diffusionrig.render.trust import least_scale, ramp, unhidden
+
+RATIO_LIMIT = 5.0
+"""Largest and, inverted, smallest ratio of two shadings."""
+
+RATIO_FLOOR = 0.06
+"""Added to both shadings, so that their ratio stays calm where the light model says next to nothing."""
+
+SHRUNK, KEPT = 0.35, 0.75
+"""Size in the source, along the direction that is shortened most, over that in the edit, up to which a surface point counts as not
+shown by the source, and from which on as fully shown."""
+
+STILL, MOVED = 0.1 / 256, 2.0 / 256
+"""Displacements, in the units of the image plane, up to which a point counts as at rest and from which on as moved."""
+
+RELIT = 0.15
+"""Logarithm of the ratio from which on a pixel counts as relit."""
+
+SPREAD = 0.12
+"""Distance from the head, in picture widths, over which a change of light fades out."""
+
+
+@dataclasses.dataclass
+class Carried:
+    """B carried photographs, with what a network needs to go by to finish them.
+
+    picture     (B, 3, S, S) in [-1, 1], the photograph along the flow, relit by the ratio
+    confidence  (B, 1, S, S) in 0..1, whether the source shows what the edit shows here; 1 everywhere when nothing is edited
+    ratio       (B, 3, S, S) shading of the edit over that of the source, 1/5..5
+    flow        (B, 2, S, S) place in the source of each pixel, image plane [-1, 1] with y down (``grid_sample`` with
+                ``align_corners=False``)
+    change      (B, 1, S, S) in 0..1, how much of the picture may differ from the photograph here; 0 when nothing is edited
+    background  (B, 3, S, S) in [-1, 1], the photograph with its head filled in from around
+    buffers     physical buffers of the edited code
+    heads       (B, 1, S, S) 1 where the source's head was
+    """
+
+    picture: Tensor
+    confidence: Tensor
+    ratio: Tensor
+    flow: Tensor
+    change: Tensor
+    background: Tensor
+    buffers: PhysicalBuffers
+    heads: Tensor
+
+
+def carry(head: HeadModel, photo: Tensor, background: Tensor, source: Posed, edited: Posed) -> Carried:
+    """Carry photographs (B, 3, H, W) in [-1, 1], in which the heads of ``source`` are, to the heads of ``edited``.
+
+    ``background`` (B, 3, S, S) from ``without_head``, made once per source. The photograph may be finer than the pictures. Source
+    and edit may have other cameras and crops. Nothing is learned here, and nothing random.
+    """
+    size, alpha, before = edited.size, edited.buffers.alpha, source.buffers.alpha
+    mirror = mirrored_vertices(head)
+    twin = source.points[:, mirror]
+    flipped = torch.stack([-twin[..., 0], twin[..., 1]], -1)
+    scales = [least_scale(edited.points, points, head.faces) for points in (source.points, flipped)]
+    attributes = torch.cat([source.normals, source.normals[:, mirror], source.points - edited.points, twin - edited.points,
+                            source.points[..., 2:], twin[..., 2:], *scales], 2)
+    normal, other, shift, across, deep, deep_twin, scale, scale_twin = at_pixels(edited.fragments, head.faces, attributes).split(
+        [3, 3, 3, 3, 1, 1, 1, 1], 1)
+    here = pixel_plane(photo, size)
+    shift, across = shift[:, :2], across[:, :2]
+
+    shown, aside = unhidden(source.depth, here + shift, deep)
+    moving = ramp(shift.norm(dim=1, keepdim=True), STILL, MOVED)
+    # A point at rest shows its own pixel, however thin or slanted it is there.
+    trust = alpha * shown * torch.lerp(torch.ones_like(scale), ramp(scale, SHRUNK, KEPT) * aside, moving)
+    hidden = moving * (1 - shown * ramp(scale, 0.0, SHRUNK))
+    shown, aside = unhidden(source.depth, here + across, deep_twin)
+    borrowed = alpha * hidden * shown * aside * ramp(scale_twin, SHRUNK, KEPT)
+
+    shift = spread_out(shift, trust, before, alpha)
+    flow = here + shift
+    new = shade(edited.buffers.normal, edited.code.light)
+    log = faded(log_ratio(new, shade(normal, source.code.light)), alpha, SPREAD)
+    ratio = log.exp()
+    picture = relit(sampled(photo, flow), ratio)
+    other = relit(sampled(photo, here + across), log_ratio(new, shade(other, source.code.light)).exp())
+    picture = torch.lerp(picture, other, borrowed)
+    confidence = torch.where(alpha > 0, trust, _around(shift, before, flow))
+    change = torch.maximum(1 - confidence, torch.maximum(ramp(log.abs().amax(1, keepdim=True), 0.0, RELIT),
+                                                         ramp(shift.norm(dim=1, keepdim=True), 0.0, MOVED)))
+    return Carried(picture, confidence, ratio, flow, _eased(change), background, edited.buffers, before)
+
+
+def pixel_plane(like: Tensor, size: int) -> Tensor:
+    """(1, 2, S, S): image-plane coordinates x, y of the pixel centres, in the dtype and on the device of ``like``."""
+    centres = (2 * torch.arange(size, device=like.device, dtype=like.dtype) + 1) / size - 1
+    return torch.stack(torch.meshgrid(centres, centres, indexing="xy"))[None]
+
+
+def log_ratio(new: Tensor, old: Tensor) -> Tensor:
+    """Logarithm of the ratio of two shadings, within that of ``RATIO_LIMIT``."""
+    limit = math.log(RATIO_LIMIT)
+    return ((new.clamp_min(0) + RATIO_FLOOR) / (old.clamp_min(0) + RATIO_FLOOR)).log().clamp(-limit, limit)
+
+
+def relit(picture: Tensor, ratio: Tensor) -> Tensor:
+    """A picture in [-1, 1] times a ratio of shadings, which albedo and shading in display values make the display values of."""
+    return ((picture + 1) * ratio - 1).clamp(-1, 1)
+
+
+def sampled(photo: Tensor, flow: Tensor) -> Tensor:
+    """``photo`` (B, 3, H, W) at the places ``flow`` (B, 2, S, S); its border goes on beyond it."""
+    # Bicubic where a pixel of the photograph is about one of the picture: bilinear would soften it.
+    mode = "bicubic" if photo.shape[-1] <= flow.shape[-1] else "bilinear"
+    return grid_sample(photo, flow.permute(0, 2, 3, 1), mode=mode, padding_mode="border", align_corners=False)
+
+
+def without_head(photo: Tensor, alpha: Tensor) -> Tensor:
+    """(B, 3, S, S): ``photo`` (B, 3, H, W) at the size of ``alpha`` (B, 1, S, S), its head and a border filled in from around."""
+    size = alpha.shape[-1]
+    if photo.shape[-1] != size:
+        photo = interpolate(photo, (size, size), mode="area" if photo.shape[-1] > size else "bilinear")
+    reach = 2 * round(size * 0.04) + 1
+    return filled(photo, 1 - max_pool2d(alpha, reach, 1, reach // 2))
+
+
+def _around(shift: Tensor, before: Tensor, flow: Tensor) -> Tensor:
+    """Confidence beyond the edited head: full where the picture rests and no head was, less where it was drawn along, little
+    where the old head was, none where the flow leaves the photograph."""
+    length = shift.norm(dim=1, keepdim=True)
+    old = grid_sample(before, flow.permute(0, 2, 3, 1), mode="bilinear", padding_mode="zeros", align_corners=False)
+    inside = (flow.abs().amax(1, keepdim=True) <= 1).to(flow.dtype)
+    return (1 - 0.6 * ramp(length, STILL, 4 * MOVED)) * (1 - 0.95 * old * ramp(length, STILL, MOVED)) * inside
+
+
+def _eased(change: Tensor) -> Tensor:
+    """A share with a soft border of two pixels around what it covers; zero where all around is zero."""
+    return torch.maximum(change, avg_pool2d(pad(max_pool2d(change, 5, 1, 2), (2,) * 4, mode="replicate"), 5, 1))

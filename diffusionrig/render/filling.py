@@ -1,0 +1,71 @@
+"""Filling pictures and flows where nothing is known, smoothly from what is known around (push-pull)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, interpolate, pad
+
+from diffusionrig.render.trust import ramp
+
+HAIR, REST = 0.10, 0.32
+"""Distances from the head, in picture widths, up to which all moves with it (hair) and from which on nothing does."""
+
+
+def filled(values: Tensor, weight: Tensor) -> Tensor:
+    """``values`` (B, C, H, W) where ``weight`` (B, 1, H, W) in 0..1 is 1, and elsewhere weighted means of what lies around, the
+    farther the coarser: the push-pull pyramid of Gortler et al. 1996 (The Lumigraph, section 3.3). Zeros where nothing is known.
+    """
+    weight = weight.to(values.dtype)
+    levels = [(values * weight, weight)]
+    while min(levels[-1][1].shape[-2:]) > 1:
+        held, known = levels[-1]
+        odd = (0, held.shape[-1] % 2, 0, held.shape[-2] % 2)
+        # Saturating the weight keeps a level's few known pixels from being outvoted by the coarser means they made.
+        total, share = 4 * avg_pool2d(pad(held, odd), 2), 4 * avg_pool2d(pad(known, odd), 2)
+        full = share.clamp_min(1e-6)
+        levels.append((total / full * share.clamp(max=1), share.clamp(max=1)))
+    below = levels[-1][0] / levels[-1][1].clamp_min(1e-6)
+    for held, known in reversed(levels[:-1]):
+        raised = interpolate(below, scale_factor=2, mode="bilinear", align_corners=False)[..., :held.shape[-2], :held.shape[-1]]
+        below = held + (1 - known) * raised
+    return below
+
+
+def distance(mask: Tensor, reach: float) -> Tensor:
+    """(B, 1, H, W): distance to ``mask`` (B, 1, H, W) in picture widths, at most ``reach``, to within a pixel or a tenth.
+
+    Chamfer steps on a picture an eighth as fine would do for hair, but the border of the mask matters: a chain of dilations at
+    growing strides.
+    """
+    width = mask.shape[-1]
+    coarse = max(1, width // 64)
+    small = -avg_pool2d(-mask, coarse) if coarse > 1 else mask
+    small = (small > 0).to(mask.dtype)
+    steps = int(reach * small.shape[-1]) + 1
+    grown, total = small, 1 - small
+    diagonal = torch.tensor([[0.0, 1, 0], [1, 1, 1], [0, 1, 0]], dtype=mask.dtype, device=mask.device)[None, None]
+    for step in range(steps):
+        # Squares and diamonds in turn make octagons.
+        grown = torch.nn.functional.max_pool2d(grown, 3, 1, 1) if step % 2 else (
+            torch.nn.functional.conv2d(grown, diagonal, padding=1) > 0).to(mask.dtype)
+        total = total + (1 - grown)
+    far = total / small.shape[-1]
+    return interpolate(far, mask.shape[-2:], mode="bilinear", align_corners=False).clamp(max=reach)
+
+
+def faded(values: Tensor, mask: Tensor, reach: float) -> Tensor:
+    """``values`` (B, C, H, W) on ``mask`` (B, 1, H, W), beyond it going on smoothly and falling to zero at ``reach`` widths."""
+    return torch.where(mask > 0, values, filled(values, mask) * (1 - ramp(distance(mask, reach), 0.0, reach)))
+
+
+def spread_out(shift: Tensor, trust: Tensor, before: Tensor, after: Tensor) -> Tensor:
+    """A displacement (B, 2, H, W), known on the head ``after`` (B, 1, H, W), for the whole picture.
+
+    Beyond the head it goes on from the points that are trusted (B, 1, H, W), since those at the silhouette were hidden in the
+    source and turn about the head's far side; it fades out between ``HAIR`` and ``REST`` from both heads.
+    """
+    around = filled(shift, trust * after)
+    heads = torch.maximum(before, after)
+    near = 1 - ramp(distance(heads, REST), HAIR, REST)
+    return torch.where(after > 0, shift, around * near)

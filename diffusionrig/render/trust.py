@@ -1,0 +1,63 @@
+"""How far a surface point of an edited head is shown by the source photograph: hidden or not, shrunk or not."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import grid_sample, max_pool2d
+
+NEAR, FAR = 0.008, 0.03
+"""Distances behind the visible surface, in units of the image plane (a head is about 1.2 wide), up to which a point counts as
+seen and from which on as hidden."""
+
+ASIDE = 5
+"""Side in pixels of the neighbourhood whose nearest surface a moved point must not lie behind: captured lips and lids lie a pixel
+or two beside those of the photograph."""
+
+
+def ramp(value: Tensor, low: float, high: float) -> Tensor:
+    """0 up to ``low``, 1 from ``high`` on, smooth between (cubic)."""
+    share = ((value - low) / (high - low)).clamp(0, 1)
+    return share * share * (3 - 2 * share)
+
+
+def unhidden(depth: Tensor, places: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+    """Two shares (B, 1, H, W) in 0..1: whether points of depth ``own`` (B, 1, H, W) at ``places`` (B, 2, H, W) of the image plane
+    lie on the surface of ``depth`` (B, 1, S, S; +inf beyond the head), and whether they do so in all of its neighbourhood."""
+    far = depth.new_tensor(1e3)
+    near = torch.minimum(depth, far)
+    nearest = -max_pool2d(-near, ASIDE, 1, ASIDE // 2)
+    grid = places.permute(0, 2, 3, 1)
+    # The farther of the neighbouring pixels' surfaces would let a hidden point through, the nearer would hide slanted ones: take
+    # the pixel that the point falls on.
+    seen = grid_sample(torch.cat([near, nearest], 1), grid, mode="nearest", padding_mode="border", align_corners=False)
+    behind, aside = (own - seen).split(1, 1)
+    return 1 - ramp(behind, NEAR, FAR), 1 - ramp(aside, 2 * FAR, 4 * FAR)
+
+
+def least_scale(edited: Tensor, source: Tensor, faces: Tensor) -> Tensor:
+    """(B, V, 1): size of the surface around each vertex in the source over that in the edit, along the direction that is shortened
+    most, from points (B, V, 3) of the image plane; 1 without an edit, 0 where the source shows the surface from behind.
+
+    For each triangle the lesser singular value of the linear map from its edges in the edit to those in the source, negative
+    where it turns the triangle over; at a vertex the mean over its triangles, weighed by their size in the edit.
+    """
+    batch, count, _ = edited.shape
+    there, here = ([points[:, faces[:, k], :2] - points[:, faces[:, 0], :2] for k in (1, 2)] for points in (source, edited))
+    (ax, ay), (bx, by) = (edge.unbind(-1) for edge in here)
+    (px, py), (qx, qy) = (edge.unbind(-1) for edge in there)
+    area = ax * by - ay * bx
+    safe = torch.where(area.abs() < 1e-9, torch.full_like(area, 1e-9), area)
+    # M [a b] = [p q], so M = [p q] [a b]^-1.
+    m00, m01 = (px * by - qx * ay) / safe, (qx * ax - px * bx) / safe
+    m10, m11 = (py * by - qy * ay) / safe, (qy * ax - py * bx) / safe
+    # Singular values of a 2 x 2 matrix: (|s + t| +- |s - t|) / 2 in complex form.
+    first = torch.sqrt((m00 + m11).square() + (m10 - m01).square())
+    second = torch.sqrt((m00 - m11).square() + (m10 + m01).square())
+    least = ((first - second) / 2).clamp(0, 1)
+    weight = area.abs()
+    total = torch.zeros(batch, count, 2, dtype=edited.dtype, device=edited.device)
+    both = torch.stack([least * weight, weight], -1)
+    for corner in faces.T:
+        total.index_add_(1, corner, both)
+    return total[..., :1] / total[..., 1:].clamp_min(1e-12)
