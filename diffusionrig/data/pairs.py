@@ -204,7 +204,7 @@ def features(head: HeadModel, code: FaceCode, size: int) -> Tensor:
     share = points.new_zeros(len(points), 1, size, size)
     for part, first, last, reach in ((slice(48, 68), 48, 54, 0.75), (slice(36, 42), 36, 39, 0.9), (slice(42, 48), 42, 45, 0.9)):
         middle, radius = points[:, part].mean(1), reach * (points[:, first] - points[:, last]).norm(dim=1)
-        away = (here - middle[:, None, None]).norm(dim=-1) / radius.clamp_min(1e-3)[:, None, None]
+        away = torch.hypot(*(here - middle[:, None, None]).unbind(-1)) / radius.clamp_min(1e-3)[:, None, None]
         share = torch.maximum(share, (1.5 - away).clamp(0, 1)[:, None])
     return share
 

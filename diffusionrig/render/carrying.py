@@ -13,7 +13,7 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, grid_sample, interpolate, max_pool2d, pad
+from torch.nn.functional import avg_pool2d, grid_sample, interpolate, pad
 
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.render.buffers import PhysicalBuffers
@@ -22,7 +22,7 @@ from diffusionrig.render.interpolation import interpolate as at_pixels
 from diffusionrig.render.mirroring import mirrored_vertices
 from diffusionrig.render.posing import Posed
 from diffusionrig.render.shading import shade
-from diffusionrig.render.trust import least_scale, ramp, unhidden
+from diffusionrig.render.trust import dilated, least_scale, length, ramp, unhidden
 
 RATIO_LIMIT = 5.0
 """Largest and, inverted, smallest ratio of two shadings."""
@@ -88,7 +88,7 @@ def carry(head: HeadModel, photo: Tensor, background: Tensor, source: Posed, edi
     shift, across = shift[:, :2], across[:, :2]
 
     shown, aside = unhidden(source.depth, here + shift, deep)
-    moving = ramp(shift.norm(dim=1, keepdim=True), STILL, MOVED)
+    moving = ramp(length(shift), STILL, MOVED)
     # A point at rest shows its own pixel, however thin or slanted it is there.
     trust = alpha * shown * torch.lerp(torch.ones_like(scale), ramp(scale, SHRUNK, KEPT) * aside, moving)
     hidden = moving * (1 - shown * ramp(scale, 0.0, SHRUNK))
@@ -105,7 +105,7 @@ def carry(head: HeadModel, photo: Tensor, background: Tensor, source: Posed, edi
     picture = torch.lerp(picture, other, borrowed)
     confidence = torch.where(alpha > 0, trust, _around(shift, before, flow))
     change = torch.maximum(1 - confidence, torch.maximum(ramp(log.abs().amax(1, keepdim=True), 0.0, RELIT),
-                                                         ramp(shift.norm(dim=1, keepdim=True), 0.0, MOVED)))
+                                                         ramp(length(shift), 0.0, MOVED)))
     return Carried(picture, confidence, ratio, flow, _eased(change), background, edited.buffers, before)
 
 
@@ -139,18 +139,18 @@ def without_head(photo: Tensor, alpha: Tensor) -> Tensor:
     if photo.shape[-1] != size:
         photo = interpolate(photo, (size, size), mode="area" if photo.shape[-1] > size else "bilinear")
     reach = 2 * round(size * 0.04) + 1
-    return filled(photo, 1 - max_pool2d(alpha, reach, 1, reach // 2))
+    return filled(photo, 1 - dilated(alpha, reach))
 
 
 def _around(shift: Tensor, before: Tensor, flow: Tensor) -> Tensor:
     """Confidence beyond the edited head: full where the picture rests and no head was, less where it was drawn along, little
     where the old head was, none where the flow leaves the photograph."""
-    length = shift.norm(dim=1, keepdim=True)
+    far = length(shift)
     old = grid_sample(before, flow.permute(0, 2, 3, 1), mode="bilinear", padding_mode="zeros", align_corners=False)
     inside = (flow.abs().amax(1, keepdim=True) <= 1).to(flow.dtype)
-    return (1 - 0.6 * ramp(length, STILL, 4 * MOVED)) * (1 - 0.95 * old * ramp(length, STILL, MOVED)) * inside
+    return (1 - 0.6 * ramp(far, STILL, 4 * MOVED)) * (1 - 0.95 * old * ramp(far, STILL, MOVED)) * inside
 
 
 def _eased(change: Tensor) -> Tensor:
     """A share with a soft border of two pixels around what it covers; zero where all around is zero."""
-    return torch.maximum(change, avg_pool2d(pad(max_pool2d(change, 5, 1, 2), (2,) * 4, mode="replicate"), 5, 1))
+    return torch.maximum(change, avg_pool2d(pad(dilated(change, 5), (2,) * 4, mode="replicate"), 5, 1))

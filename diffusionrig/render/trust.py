@@ -21,12 +21,22 @@ def ramp(value: Tensor, low: float, high: float) -> Tensor:
     return share * share * (3 - 2 * share)
 
 
+def dilated(image: Tensor, side: int) -> Tensor:
+    """Largest values (B, C, H, W) in squares of ``side`` pixels, an odd number, by columns and then rows."""
+    return max_pool2d(max_pool2d(image, (side, 1), 1, (side // 2, 0)), (1, side), 1, (0, side // 2))
+
+
+def length(vectors: Tensor) -> Tensor:
+    """(B, 1, H, W) lengths of (B, 2, H, W); a norm over a strided axis of two would take ten times as long."""
+    return torch.hypot(vectors[:, :1], vectors[:, 1:])
+
+
 def unhidden(depth: Tensor, places: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
     """Two shares (B, 1, H, W) in 0..1: whether points of depth ``own`` (B, 1, H, W) at ``places`` (B, 2, H, W) of the image plane
     lie on the surface of ``depth`` (B, 1, S, S; +inf beyond the head), and whether they do so in all of its neighbourhood."""
     far = depth.new_tensor(1e3)
     near = torch.minimum(depth, far)
-    nearest = -max_pool2d(-near, ASIDE, 1, ASIDE // 2)
+    nearest = -dilated(-near, ASIDE)
     grid = places.permute(0, 2, 3, 1)
     # The farther of the neighbouring pixels' surfaces would let a hidden point through, the nearer would hide slanted ones: take
     # the pixel that the point falls on.
