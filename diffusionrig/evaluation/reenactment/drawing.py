@@ -44,17 +44,16 @@ def reenact(rig: Rig, pairs: Sequence[Pair], edits: Sequence[Edit], sampling: Sa
 
     RigError when nothing could be drawn.
     """
-    faces = _Faces(rig)
-    looker.read(pair.truth for pair in pairs)
+    faces = _Faces(rig, looker)
     left_out = []
     usable: list[tuple[Pair, int, int]] = []
     for pair in track(pairs, "capture", unit="pair"):
         source, truth = faces.row(pair.source), faces.row(pair.truth)
-        absent = next((name for name, row in ((pair.source_name, source), (pair.truth_name, truth)) if not faces.found(row)), "")
-        if not absent and looker.look(pair.truth).code is not None:
-            usable.append((pair, source, truth))
+        absent = [name for name, row in ((pair.source_name, source), (pair.truth_name, truth)) if not faces.found(row)]
+        if absent:
+            left_out.append(f"{pair.truth_name}: left out: no face could be captured in {absent[0]}")
         else:
-            left_out.append(f"{pair.truth_name}: left out: no face could be captured in {absent or pair.truth_name}")
+            usable.append((pair, source, truth))
     if not usable:
         raise RigError(f"Nothing can be re-enacted: {left_out[0] if left_out else 'there are no pairs'}")
     analyses = faces.analyses()
@@ -71,7 +70,7 @@ def reenact(rig: Rig, pairs: Sequence[Pair], edits: Sequence[Edit], sampling: Sa
     for number, reason in refused.items():
         left_out.append(f"{usable[number // len(edits)][0].truth_name}: {requests[number].edit.name} was refused: {reason}")
     pictures = [{one.name: one.draw(case) for one in CONTESTANTS} for _, case in track(made, "draw the others", unit="pair")]
-    looker.read(image for images in pictures for image in images.values())
+    looker.read([*(pair.truth for pair, _ in made), *(image for images in pictures for image in images.values())])
     truths: dict[int, Truth] = {}
     reenacted = []
     for (pair, case), images in track(list(zip(made, pictures)), "compare", unit="pair"):
@@ -86,10 +85,10 @@ def reenact(rig: Rig, pairs: Sequence[Pair], edits: Sequence[Edit], sampling: Sa
 
 
 class _Faces:
-    """Pictures that the rig has captured, each once."""
+    """Pictures that the rig has captured, each once; what it found is told to the looker."""
 
-    def __init__(self, rig: Rig) -> None:
-        self._rig = rig
+    def __init__(self, rig: Rig, looker: Looker) -> None:
+        self._rig, self._looker = rig, looker
         self._rows: dict[bytes, int] = {}
         self._parts: list[Analysis] = []
 
@@ -98,7 +97,9 @@ class _Faces:
         key = image.tobytes()
         if key not in self._rows:
             self._rows[key] = len(self._parts)
-            self._parts.append(self._rig.capture(image))
+            found = self._rig.capture(image)
+            self._parts.append(found)
+            self._looker.remember(image, found.code if bool(found.found[0]) else None)
         return self._rows[key]
 
     def found(self, row: int) -> bool:

@@ -35,6 +35,11 @@ class Looker:
         self._encoder, self._identity = encoder, identity
         self._finder = FaceLandmarker()
         self._known: dict[bytes, Look] = {}
+        self._captured: dict[bytes, FaceCode | None] = {}
+
+    def remember(self, image: np.ndarray, code: FaceCode | None) -> None:
+        """The code of a picture that this encoder has captured before (None: it found no face), so as not to do it again."""
+        self._captured[_key(image)] = None if code is None else code.to("cpu", torch.float32)
 
     def look(self, image: np.ndarray) -> Look:
         """What was read off an (H, W, 3) uint8 picture."""
@@ -52,16 +57,20 @@ class Looker:
                 progress.update(len(part))
 
     def _look(self, images: Sequence[np.ndarray]) -> list[Look]:
-        captured = self._encoder.encode(images)
-        code = captured.code.to("cpu", torch.float32)
+        self._capture([image for image in images if _key(image) not in self._captured])
         looks = []
-        for i, image in enumerate(images):
+        for image in images:
             face = find_face(image, self._finder)
             row = None if self._identity is None else self._identity.embed([image])[0]
-            looks.append(Look(None if face is None else face.points68.astype(np.float64),
-                              code[i] if bool(captured.found[i]) else None,
+            looks.append(Look(None if face is None else face.points68.astype(np.float64), self._captured.pop(_key(image)),
                               None if row is None or not bool(row.any()) else row))
         return looks
+
+    def _capture(self, images: Sequence[np.ndarray]) -> None:
+        if images:
+            captured = self._encoder.encode(images)
+            for i, image in enumerate(images):
+                self.remember(image, captured.code[i] if bool(captured.found[i]) else None)
 
 
 def _key(image: np.ndarray) -> bytes:

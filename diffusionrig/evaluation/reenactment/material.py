@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from diffusionrig.errors import RigError, UsageError
-from diffusionrig.evaluation.reenactment.framing import Framed, frame_source, frame_truth
+from diffusionrig.evaluation.reenactment.framing import SURE, Framed, frame_source, frame_truth
 from diffusionrig.faces.backends import FaceFinder
 from diffusionrig.io.clip_frames import ClipFrames
 from diffusionrig.io.files import sha256_of
@@ -77,7 +77,7 @@ def _of_clip(name: str, clip: ClipFrames, frames: int, framing: str,
         for number, photo in _readable(clip, problems):
             if source is None:
                 try:
-                    source, at = frame_source(photo, finder), number
+                    source, at = frame_source(photo, finder, SURE), number
                 except RigError as error:
                     reason = str(error)
                     continue
