@@ -29,7 +29,7 @@ th.n { text-align: right; }
 .pictures td { border: 0; padding: .2rem; }
 .pictures th { border: 0; font-weight: 500; font-size: .85rem; }
 .pictures img { width: 128px; height: 128px; display: block; image-rendering: pixelated; }
-.pictures.large img { width: 176px; height: 176px; image-rendering: auto; }
+.pictures.large img { width: 160px; height: 160px; image-rendering: auto; }
 .pictures td.t { font-size: .85rem; max-width: 11rem; }
 dt { font-weight: 600; margin-top: .5rem; }
 dd { margin-left: 0; }

@@ -28,7 +28,7 @@ def reenactment_page(report: dict[str, Any], items: Sequence[Reenacted]) -> str:
         f"{model['image_size']} pixels; head {escape(model['head'])}, sha256 <code>{model['hash'][:16]}</code>; captured by "
         f"{escape(report['encoder'])}; identity by {escape(identity['name'] if identity else 'nothing')}; {report['created']}</p>",
         consent, "<h2>How near to the truth?</h2>",
-        "<p>Medians, in brackets the quartiles; bold is the best but for the ceiling. The truth is the picture that the edit takes "
+        "<p>Medians, below them the quartiles; bold is the best but for the ceiling. The truth is the picture that the edit takes "
         f"from. Framing: {escape(FRAMINGS[data['framing']])}.</p>",
         *(_mode(mode, contestants) for mode, contestants in report["summary"].items()),
         *_clips(report["by_clip"]), _costs(report),
@@ -50,7 +50,7 @@ def _mode(mode: str, contestants: dict[str, Any]) -> str:
         for name in measured:
             found, digits = entry[name], MEASURES[name].digits
             low, middle, high = (number((found or {}).get(key), digits) for key in ("q1", "median", "q3"))
-            text = f"{middle} <span class='soft'>({low} to {high})</span>" if found else middle
+            text = f"{middle}<br><span class='soft'>{low} to {high}</span>" if found else middle
             cells.append(f"<b>{text}</b>" if one.name == best[name] else text)
         body.append([escape(one.title), *cells, f"{entry['faces_lost']} of {entry['pictures']}"])
     heads = ["", *(f"{escape(MEASURES[name].title)}{' ↑' if MEASURES[name].larger else ' ↓'}" for name in measured), "faces lost"]

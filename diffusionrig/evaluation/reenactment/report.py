@@ -152,4 +152,4 @@ def reenactment_sheet(items: Sequence[Reenacted]) -> np.ndarray:
     others = [one for one in CONTESTANTS if one.name != SOURCE]
     return contact_sheet([[item.pair.source, item.pair.truth, *(item.images[one.name] for one in others)] for item in chosen],
                          ["source", "target and truth", *(one.title for one in others)],
-                         [f"{item.pair.truth_name} {item.mode}" for item in chosen], 192)
+                         [f"{item.pair.truth_name} {item.mode}" for item in chosen], SIDE)
