@@ -3,7 +3,7 @@
     python benchmarks/reenactment.py [--video CLIP ...] [--pairs NEUTRAL SMILING] [--model default] [--keep all] [--out log/real]
 
 Without --video the clip of ``make demo-real`` is taken, or fetched. Prints the medians of ``diffusionrig evaluate --video`` (pose,
-expression and light at once) and ``--pairs`` (expression alone), and leaves their pages in two folders. Figures: docs/evaluation.md.
+expression and light at once) and ``--pairs`` (expression alone); their pages are left in two folders. Figures: docs/evaluation.md.
 """
 
 from __future__ import annotations

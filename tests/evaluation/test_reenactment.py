@@ -174,6 +174,7 @@ def test_pairs_are_found_by_name_and_compared(checkpoint, tmp_path, capsys):
     report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert (report["data"]["common"], report["data"]["alone"], report["data"]["used"]) == (4, 1, 2)
     assert report["by_clip"] == {}
+    assert [edit["truth"] for edit in report["edits"]] == ["<smiling>/3.jpg", "<smiling>/4.jpg"]
     assert report["summary"]["exp"]["source"]["psnr_head"]["median"] > 18
     page = (tmp_path / "out" / "evaluation.html").read_text()
     assert "&lt;smiling&gt;" in page

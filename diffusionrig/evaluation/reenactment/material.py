@@ -149,12 +149,17 @@ def folder_pairs(first: str, second: str, count: int, framing: str, finder: Face
         except RigError as error:
             left_out.append(str(error) if str(path) in str(error) else f"{path}: left out: {error}")
             continue
-        pairs.append(Pair("", sources[name].as_posix(), path.as_posix(), source.image, framed.image))
+        pairs.append(Pair("", _short(sources[name], first), _short(path, second), source.image, framed.image))
     if not pairs:
         raise RigError(f"No pair of {first} and {second} could be used: {left_out[0]}")
     alone = len(sources) + len(truths) - 2 * len(common)
     return Reenactments(pairs, {"kind": "pairs of photographs", "paths": [first, second], "common": len(common), "alone": alone,
                                 "asked": len(chosen), "used": len(pairs), "framing": framing}, left_out)
+
+
+def _short(path: Path, folder: str) -> str:
+    """A photograph's path from its folder's own name on."""
+    return f"{Path(folder).resolve().name}/{path.relative_to(folder).as_posix()}"
 
 
 def _by_name(folder: str) -> dict[str, Path]:
