@@ -13,14 +13,20 @@ from diffusionrig.cli.arguments import (
 )
 from diffusionrig.cli.config_arguments import add_dataclass_arguments, from_arguments, given_arguments
 from diffusionrig.cli.consent import show_consent
+from diffusionrig.cli.reenactment_arguments import add_reenactment_arguments, is_reenactment, run_as_reenactment
 
 DESCRIPTION = """Measure a checkpoint. Faces get the pose, expression, light and shape of others; what is captured from the results
 is compared with what was asked for, beside the true photographs (the floor) and two baselines: the unchanged source and the bare
 rendered buffer. Also: likeness, PSNR and SSIM, background, time and memory. Writes evaluation.json, evaluation.html (one page with
-pictures) and contact_sheet.png. Without --data synthetic people are taken, of whom the truth is known."""
+pictures) and contact_sheet.png. Without --data synthetic people are taken, of whom the truth is known.
+
+--video and --pairs measure on real people instead: one picture of a person is edited towards another, which is the truth as well.
+The edit stands beside the unchanged source and the ceiling of a 64-pixel result; evaluation.csv has every picture's figures."""
 EXAMPLES = """  diffusionrig evaluate --output_dir log/evaluation
   diffusionrig evaluate --model_path log/stage2/model005000.safetensors --data log/held_out --output_dir log/evaluation
-  diffusionrig evaluate --model_path stage1.pt --image_size 256 --identity dlib --output_dir log/released"""
+  diffusionrig evaluate --model_path stage1.pt --image_size 256 --identity dlib --output_dir log/released
+  diffusionrig evaluate --video talks/*.mp4 --keep all --output_dir log/real
+  diffusionrig evaluate --pairs neutral smiling --modes exp --output_dir log/smiles"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,11 +42,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--base", default="", help="base model of a personal adapter (default: looked for)")
     parser.add_argument("--data", default=Plan.data, metavar="PATH",
                         help="face store, or folder of aligned photographs; synthetic people when empty")
-    parser.add_argument("--count", type=positive_int, default=Plan.count, metavar="N", help=f"pairs of faces ({Plan.count})")
+    parser.add_argument("--count", type=positive_int, default=None, metavar="N",
+                        help=f"pairs of faces ({Plan.count}; of --pairs all)")
     parser.add_argument("--seed", type=int, default=Plan.seed, help=f"which people or pairs, and the noise ({Plan.seed})")
-    parser.add_argument("--modes", default=Plan.modes, help=f"comma list of pose, exp, light, shape, joined by + ({Plan.modes})")
-    parser.add_argument("--identity", default=Plan.identity, metavar="NAME",
-                        help=f"embedding that compares people: {', '.join(NAMES)}, or none ({Plan.identity})")
+    parser.add_argument("--modes", default="",
+                        help=f"comma list of pose, exp, light, shape, joined by + ({Plan.modes}; on real people pose+exp+light)")
+    parser.add_argument("--identity", default="", metavar="NAME",
+                        help=f"embedding that compares people: {', '.join(NAMES)}, or none ({Plan.identity}; of real people dlib "
+                             "where it is installed)")
     parser.add_argument("--lpips", default=Plan.lpips, metavar="DIR",
                         help="folder with alexnet-owt-7be5be79.pth and the alex.pth of lpips 0.1; without it LPIPS is null")
     parser.add_argument("--sampler", choices=SAMPLERS, default=Sampling.solver,
@@ -58,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch_size", type=positive_int, default=Plan.batch_size,
                         help=f"pictures drawn together ({Plan.batch_size})")
     parser.add_argument("--overwrite", type=boolean, default=False, help="replace another evaluation in the folder")
+    add_reenactment_arguments(parser)
     add_assets_argument(parser)
     add_speed_arguments(parser)
     add_device_argument(parser)
@@ -76,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
 
     if not args.output_dir:
         raise UsageError("No --output_dir was given; name a folder for the report.")
+    real = is_reenactment(args)
     path = args.model_path or "default"
     sampling = Sampling(respacing=getattr(args, "timestep_respacing", None), solver=args.sampler, seed=args.seed, keep=args.keep,
                         steps=args.steps, guidance=args.guidance, null_guidance=args.null_guidance)
@@ -88,8 +99,10 @@ def run(args: argparse.Namespace) -> int:
     given.pop("timestep_respacing", None)
     if rig.pretrained.meta and given:
         raise UsageError(f"--{next(iter(given))} describes released .pt files; {path} describes itself, so leave the flag out.")
-    plan = Plan(args.output_dir, path, args.data, args.count, args.seed, args.modes, args.identity, args.lpips, args.batch_size,
-                args.overwrite)
+    if real:
+        return run_as_reenactment(rig, sampling, args)
+    plan = Plan(args.output_dir, path, args.data, args.count or Plan.count, args.seed, args.modes or Plan.modes,
+                args.identity or Plan.identity, args.lpips, args.batch_size, args.overwrite)
     report = run_evaluation(rig, plan, sampling)
     print(summary_table(report))
     print(f"\n{len(report['edits'])} edits of {report['pairs']} pairs; look at {args.output_dir}/{PAGE}")

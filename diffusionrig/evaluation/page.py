@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from diffusionrig.evaluation.control import UNITS
+from diffusionrig.evaluation.html import document, number, table
 from diffusionrig.evaluation.measure import BUFFER, CANDIDATES, EDIT, SOURCE, TARGET, TRUTH, Measured
 from diffusionrig.evaluation.summary import worst
 from diffusionrig.io.jpeg import embedded
@@ -14,35 +15,6 @@ from diffusionrig.io.jpeg import embedded
 SHOWN, WORST = 6, 3
 PICTURES = (SOURCE, TARGET, TRUTH, BUFFER, EDIT)
 NAMES = {"truth": "true photograph", "source": "unchanged source", "buffer": "rendered buffer", "edit": "edit", "target": "target"}
-
-STYLE = """
-:root { color-scheme: light dark; --ink: #23262b; --paper: #fbfaf8; --line: #dcd8d0; --soft: #6d6a64; --bar: #4d7ea8;
-  --pale: #c9c3b8; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e8e6e1; --paper: #1b1d20; --line: #3a3d42; --soft: #a09c94; --bar: #7fb0d8; --pale: #565a61; } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 62rem; margin: 2rem auto;
-  padding: 0 1rem; }
-h1 { font-size: 1.7rem; margin-bottom: .2rem; overflow-wrap: anywhere; }
-h2 { font-size: 1.2rem; margin: 2.2rem 0 .4rem; }
-h3 { font-size: 1rem; margin: 1.4rem 0 .3rem; }
-p, li, dd { max-width: 46rem; }
-.soft, caption, dd { color: var(--soft); }
-code { font-size: .9em; overflow-wrap: anywhere; }
-table { border-collapse: collapse; margin: .6rem 0; }
-caption { text-align: left; padding-bottom: .3rem; }
-th, td { padding: .25rem .8rem .25rem 0; text-align: left; border-bottom: 1px solid var(--line); vertical-align: middle; }
-td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-th.n { text-align: right; }
-.bar { display: inline-block; height: .6rem; background: var(--pale); border-radius: 2px; }
-.bar.edit { background: var(--bar); }
-.wide { overflow-x: auto; }
-.pictures td { border: 0; padding: .2rem; }
-.pictures th { border: 0; font-weight: 500; font-size: .85rem; }
-.pictures img { width: 128px; height: 128px; display: block; image-rendering: pixelated; }
-.pictures td.t { font-size: .85rem; max-width: 11rem; }
-dt { font-weight: 600; margin-top: .5rem; }
-dd { margin-left: 0; }
-"""
 
 
 def evaluation_page(report: dict[str, Any], measured: Sequence[Measured]) -> str:
@@ -64,26 +36,11 @@ def evaluation_page(report: dict[str, Any], measured: Sequence[Measured]) -> str
         "<dl>", *(f"<dt>{escape(name)}</dt><dd>{escape(text)}.</dd>" for name, text in report["definitions"].items()), "</dl>",
         "<h2>Notes</h2><ul>" + "".join(f"<li>{escape(note)}</li>" for note in report["notes"]) + "</ul>",
         "<p class='soft'>Edited pictures on this page are made by a network; synthetic people do not exist.</p>"]
-    return ("<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
-            f"<meta name='generator' content='diffusionrig {escape(report['versions']['diffusionrig'])}'>"
-            f"<title>Evaluation: {escape(str(model['path']))}</title><style>{STYLE}</style></head>\n<body>\n"
-            + "\n".join(parts) + "\n</body></html>\n")
-
-
-def _number(value: float | None, digits: int = 2) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
+    return document(f"Evaluation: {model['path']}", report["versions"]["diffusionrig"], parts)
 
 
 def _median(entry: dict[str, Any] | None) -> float | None:
     return None if entry is None else entry["median"]
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "", left: int = 1) -> str:
-    """A table; cells are HTML already, those after the first ``left`` are numbers."""
-    kind = ["" if i < left else " class='n'" for i in range(len(head))]
-    titles = "".join(f"<th{k}>{title}</th>" for k, title in zip(kind, head))
-    body = "".join("<tr>" + "".join(f"<td{k}>{cell}</td>" for k, cell in zip(kind, row)) + "</tr>" for row in rows)
-    return f"<div class='wide'><table><caption>{caption}</caption><tr>{titles}</tr>{body}</table></div>"
 
 
 def _control(summary: dict[str, Any]) -> str:
@@ -96,26 +53,26 @@ def _control(summary: dict[str, Any]) -> str:
                 spread = values["control"][part][name]
                 bar = f"<span class='bar {name}' style='width:{round(12 * (value or 0) / most, 2)}rem'></span>"
                 rows.append([f"{escape(mode)}" if name == EDIT else "", f"{part}, {UNITS[part]}" if name == EDIT else "",
-                             f"{NAMES[name]}{' (floor)' if name == TRUTH else ''}", bar, _number(value),
-                             "–" if spread is None else f"{_number(spread['p10'])} to {_number(spread['p90'])}"])
-    return _table(["mode", "part", "captured from", "", "median", "10 % to 90 %"], rows,
-                  "Error of the part that was changed, captured again; smaller is better.", 4)
+                             f"{NAMES[name]}{' (floor)' if name == TRUTH else ''}", bar, number(value),
+                             "–" if spread is None else f"{number(spread['p10'])} to {number(spread['p90'])}"])
+    return table(["mode", "part", "captured from", "", "median", "10 % to 90 %"], rows,
+                 "Error of the part that was changed, captured again; smaller is better.", 4)
 
 
 def _quality(summary: dict[str, Any]) -> str:
     rows = []
     for mode, values in summary.items():
-        cells = [_number(_median(values[key][name]), digits) for key, digits in (("psnr", 1), ("ssim", 3), ("lpips", 3))
+        cells = [number(_median(values[key][name]), digits) for key, digits in (("psnr", 1), ("ssim", 3), ("lpips", 3))
                  for name in (EDIT, SOURCE, BUFFER)]
         rows.append([escape(mode), *cells])
     titles = [f"{title}<br>{name}" for title in ("PSNR, dB", "SSIM", "LPIPS") for name in ("edit", "source", "buffer")]
-    likeness = [[escape(mode), *(_number(_median(values["identity"][name])) for name in (EDIT, TRUTH, TARGET)),
-                 *(_number(_median(values["background"][name])) for name in (EDIT, TRUTH)),
-                 _number(100 * values["found"][EDIT], 0) + " %"] for mode, values in summary.items()]
-    return (_table(["mode", *titles], rows, "Medians against the true photograph; PSNR and SSIM on the face.")
-            + _table(["mode", "identity<br>edit", "identity<br>true photograph", "identity<br>target", "background<br>edit",
-                      "background<br>true photograph", "face found<br>again"], likeness,
-                     "Medians; identity is the cosine with the source, background the grey levels by which it changed."))
+    likeness = [[escape(mode), *(number(_median(values["identity"][name])) for name in (EDIT, TRUTH, TARGET)),
+                 *(number(_median(values["background"][name])) for name in (EDIT, TRUTH)),
+                 number(100 * values["found"][EDIT], 0) + " %"] for mode, values in summary.items()]
+    return (table(["mode", *titles], rows, "Medians against the true photograph; PSNR and SSIM on the face.")
+            + table(["mode", "identity<br>edit", "identity<br>true photograph", "identity<br>target", "background<br>edit",
+                     "background<br>true photograph", "face found<br>again"], likeness,
+                    "Medians; identity is the cosine with the source, background the grey levels by which it changed."))
 
 
 def _costs(report: dict[str, Any]) -> str:
@@ -134,12 +91,12 @@ def _matrix(summary: dict[str, Any]) -> str:
         cells = []
         for part in UNITS:
             edit, floor = (_median(values["control"][part][name]) for name in (EDIT, TRUTH))
-            text = f"{_number(edit)} <span class='soft'>({_number(floor)})</span>"
+            text = f"{number(edit)} <span class='soft'>({number(floor)})</span>"
             cells.append(f"<b>{text}</b>" if part in values["changes"] else text)
         rows.append([escape(mode), *cells])
-    return _table(["mode", *(f"{part}, {unit}" for part, unit in UNITS.items())], rows,
-                  "Median error of the edit (in brackets that of the true photograph). Bold: changed by the mode; the others were "
-                  "to stay.")
+    return table(["mode", *(f"{part}, {unit}" for part, unit in UNITS.items())], rows,
+                 "Median error of the edit (in brackets that of the true photograph). Bold: changed by the mode; the others were "
+                 "to stay.")
 
 
 def _pictures(measured: Sequence[Measured]) -> list[str]:

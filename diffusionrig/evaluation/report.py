@@ -83,7 +83,7 @@ def run_evaluation(rig: Rig, plan: Plan, sampling: Sampling) -> dict[str, Any]:
         "sampling": dataclasses.asdict(sampling), "model_hash": rig.pretrained.hash, "encoder": rig.encoder().name,
         "precision": rig.precision}
     digest = configuration_hash(configuration)
-    _guard(folder, digest, plan.overwrite)
+    guard(folder, digest, plan.overwrite)
     tools = Instruments(make_identity(plan.identity, rig.device) if plan.identity != "none" else None,
                         Lpips.load(plan.lpips) if plan.lpips else None)
     material = find_material(rig, plan.data, plan.count, plan.seed)
@@ -110,7 +110,7 @@ def run_evaluation(rig: Rig, plan: Plan, sampling: Sampling) -> dict[str, Any]:
     return report
 
 
-def _guard(folder: Path, digest: str, overwrite: bool) -> None:
+def guard(folder: Path, digest: str, overwrite: bool) -> None:
     """Refuse a folder that holds another evaluation."""
     if overwrite or not (folder / REPORT).exists():
         return

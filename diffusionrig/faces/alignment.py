@@ -76,14 +76,18 @@ def align(image: np.ndarray, points68: np.ndarray, size: int = 256, exact: bool 
     ``exact`` samples at 4096 pixels and shrinks, as published (a second); the default samples as densely as ``size``
     needs: over 49 dB from the published pixels within the photo, over 45 dB with mirrored surroundings.
     """
+    return cut_square(image, ffhq_quad(points68), size, exact)
+
+
+def cut_square(image: np.ndarray, square: np.ndarray, size: int = 256, exact: bool = False) -> AlignedFace:
+    """As ``align``, of any square, given as ``ffhq_quad`` gives it. ValueError when it lies wholly outside the picture."""
     height, width = image.shape[:2]
-    original = ffhq_quad(points68)
-    side = float(np.hypot(*(original[3] - original[0])))
-    picture, quad = _shrunk(image, original.copy(), size)
+    side = _side(square)
+    picture, quad = _shrunk(image, square.copy(), size)
     picture, quad = _cropped(picture, quad)
     picture, quad = _padded(picture, quad, exact)
-    return AlignedFace(_sampled(picture, quad, size, exact), quad_matrix(original, size),
-                       share_outside(original, width, height), side)
+    return AlignedFace(_sampled(picture, quad, size, exact), quad_matrix(square, size),
+                       share_outside(square, width, height), side)
 
 
 def _side(quad: np.ndarray) -> float:
