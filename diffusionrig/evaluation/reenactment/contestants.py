@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from PIL import Image
 
 from diffusionrig.editing.controls import Edit
@@ -13,6 +14,9 @@ from diffusionrig.editing.rig import Analysis
 from diffusionrig.evaluation.reenactment.framing import SIDE
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
+from diffusionrig.io.sheets import to_uint8
+from diffusionrig.render.carrying import carry, without_head
+from diffusionrig.render.posing import pose_heads
 
 SMALL = 64
 
@@ -73,11 +77,23 @@ def small_truth(case: Case) -> np.ndarray:
     return resized(resized(case.truth, SMALL), SIDE)
 
 
+def carried(case: Case) -> np.ndarray:
+    """The source's own pixels carried along by the captured mesh, no network: the reference condition's picture."""
+    device = case.code.pose.device
+    photo = torch.from_numpy(case.source.astype(np.float32) / 127.5 - 1).permute(2, 0, 1)[None].to(device)
+    with torch.inference_mode():
+        source, edited = (pose_heads(case.head, code, SIDE, case.analysis.centre) for code in (case.analysis.code, case.code))
+        picture = carry(case.head, photo, without_head(photo, source.buffers.alpha), source, edited).picture
+    return to_uint8(picture[0].cpu().numpy(), -1, 1)
+
+
 EDIT, SOURCE, CEILING = "edit", "source", f"truth{SMALL}"
 
 CONTESTANTS: tuple[Contestant, ...] = (
     Contestant(EDIT, "edit", f"what the checkpoint draws, brought to {SIDE} pixels (enlarged by cubic splines)", drawn),
     Contestant(SOURCE, "unchanged source", "baseline: the source as it is, no edit at all", unchanged),
+    Contestant("carried", "carried photograph", "baseline: the source's own pixels carried along by the captured mesh, no network",
+               carried),
     Contestant(CEILING, f"truth at {SMALL} pixels",
                f"ceiling of any result of {SMALL} pixels: the truth averaged down to {SMALL} pixels and enlarged again",
                small_truth, knows_truth=True),
