@@ -80,7 +80,7 @@ def draw_clip(rig: Rig, source: Analysis, code: FaceCode, centre: Tensor, frames
         latent = source.latent.expand(len(rows), -1)
         unedited = PhysicalBuffers(*(part.expand(len(rows), -1, -1, -1)
                                      for part in (own.rendered, own.normal, own.albedo, own.alpha)))
-        drawn = rig.draw(buffers, latent, sampling, on_call, noise, (unedited, latent))
+        drawn = rig.draw(buffers, latent, sampling, on_call, noise)
         if kept is not None:
             still = FaceCode.concatenate([source.code] * len(rows))
             drawn = with_background(source.images.expand_as(drawn), drawn, unedited, buffers, turned(still, code[rows]))

@@ -25,7 +25,6 @@ from diffusionrig.editing.controls import Edit, edited_code, parse_modes, parse_
 from diffusionrig.editing.keeping import REFINEMENTS, mix_noise, renewed
 from diffusionrig.editing.pretrained import Pretrained, load_pretrained
 from diffusionrig.editing.sampling import Sampling, sample
-from diffusionrig.editing.weak import load_weak
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.geometry.alignment import ffhq_centre
 from diffusionrig.geometry.face_code import FaceCode
@@ -131,8 +130,7 @@ class Rig:
         self._encoder_name = encoder
         self._options = EncoderOptions.as_published(self.size, landmarks)
         self._encoders: dict[str, Encoder] = {}
-        self._strong = prediction_of(self.network, self.precision, compiled)
-        self._weak: Prediction | None = None
+        self._predict: Prediction = prediction_of(self.network, self.precision, compiled)
 
     @classmethod
     def from_pretrained(cls, path: str | Path = "default", *, device: str = "auto", encoder: str | None = None,
@@ -156,12 +154,6 @@ class Rig:
     def consent(self) -> str | None:
         """The words in which the person of a personal model agreed, or that none were stated; None for other models."""
         return consent_of(self.pretrained.meta)
-
-    def set_weak(self, path: str | Path) -> Pretrained:
-        """Load the weak model that ``Sampling.weak_guidance`` leads away from; UsageError when it does not fit."""
-        weak = load_weak(path, self.pretrained, self.device)
-        self._weak = prediction_of(weak.network, self.precision, self.compiled)
-        return weak
 
     def encoder(self, name: str | None = None) -> Encoder:
         """The named encoder (made once), by default the rig's own, else the best that knows the model's head."""
@@ -254,11 +246,10 @@ class Rig:
         rows = [request.source for request in requests]
         buffers = self.buffers(code, sources.centre[rows])
         start = self._noise(len(requests), sampling)
-        own = self.buffers(sources.code[rows], sources.centre[rows]) if kept or sampling.guidance != 1 else None
+        own = self.buffers(sources.code[rows], sources.centre[rows]) if kept else None
         if kept and own is not None:
             start = mix_noise(torch.stack([kept[row] for row in rows]), start, renewed(sampling.keep, own, buffers))
-        unedited = None if own is None else (own, sources.latent[rows])
-        drawn = self.draw(buffers, torch.stack(latents), sampling, on_call, start, unedited)
+        drawn = self.draw(buffers, torch.stack(latents), sampling, on_call, start)
         if kept and own is not None:
             drawn = with_background(sources.images[rows], drawn, own, buffers, turned(sources.code[rows], code))
         return [Result(image, buffers[i], code[i], request)
@@ -270,13 +261,11 @@ class Rig:
 
     def inversion_calls(self, sampling: Sampling) -> int:
         """Further network calls each source takes, once for all its edits."""
-        return 0 if sampling.keep == "none" else (1 + REFINEMENTS) * self.calls(dataclasses.replace(sampling, guidance=1.0))
+        return 0 if sampling.keep == "none" else (1 + REFINEMENTS) * self.calls(sampling)
 
     def invert(self, sources: Analysis, sampling: Sampling, on_call: Callable[[int], None] | None = None) -> Tensor:
         """The noise (B, 3, S, S) from which DDIM draws the ``sources`` themselves under their own buffers."""
-        # Guidance by the unedited face changes nothing here, where nothing is edited.
-        denoiser = self._denoiser(self.buffers(sources.code, sources.centre), sources.latent,
-                                  dataclasses.replace(sampling, guidance=1.0), on_call)
+        denoiser = self._denoiser(self.buffers(sources.code, sources.centre), sources.latent, sampling, on_call)
         with torch.inference_mode():
             return ddim_reverse(denoiser, sources.images, self._schedule(sampling), refinements=REFINEMENTS)
 
@@ -287,49 +276,38 @@ class Rig:
         """UsageError when ``sampling`` leads away from buffers that are absent, and the model never saw that."""
         if sampling.null_guidance != 1 and not null_share(self.pretrained.meta, "buffers"):
             raise UsageError("--null_guidance leads away from absent buffers, which this model never saw; train it with "
-                             "--drop_buffers 0.1, or use --guidance.")
+                             "--drop_buffers 0.1, or leave the flag out.")
 
-    def _denoiser(self, buffers: PhysicalBuffers, latent: Tensor, sampling: Sampling, on_call: Callable[[int], None] | None,
-                  unedited: tuple[PhysicalBuffers, Tensor] | None = None) -> Denoiser:
+    def _denoiser(self, buffers: PhysicalBuffers, latent: Tensor, sampling: Sampling,
+                  on_call: Callable[[int], None] | None) -> Denoiser:
         """The network under a condition, with the guidance that ``sampling`` asks for."""
 
-        def bound(network: Prediction, buffers: PhysicalBuffers, latent: Tensor) -> Denoiser:
+        def bound(buffers: PhysicalBuffers) -> Denoiser:
             condition = buffers.stack().contiguous(memory_format=torch.channels_last)
 
             def predict(x: Tensor, t: Tensor) -> Tensor:
-                prediction = network(x, t, condition, latent)
+                prediction = self._predict(x, t, condition, latent)
                 if on_call is not None:
                     on_call(len(x))
                 return prediction
 
             return predict
 
-        others = []
-        if sampling.guidance != 1:
-            if unedited is None:
-                raise UsageError("--guidance needs the unedited face to lead away from; draw with edit or edit_many.")
-            others.append((bound(self._strong, *unedited), sampling.guidance))
-        if sampling.weak_guidance != 1:
-            if self._weak is None:
-                raise UsageError("--weak_guidance needs a weak model; name it with --weak_model, or load it by Rig.set_weak.")
-            others.append((bound(self._weak, buffers, latent), sampling.weak_guidance))
-        if sampling.null_guidance != 1:
-            self.check_guidance(sampling)
-            others.append((bound(self._strong, buffers.cleared(), latent), sampling.null_guidance))
-        strong = bound(self._strong, buffers, latent)
-        return guided(strong, others) if others else strong
+        if sampling.null_guidance == 1:
+            return bound(buffers)
+        self.check_guidance(sampling)
+        return guided(bound(buffers), bound(buffers.cleared()), sampling.null_guidance)
 
     def _schedule(self, sampling: Sampling) -> Schedule:
         return sampling.schedule(self.pretrained.diffusion)
 
     def draw(self, buffers: PhysicalBuffers, latent: Tensor, sampling: Sampling, on_call: Callable[[int], None] | None = None,
-             start: Tensor | None = None, unedited: tuple[PhysicalBuffers, Tensor] | None = None) -> Tensor:
+             start: Tensor | None = None) -> Tensor:
         """Images (B, 3, S, S) in [-1, 1] from buffers and global latents (B, latent_dim).
 
-        ``start`` is the noise (B, 3, S, S) to begin with; that of the seed when it is left out. ``unedited`` are the buffers and
-        latents of the sources, which ``sampling.guidance`` leads away from.
+        ``start`` is the noise (B, 3, S, S) to begin with; that of the seed when it is left out.
         """
-        predict = self._denoiser(buffers, latent, sampling, on_call, unedited)
+        predict = self._denoiser(buffers, latent, sampling, on_call)
         start = self._noise(len(buffers), sampling) if start is None else start
         generators = [torch_stream(sampling.seed, "edit steps") for _ in range(len(buffers))]
         with torch.inference_mode():
