@@ -101,8 +101,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from diffusionrig.editing.controls import SLIDERS, Edit, parse_modes, parse_sliders
+    from diffusionrig.editing.order import Order
     from diffusionrig.editing.sampling import DEFAULT_STEPS
-    from diffusionrig.editing.session import Order, run_session
+    from diffusionrig.editing.session import run_session
 
     if not args.output_dir:
         raise UsageError("No --output_dir was given; name a folder for the results.")

@@ -44,7 +44,7 @@ class Analysis:
         return Analysis.concatenate([self[row] for row in rows])
 
     def without_images(self) -> Analysis:
-        """The same faces, images (B, 3, 0, 0): all that an edit takes from its targets, in a hundredth of the memory."""
+        """The same faces with images (B, 3, 0, 0): codes and latents are all that an edit takes from its targets."""
         return dataclasses.replace(self, images=self.images.new_empty(len(self), 3, 0, 0))
 
     @staticmethod

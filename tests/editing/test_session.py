@@ -7,9 +7,10 @@ from PIL import Image
 from seed_faces import photo
 
 from diffusionrig.editing.controls import Edit, parse_modes
+from diffusionrig.editing.order import Order
 from diffusionrig.editing.provenance import read_provenance
-from diffusionrig.editing.rig import Sampling
-from diffusionrig.editing.session import Order, run_session
+from diffusionrig.editing.sampling import Sampling
+from diffusionrig.editing.session import run_session
 from diffusionrig.errors import RigError, UsageError
 
 
