@@ -81,9 +81,9 @@ class Painter:
         own = self.buffers(faces.code, faces.centre)
         return Prepared(faces, own, self.invert(Prepared(faces, own), sampling, on_call))
 
-    def condition(self, sources: Prepared, code: FaceCode, buffers: PhysicalBuffers) -> Tensor:
-        """The condition (B, C, S, S) under which ``sources`` are drawn with the edited ``code`` and its ``buffers``, by the kind
-        that the checkpoint was trained on."""
+    def condition(self, sources: Prepared, code: FaceCode, centre: Tensor, buffers: PhysicalBuffers) -> Tensor:
+        """The condition (B, C, S, S) under which ``sources`` are drawn with the edited ``code``, its head at ``centre`` (B, 3), and
+        its ``buffers``, by the kind that the checkpoint was trained on."""
         if self.pretrained.condition == BUFFERS:
             return buffers.stack()
         raise RigError(f"The condition {self.pretrained.condition!r} cannot be made.")
@@ -97,7 +97,7 @@ class Painter:
         """
         buffers = self.buffers(code, centre)
         latent = self.latent(sources.faces) if latent is None else latent
-        condition, start = self.condition(sources, code, buffers), self._start(sources, buffers, sampling)
+        condition, start = self.condition(sources, code, centre, buffers), self._start(sources, buffers, sampling)
         drawn = self.draw(condition, latent, sampling, on_call, start)
         if sources.own is not None and self.kind.background:
             drawn = with_background(sources.faces.images, drawn, sources.own, buffers, turned(sources.faces.code, code))
@@ -120,7 +120,7 @@ class Painter:
         """The noise (B, 3, S, S) from which DDIM draws the ``sources`` themselves under their own condition."""
         faces = sources.faces
         own = self.buffers(faces.code, faces.centre) if sources.own is None else sources.own
-        denoiser = self._denoiser(self.condition(sources, faces.code, own), self.latent(faces), sampling, on_call)
+        denoiser = self._denoiser(self.condition(sources, faces.code, faces.centre, own), self.latent(faces), sampling, on_call)
         with torch.inference_mode():
             return ddim_reverse(denoiser, faces.images, self._schedule(sampling), refinements=REFINEMENTS)
 

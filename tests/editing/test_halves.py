@@ -100,7 +100,7 @@ def test_a_kind_without_noise_draws_the_clean_image_from_zeros_in_one_call(rig, 
         return predict(x, t, condition, latent)
 
     monkeypatch.setattr(painter, "_predict", watched)
-    monkeypatch.setattr(painter, "condition", lambda sources, code, buffers: sources.faces.images.repeat(1, 3, 1, 1))
+    monkeypatch.setattr(painter, "condition", lambda sources, code, centre, buffers: sources.faces.images.repeat(1, 3, 1, 1))
     face = rig.capturing.capture(photo(1))
     assert (painter.calls(KEEP), painter.calls(Sampling(steps=20)), painter.inversion_calls(KEEP)) == (1, 1, 0)
     source = painter.prepare(face, KEEP)

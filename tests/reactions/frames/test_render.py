@@ -15,6 +15,7 @@ from seed_faces import face_code, photo
 from diffusionrig.cli import main
 from diffusionrig.data.records import code_arrays
 from diffusionrig.editing.capturing import Capturing
+from diffusionrig.editing.clip_drawing import draw_clip
 from diffusionrig.editing.provenance import read_provenance
 from diffusionrig.editing.sampling import Sampling
 from diffusionrig.errors import RigError, UsageError
@@ -22,9 +23,11 @@ from diffusionrig.io.movies import movie_info
 from diffusionrig.io.wav import write_wav
 from diffusionrig.reactions.corpus.attributes import COLUMNS
 from diffusionrig.reactions.frames import drawing
+from diffusionrig.reactions.frames.codes import neutral_of, reaction_codes
 from diffusionrig.reactions.frames.drawing import Look
 from diffusionrig.reactions.frames.listener import find_listener
 from diffusionrig.reactions.frames.render import Order, Reading, render
+from diffusionrig.reactions.live.showing import LiveFrames
 
 FRAMES, SAMPLES = 5, 2
 LOOK = Look(panel=32, sampling=Sampling(respacing="ddim2"), batch_size=4)
@@ -178,6 +181,27 @@ def test_a_listener_without_a_face_is_looked_for_and_then_refused(rig, tmp_path)
     Image.fromarray(photo(255)).save(tmp_path / "none.png")
     with pytest.raises(RigError, match=r"No face of the listener was found in .*none\.png"):
         find_listener(str(tmp_path / "none.png"), rig)
+
+
+def test_live_frames_are_those_of_a_clip_and_the_listener_is_prepared_once(rig, order, tmp_path, monkeypatch):
+    sampling, prepared = Sampling(respacing="ddim2", keep="all"), []
+    prepare = rig.painter.prepare
+    monkeypatch.setattr(rig.painter, "prepare", lambda *args: prepared.append(len(args[0])) or prepare(*args))
+    listener = find_listener(order.listener, rig)
+    mean, rows = motion()[0, 0], motion()[0, :4]
+    show = LiveFrames(tmp_path / "live", rig, listener, mean, sampling)
+    for first in (0, 2):
+        show(first, rows[first:first + 2])
+    assert prepared == [1]
+    code, centre = reaction_codes(rows, neutral_of("mean", rows, mean), listener.code, listener.centre, rig.head)
+    wanted = dict(draw_clip(rig, listener.analysis, code, centre, range(4), sampling, 4))
+    assert len({image.tobytes() for image in wanted.values()}) == 4
+    for frame, image in wanted.items():
+        drawn = np.asarray(Image.open(tmp_path / "live" / f"frame_{frame}.png")).astype(int)
+        assert np.abs(drawn - image).max() <= 1
+    assert read_provenance(tmp_path / "live" / "frame_3.png")["frame"] == 3
+    with pytest.raises(UsageError, match="holds pictures already"):
+        LiveFrames(tmp_path / "live", rig, listener, mean, sampling)
 
 
 def test_misuse_is_one_sentence(rig, order, tmp_path):
