@@ -41,6 +41,7 @@ class Painter:
                  precision: str = "auto", compiled: bool = False) -> None:
         """RigError when the model was trained on another edition of the ``head``, which is on ``device``."""
         self.kind = kind_of(pretrained.condition)
+        self.one_call = not self.kind.noise
         if pretrained.head_hash and pretrained.head_hash != head.hash:
             raise RigError(f"The model was trained on another edition of the head {pretrained.head} "
                            f"({pretrained.head_hash[:12]}, installed {head.hash[:12]}); install the matching version.")
@@ -81,11 +82,13 @@ class Painter:
         own = self.buffers(faces.code, faces.centre)
         return Prepared(faces, own, self.invert(Prepared(faces, own), sampling, on_call))
 
-    def condition(self, sources: Prepared, code: FaceCode, centre: Tensor, buffers: PhysicalBuffers) -> Tensor:
-        """The condition (B, C, S, S) under which ``sources`` are drawn with the edited ``code``, its head at ``centre`` (B, 3), and
-        its ``buffers``, by the kind that the checkpoint was trained on."""
+    def condition(self, sources: Prepared, code: FaceCode, centre: Tensor,
+                  buffers: PhysicalBuffers | None = None) -> tuple[Tensor, PhysicalBuffers]:
+        """What ``sources`` are drawn under when their ``code`` is the edited one and their heads lie at ``centre`` (B, 3), by the
+        kind that the checkpoint was trained on: (B, C, S, S), and the buffers of ``code``, rendered unless they are given."""
         if self.pretrained.condition == BUFFERS:
-            return buffers.stack()
+            buffers = self.buffers(code, centre) if buffers is None else buffers
+            return buffers.stack(), buffers
         raise RigError(f"The condition {self.pretrained.condition!r} cannot be made.")
 
     def paint(self, sources: Prepared, code: FaceCode, centre: Tensor, sampling: Sampling, latent: Tensor | None = None,
@@ -95,10 +98,9 @@ class Painter:
         ``latent`` (B, latent_dim) is the sources' own when left out. Returns pictures (B, 3, S, S) in [-1, 1] and the buffers
         of ``code``. A picture does not depend on what else is in the batch.
         """
-        buffers = self.buffers(code, centre)
+        condition, buffers = self.condition(sources, code, centre)
         latent = self.latent(sources.faces) if latent is None else latent
-        condition, start = self.condition(sources, code, centre, buffers), self._start(sources, buffers, sampling)
-        drawn = self.draw(condition, latent, sampling, on_call, start)
+        drawn = self.draw(condition, latent, sampling, on_call, self._start(sources, buffers, sampling))
         if sources.own is not None and self.kind.background:
             drawn = with_background(sources.faces.images, drawn, sources.own, buffers, turned(sources.faces.code, code))
         return drawn, buffers
@@ -119,13 +121,16 @@ class Painter:
     def invert(self, sources: Prepared, sampling: Sampling, on_call: OnCall | None = None) -> Tensor:
         """The noise (B, 3, S, S) from which DDIM draws the ``sources`` themselves under their own condition."""
         faces = sources.faces
-        own = self.buffers(faces.code, faces.centre) if sources.own is None else sources.own
-        denoiser = self._denoiser(self.condition(sources, faces.code, faces.centre, own), self.latent(faces), sampling, on_call)
+        condition, _ = self.condition(sources, faces.code, faces.centre, sources.own)
+        denoiser = self._denoiser(condition, self.latent(faces), sampling, on_call)
         with torch.inference_mode():
             return ddim_reverse(denoiser, faces.images, self._schedule(sampling), refinements=REFINEMENTS)
 
     def noise(self, count: int, sampling: Sampling) -> Tensor:
-        """The noise (count, 3, S, S) of the seed, the same for every picture, so that edits and frames can be compared."""
+        """The noise (count, 3, S, S) of the seed, the same for every picture, so that edits and frames can be compared; zeros where
+        one call draws from the condition alone."""
+        if self.one_call:
+            return torch.zeros(count, 3, self.size, self.size, device=self.device)
         return draw_noise([torch_stream(sampling.seed, "edit") for _ in range(count)], (3, self.size, self.size), self.device)
 
     def latent(self, faces: Analysis) -> Tensor:
@@ -150,20 +155,16 @@ class Painter:
 
     def _settled(self, sampling: Sampling) -> Sampling:
         """``sampling`` as far as the kind of condition lets it have a say."""
-        if not self.kind.noise:
+        if self.one_call:
             sampling = dataclasses.replace(sampling, solver="ddim", eta=0.0, keep="none")
         return sampling if self.kind.keep else dataclasses.replace(sampling, keep="none")
 
     def _schedule(self, sampling: Sampling) -> Schedule:
         config = self.pretrained.diffusion
-        if self.kind.noise:
-            return sampling.schedule(config)
-        return make_schedule(config, np.array([config.diffusion_steps - 1]))
+        return make_schedule(config, np.array([config.diffusion_steps - 1])) if self.one_call else sampling.schedule(config)
 
     def _start(self, sources: Prepared, buffers: PhysicalBuffers, sampling: Sampling) -> Tensor:
         """What drawing begins with: (B, 3, S, S)."""
-        if not self.kind.noise:
-            return torch.zeros(len(buffers), 3, self.size, self.size, device=self.device)
         fresh = self.noise(len(buffers), sampling)
         if sources.own is None or sources.noise is None:
             return fresh

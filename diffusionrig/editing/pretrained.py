@@ -54,7 +54,7 @@ class Pretrained:
     @property
     def condition(self) -> str:
         """The kind of condition it was trained on (``editing.conditions.KINDS``); the published one where it says nothing."""
-        return str(self.meta.get("condition", BUFFERS))
+        return str(self.meta.get("model", {}).get("condition", BUFFERS))
 
 
 def shipped_priors() -> dict[str, Path]:

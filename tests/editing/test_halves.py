@@ -91,7 +91,7 @@ def test_prepared_sources_are_let_go_after_their_last_edit(rig, monkeypatch):
 
 def test_a_kind_without_noise_draws_the_clean_image_from_zeros_in_one_call(rig, monkeypatch):
     monkeypatch.setitem(KINDS, "carried", Kind(noise=False, keep=False, background=False))
-    rig.pretrained.meta["condition"] = "carried"
+    rig.pretrained.meta["model"]["condition"] = "carried"
     painter, seen = Painter(rig.pretrained, rig.head, precision="fp32"), []
     predict = painter._predict
 
@@ -100,7 +100,8 @@ def test_a_kind_without_noise_draws_the_clean_image_from_zeros_in_one_call(rig, 
         return predict(x, t, condition, latent)
 
     monkeypatch.setattr(painter, "_predict", watched)
-    monkeypatch.setattr(painter, "condition", lambda sources, code, centre, buffers: sources.faces.images.repeat(1, 3, 1, 1))
+    monkeypatch.setattr(painter, "condition", lambda sources, code, centre, buffers=None: (
+        sources.faces.images.repeat(1, 3, 1, 1), painter.buffers(code, centre)))
     face = rig.capturing.capture(photo(1))
     assert (painter.calls(KEEP), painter.calls(Sampling(steps=20)), painter.inversion_calls(KEEP)) == (1, 1, 0)
     source = painter.prepare(face, KEEP)
@@ -119,6 +120,6 @@ def test_a_kind_without_noise_draws_the_clean_image_from_zeros_in_one_call(rig, 
 
 
 def test_an_unknown_condition_is_refused(rig):
-    rig.pretrained.meta["condition"] = "wireframe"
+    rig.pretrained.meta["model"]["condition"] = "wireframe"
     with pytest.raises(RigError, match=r"trained on the condition 'wireframe', but .* knows only buffers"):
         Painter(rig.pretrained, rig.head)
