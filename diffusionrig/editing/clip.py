@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from diffusionrig import __version__
 from diffusionrig.capture.saved_codes import load_codes, save_codes
 from diffusionrig.editing.analysis import Analysis
 from diffusionrig.editing.clip_drawing import FrameFolder, clip_jitter, draw_clip, network_calls
 from diffusionrig.editing.controls import Edit, edited_code
 from diffusionrig.editing.driving import Driving, capture_clip, relative_to, smoothed
 from diffusionrig.editing.jitter import landmark_jitter
-from diffusionrig.editing.order import REPORT, Order
+from diffusionrig.editing.order import Order
 from diffusionrig.editing.provenance import STATEMENT, movie_record, write_edited
+from diffusionrig.editing.reporting import write_report
 from diffusionrig.editing.rig import Rig
 from diffusionrig.editing.sides import list_pictures, look_at, plainly
 from diffusionrig.editing.smoothing import Smoothing
@@ -93,14 +93,10 @@ def run_clip(rig: Rig, order: Order, drive: Drive) -> dict[str, Any]:
         outputs.append({"file": f"{name}.mp4", "frames": name, "strip": f"{name}_strip.png", "mode": edit.name,
                         "source": str(source.paths[row]), "jitter": {"landmarks": landmark_jitter(rig.head, code, rig.size),
                                    **clip_jitter(rig, code, centre, frames, order.batch_size)}})
-    report = {"request": request, "software": f"diffusionrig {__version__}", "torch": torch.__version__,
-              "model": {"hash": rig.pretrained.hash, "head": rig.pretrained.head, "consent": rig.pretrained.meta.get("consent")},
-              "clip": {"file": order.target, "frames": len(driver), "fps": fps, "sound": voice is not None,
-                       "frames_without_face": driving.gaps}, "outputs": outputs,
-              "problems": source.problems + ([{"file": order.target, "problem": note}] if note else []),
-              "seconds": round(time.monotonic() - began, 2)}
-    write_json(folder / REPORT, report)
-    return report
+    return write_report(folder, request, rig.pretrained, outputs,
+                        source.problems + ([{"file": order.target, "problem": note}] if note else []), began,
+                        clip={"file": order.target, "frames": len(driver), "fps": fps, "sound": voice is not None,
+                              "frames_without_face": driving.gaps})
 
 
 def _check(order: Order) -> None:

@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from diffusionrig import __version__
-from diffusionrig.editing.order import REPORT, Order, guard
+from diffusionrig.editing.order import Order, guard
 from diffusionrig.editing.outputs import Outputs
 from diffusionrig.editing.photographs import Cut, cut_face
 from diffusionrig.editing.planning import Planned, plan
+from diffusionrig.editing.reporting import write_report
 from diffusionrig.editing.rig import Rig
 from diffusionrig.editing.sides import Read, Side, list_pictures, look_at, nothing_usable, plainly
 from diffusionrig.faces.backends import make_finder
-from diffusionrig.io.files import make_folder, write_json
+from diffusionrig.io.files import make_folder
 from diffusionrig.io.images import read_image
 from diffusionrig.progress import Progress
 
@@ -56,14 +55,8 @@ def run_session(rig: Rig, order: Order) -> dict[str, Any]:
             break
     if outputs is None:
         raise nothing_usable("source", problems)
-    report = {"request": request, "software": f"diffusionrig {__version__}", "torch": torch.__version__,
-              "model": {"hash": rig.pretrained.hash, "config": rig.pretrained.model.to_dict(),
-                        "diffusion": rig.pretrained.diffusion.to_dict(), "head": rig.pretrained.head,
-                        "consent": rig.pretrained.meta.get("consent")},
-              "outputs": outputs.entries, "sheets": outputs.sheets.finish(),
-              "problems": problems + ([] if target is None else target.problems), "seconds": round(time.monotonic() - began, 2)}
-    write_json(outputs.folder / REPORT, report)
-    return report
+    return write_report(outputs.folder, request, rig.pretrained, outputs.entries,
+                        problems + ([] if target is None else target.problems), began, sheets=outputs.sheets.finish())
 
 
 def _targets(rig: Rig, order: Order, paths: Sequence[Path]) -> Side | None:
