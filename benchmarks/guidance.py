@@ -1,12 +1,10 @@
-"""Guidance against the truth: PSNR and SSIM on the face of a synthetic person's edits, by scale and kind of guidance.
+"""Guidance against the truth: PSNR and SSIM on the face of a synthetic person's edits, by scale.
 
     make demo
     python benchmarks/guidance.py [--demo log/demo] [--scales 1.25 1.5 2] [--steps 8] [--seeds 1]
 
-Takes the photographs and the personal model of a finished demo. Every edit (pose, expression, light; each source with each target)
-is drawn from noise and compared with the true photograph, as the demo does. Kinds: away from the source's own buffers and latent
-(--guidance), away from empty buffers (--null_guidance, where the model has learned what they mean; else for comparison), away from
-the general prior (--weak_guidance).
+Takes the photographs and the personal model of a finished demo, whose prior must have been trained with --drop_buffers. Every edit
+(pose, expression, light; each source with each target) is drawn from noise and compared with the true photograph, as the demo does.
 """
 
 from __future__ import annotations
@@ -39,18 +37,16 @@ MODES = "pose,exp,light"
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """All edits: their buffers and latents, those of their sources, and the true photographs with the face in them."""
+    """All edits: their buffers and latents, and the true photographs with the face in them."""
 
     names: list[str]
     buffers: PhysicalBuffers
-    unedited: PhysicalBuffers
     latents: Tensor
     truth: Tensor
     face: Tensor
 
     def rows(self, rows: slice) -> Task:
-        return Task(self.names[rows], self.buffers[rows], self.unedited[rows], self.latents[rows], self.truth[rows],
-                    self.face[rows])
+        return Task(self.names[rows], self.buffers[rows], self.latents[rows], self.truth[rows], self.face[rows])
 
 
 def prepare(rig: Rig, folder: Path, cast: Cast) -> Task:
@@ -68,8 +64,8 @@ def prepare(rig: Rig, folder: Path, cast: Cast) -> Task:
                 codes.append(edited(rig, sources.code[i], targets.code[j], edit))
                 names.append(edit.name)
                 rows.append(i)
-    return Task(names, rig.buffers(FaceCode.concatenate(codes), sources.centre[rows]),
-                rig.buffers(sources.code[rows], sources.centre[rows]), sources.latent[rows], images(truths), images(faces)[:, :1])
+    return Task(names, rig.buffers(FaceCode.concatenate(codes), sources.centre[rows]), sources.latent[rows], images(truths),
+                images(faces)[:, :1])
 
 
 def edited(rig: Rig, source: FaceCode, target: FaceCode, edit: Edit) -> FaceCode:
@@ -80,14 +76,13 @@ def images(arrays: list[np.ndarray]) -> Tensor:
     return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).float() / 255
 
 
-def score(rig: Rig, task: Task, sampling: Sampling, reference: PhysicalBuffers, seeds: int) -> dict[str, tuple[float, float]]:
+def score(rig: Rig, task: Task, sampling: Sampling, seeds: int) -> dict[str, tuple[float, float]]:
     """Mean PSNR and SSIM by mode."""
     found: dict[str, list[tuple[float, float]]] = {}
     for seed in range(seeds):
         for start in range(0, len(task.names), BATCH):
             part = task.rows(slice(start, start + BATCH))
-            drawn = rig.draw(part.buffers, part.latents, dataclasses.replace(sampling, seed=seed),
-                             unedited=(reference[start:start + BATCH], part.latents)) / 2 + 0.5
+            drawn = rig.draw(part.buffers, part.latents, dataclasses.replace(sampling, seed=seed)) / 2 + 0.5
             for name, *values in zip(part.names, psnr(drawn, part.truth, part.face), ssim(drawn, part.truth, part.face)):
                 found.setdefault(name, []).append((float(values[0]), float(values[1])))
     return {name: (mean(v[0] for v in values), mean(v[1] for v in values)) for name, values in found.items()}
@@ -105,25 +100,16 @@ def main() -> None:
     report = read_json(args.demo / "report.json")
     settings, model = report["settings"], Path(report["model"])
     rig = Rig.from_pretrained(args.demo / model.parent.name / model.name, device="cpu")
-    rig.set_weak(report["prior"] if Path(report["prior"]).is_file() else "default")
+    rig.check_guidance(Sampling(null_guidance=args.scales[0]))
     task = prepare(rig, args.demo, choose_cast(rig.head, settings["seed"], 0, settings["held_out"], settings["strangers"]))
-    empty = task.buffers.cleared()
     modes = MODES.split(",")
     print(f"{len(task.names)} edits, {args.seeds} noises each; PSNR in dB / SSIM on the face\n")
-    print("| away from | scale | calls | " + " | ".join(modes) + " |\n| --- | --- | --- |" + " --- |" * len(modes), flush=True)
-
-    def line(words: str, scale: float, sampling: Sampling, reference: PhysicalBuffers) -> None:
-        result = score(rig, task, sampling, reference, args.seeds)
+    print("| sampler | scale | calls | " + " | ".join(modes) + " |\n| --- | --- | --- |" + " --- |" * len(modes), flush=True)
+    for sampling in (*(Sampling(steps=args.steps, null_guidance=scale) for scale in (1.0, *args.scales)),
+                     Sampling(respacing="ddim20"), Sampling(steps=20)):
+        result = score(rig, task, sampling, args.seeds)
         cells = " | ".join(f"{result[mode][0]:.2f} / {result[mode][1]:.4f}" for mode in modes)
-        print(f"| {words} | {scale:g} | {rig.calls(sampling)} | {cells} |", flush=True)
-
-    line("-", 1, Sampling(steps=args.steps), task.unedited)
-    for scale in args.scales:
-        line("general prior", scale, Sampling(steps=args.steps, weak_guidance=scale), task.unedited)
-        line("source's buffers", scale, Sampling(steps=args.steps, guidance=scale), task.unedited)
-        line("empty buffers", scale, Sampling(steps=args.steps, guidance=scale), empty)
-    for sampling in (Sampling(respacing="ddim20"), Sampling(steps=20)):
-        line(f"- ({sampling.chosen_solver})", 1, sampling, task.unedited)
+        print(f"| {sampling.chosen_solver} | {sampling.null_guidance:g} | {rig.calls(sampling)} | {cells} |", flush=True)
 
 
 if __name__ == "__main__":

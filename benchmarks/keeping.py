@@ -87,7 +87,7 @@ def draw_edit(rig: Rig, sources: Analysis, targets: Analysis, part: str, samplin
     edit = parse_modes(part)[0]
     code = FaceCode.concatenate([edited_code(sources.code[i], targets.code[i], edit, rig.head) for i in range(len(sources))])
     own, buffers = rig.buffers(sources.code, sources.centre), rig.buffers(code, sources.centre)
-    start = None if sampling.keep == "none" else mix_noise(noise, rig._noise(len(sources), sampling),
+    start = None if sampling.keep == "none" else mix_noise(noise, rig.painter.noise(len(sources), sampling),
                                                            renewed(sampling.keep, own, buffers))
     drawn = rig.draw(buffers, sources.latent, sampling, start=start)
     laid = with_background(sources.images, drawn, own, buffers, turned(sources.code, code))

@@ -25,18 +25,14 @@ from diffusionrig.data.synthetic.photographs import render_photographs
 from diffusionrig.data.synthetic.scenes import sample_scene
 from diffusionrig.diffusion.grid import quadratic_steps
 from diffusionrig.diffusion.process import Denoiser
-from diffusionrig.diffusion.samplers import ddim, draw_noise
+from diffusionrig.diffusion.samplers import ddim, draw_noise, ipndm, unipc
 from diffusionrig.diffusion.schedule import make_schedule
-from diffusionrig.diffusion.solvers.dpm import dpm_solver_pp
-from diffusionrig.diffusion.solvers.ipndm import ipndm
-from diffusionrig.diffusion.solvers.unipc import unipc
 from diffusionrig.editing.rig import Rig
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.randomness import torch_stream
 
 SOLVERS: dict[str, Callable[..., Tensor]] = {
-    "DDIM": ddim, "DPM-Solver++(2M)": dpm_solver_pp, "UniPC-2": partial(unipc, order=2), "UniPC-3": unipc,
-    "iPNDM-2": partial(ipndm, order=2), "iPNDM-3": ipndm, "iPNDM-4": partial(ipndm, order=4)}
+    "DDIM": ddim, "UniPC-3": unipc, "iPNDM-2": partial(ipndm, order=2), "iPNDM-3": ipndm, "iPNDM-4": partial(ipndm, order=4)}
 
 
 def denoiser_of_people(rig: Rig, seed: int, count: int) -> Denoiser:

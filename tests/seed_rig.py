@@ -5,6 +5,7 @@ import torch
 from seed_faces import MODEL, SeedEncoder
 
 from diffusionrig.diffusion.config import DiffusionConfig
+from diffusionrig.editing import capturing as capturing_module
 from diffusionrig.editing import rig as rig_module
 from diffusionrig.geometry.heads import DEFAULT_HEAD, load_head
 from diffusionrig.io.checkpoints import save_checkpoint
@@ -28,7 +29,8 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture
 def rig(checkpoint, monkeypatch):
-    monkeypatch.setattr(rig_module, "make_encoder", lambda name, head, device, options: SeedEncoder())
-    monkeypatch.setattr(rig_module, "best_encoder", lambda head="": "SEED")
+    monkeypatch.setattr(capturing_module, "make_encoder", lambda name, head, device, options: SeedEncoder())
+    for module in (capturing_module, rig_module):
+        monkeypatch.setattr(module, "best_encoder", lambda head="": "SEED")
     monkeypatch.setattr(rig_module, "usual_head", lambda name: DEFAULT_HEAD)
     return rig_module.Rig.from_pretrained(checkpoint, device="cpu", precision="fp32")

@@ -11,8 +11,8 @@ from diffusionrig.cli.arguments import boolean
 from diffusionrig.errors import UsageError
 
 if TYPE_CHECKING:
+    from diffusionrig.editing.order import Order
     from diffusionrig.editing.rig import Rig
-    from diffusionrig.editing.session import Order
 
 
 def add_clip_arguments(parser: argparse.ArgumentParser) -> None:

@@ -63,9 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--landmarks", choices=list(BACKENDS), default="mediapipe",
                         help="who finds the face that DECA and EMOCA look at; the published code uses fan (mediapipe)")
     parser.add_argument("--sampler", choices=SAMPLERS, default="",
-                        help=f"how the image is reached; dpm++, unipc (order 3), unipc2 and ipndm need few steps (default: DDIM as "
-                             f"published, or {DEFAULT_SOLVER} with --steps and nothing to keep; named alone, a few-step sampler "
-                             f"takes {DEFAULT_STEPS})")
+                        help=f"how the image is reached; unipc and ipndm need few steps (default: DDIM as published, or "
+                             f"{DEFAULT_SOLVER} with --steps and nothing to keep; named alone, a few-step sampler takes "
+                             f"{DEFAULT_STEPS})")
     parser.add_argument("--steps", type=positive_int, default=0, metavar="N",
                         help=f"steps, each one network call, denser where there is little noise; instead of --timestep_respacing, "
                              f"which uses all when both are absent ({DEFAULT_STEPS} come closer to the result of all than ddim20)")
@@ -74,14 +74,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", choices=list(KEEPS), default="none",
                         help="what stays as the source shows it: none (as published), background, or all but what changes its "
                              "shape; inverts the sampler, three more network calls a step and source (none). Uses DDIM")
-    parser.add_argument("--guidance", type=float, default=1.0, metavar="W",
-                        help="exaggerate what the edit changes: each prediction is that of the unedited face plus W times the "
-                             "difference; 1 is off, else one more network call a step (1)")
-    parser.add_argument("--weak_model", default="", metavar="PATH",
-                        help="stage 1 model of a personal one, which --weak_guidance leads away from")
-    parser.add_argument("--weak_guidance", type=float, default=1.0, metavar="W",
-                        help="each prediction is that of the weak model plus W times the difference; 1 is off, else one more "
-                             "network call a step (1)")
     parser.add_argument("--null_guidance", type=float, default=1.0, metavar="W",
                         help="classifier-free guidance, for models trained with --drop_buffers: each prediction is that without "
                              "buffers plus W times the difference; 1 is off, else one more network call a step (1)")
@@ -109,8 +101,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from diffusionrig.editing.controls import SLIDERS, Edit, parse_modes, parse_sliders
+    from diffusionrig.editing.order import Order
     from diffusionrig.editing.sampling import DEFAULT_STEPS
-    from diffusionrig.editing.session import Order, run_session
+    from diffusionrig.editing.session import run_session
 
     if not args.output_dir:
         raise UsageError("No --output_dir was given; name a folder for the results.")
@@ -128,13 +121,12 @@ def run(args: argparse.Namespace) -> int:
     if rig.calls(sampling) >= 250:
         print(f"diffusionrig edit: {rig.calls(sampling)} network calls per picture; --timestep_respacing ddim20 needs 20, "
               f"--steps {DEFAULT_STEPS} needs {DEFAULT_STEPS}.", file=sys.stderr)
-    weak = rig.set_weak(args.weak_model) if args.weak_model else None
     order = Order(
         source=args.source, target=args.target, edits=edits, output_dir=args.output_dir, sampling=sampling,
         batch_size=args.batch_size, source_model=args.source_model or None, target_model=args.target_model or None,
         max_megapixels=args.max_megapixels, limit=args.num_samples, overwrite=args.overwrite,
         save_buffers=args.save_buffers, align_source=args.align_source, paste_back=args.paste_back,
-        notes={"meanshape": args.meanshape, "weak_model": weak.hash if weak else "", "precision": rig.precision})
+        notes={"meanshape": args.meanshape, "precision": rig.precision})
     if is_clip(args):
         return run_as_clip(rig, order, args)
     report = run_session(rig, order)
@@ -157,12 +149,10 @@ def _sampling(args: argparse.Namespace) -> Sampling:
             raise UsageError(f"--use_ddim {args.use_ddim} means --sampler {published}, which --sampler {solver} contradicts; "
                              "leave --use_ddim out.")
         solver = published
-    if bool(args.weak_model) != (args.weak_guidance != 1):
-        raise UsageError("--weak_model and --weak_guidance act together: name the model, and a scale other than 1 such as 1.5.")
     if respacing is None and not args.steps and solver not in MULTISTEP:
         respacing = ""
-    return Sampling(respacing, solver, args.eta, args.clip_denoised, args.seed, args.keep, args.steps, args.guidance,
-                    args.weak_guidance, args.null_guidance)
+    return Sampling(respacing, solver, args.eta, args.clip_denoised, args.seed, args.keep, args.steps,
+                    args.null_guidance)
 
 
 def _load(args: argparse.Namespace) -> Rig:

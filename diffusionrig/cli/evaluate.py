@@ -56,8 +56,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help=f"as in diffusionrig edit ({DEFAULT_SOLVER}; ddim with --timestep_respacing or --keep)")
     parser.add_argument("--steps", type=positive_int, default=Sampling.steps, metavar="N",
                         help=f"steps, instead of --timestep_respacing ({DEFAULT_STEPS} of {DEFAULT_SOLVER})")
-    parser.add_argument("--guidance", type=float, default=Sampling.guidance, metavar="W",
-                        help="as in diffusionrig edit; 1 is off (1)")
     parser.add_argument("--null_guidance", type=float, default=Sampling.null_guidance, metavar="W",
                         help="as in diffusionrig edit; 1 is off (1)")
     parser.add_argument("--keep", choices=list(KEEPS), default=Sampling.keep,
@@ -89,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     real = is_reenactment(args)
     path = args.model_path or "default"
     sampling = Sampling(respacing=getattr(args, "timestep_respacing", None), solver=args.sampler, seed=args.seed, keep=args.keep,
-                        steps=args.steps, guidance=args.guidance, null_guidance=args.null_guidance)
+                        steps=args.steps, null_guidance=args.null_guidance)
     rig = Rig.from_pretrained(path, device=args.device, encoder=args.use_model or None, head=args.head, base=args.base,
                               model=from_arguments(ModelConfig, args), diffusion=from_arguments(DiffusionConfig, args),
                               precision=args.precision, compiled=args.compile)

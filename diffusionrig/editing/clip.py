@@ -11,15 +11,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from diffusionrig import __version__
 from diffusionrig.capture.saved_codes import load_codes, save_codes
+from diffusionrig.editing.analysis import Analysis
 from diffusionrig.editing.clip_drawing import FrameFolder, clip_jitter, draw_clip, network_calls
 from diffusionrig.editing.controls import Edit, edited_code
 from diffusionrig.editing.driving import Driving, capture_clip, relative_to, smoothed
 from diffusionrig.editing.jitter import landmark_jitter
+from diffusionrig.editing.order import Order
 from diffusionrig.editing.provenance import STATEMENT, movie_record, write_edited
-from diffusionrig.editing.rig import Analysis, Rig
-from diffusionrig.editing.session import REPORT, Order, Side, analyse, list_pictures, read_pictures
+from diffusionrig.editing.reporting import write_report
+from diffusionrig.editing.rig import Rig
+from diffusionrig.editing.sides import list_pictures, look_at, plainly
 from diffusionrig.editing.smoothing import Smoothing
 from diffusionrig.errors import UsageError
 from diffusionrig.geometry.face_code import FaceCode
@@ -68,8 +70,7 @@ def run_clip(rig: Rig, order: Order, drive: Drive) -> dict[str, Any]:
     clip = ClipFrames(order.target, order.max_megapixels)
     fps = clip.fps or drive.fps or USUAL_FPS
     folder = make_folder(order.output_dir)
-    pictures = read_pictures(paths, order.max_megapixels)
-    source = Side(pictures, analyse(rig, pictures, order.source_model, order.batch_size, "sources"))
+    source = look_at(rig, paths, plainly(order.max_megapixels), order.source_model, order.batch_size, "sources")
     faces = source.require_face("source")
     driving = _driving(rig, order, clip, folder)
     driver = smoothed(driving.code, fps, drive.smoothing).to(rig.device)
@@ -82,7 +83,7 @@ def run_clip(rig: Rig, order: Order, drive: Drive) -> dict[str, Any]:
     for number, (row, edit) in enumerate(jobs):
         name = f"{number}_{edit.name}"
         code, centre = _moving(rig, faces[row], driver, reference, edit, drive.relative)
-        frames = FrameFolder(folder / name, {**request, "source": str(pictures.paths[row]), "mode": edit.name}, len(code),
+        frames = FrameFolder(folder / name, {**request, "source": str(source.paths[row]), "mode": edit.name}, len(code),
                              order.overwrite)
         _draw(rig, faces[row], code, centre, frames, order, edit, name)
         side = max(rig.size, LEAST_SIDE)
@@ -90,16 +91,12 @@ def run_clip(rig: Rig, order: Order, drive: Drive) -> dict[str, Any]:
                     movie_record(model_hash=rig.pretrained.hash, mode=edit.name, seed=order.sampling.seed))
         _write_strip(folder / f"{name}_strip.png", rig, clip, code, centre, frames)
         outputs.append({"file": f"{name}.mp4", "frames": name, "strip": f"{name}_strip.png", "mode": edit.name,
-                        "source": str(pictures.paths[row]), "jitter": {"landmarks": landmark_jitter(rig.head, code, rig.size),
+                        "source": str(source.paths[row]), "jitter": {"landmarks": landmark_jitter(rig.head, code, rig.size),
                                    **clip_jitter(rig, code, centre, frames, order.batch_size)}})
-    report = {"request": request, "software": f"diffusionrig {__version__}", "torch": torch.__version__,
-              "model": {"hash": rig.pretrained.hash, "head": rig.pretrained.head, "consent": rig.pretrained.meta.get("consent")},
-              "clip": {"file": order.target, "frames": len(driver), "fps": fps, "sound": voice is not None,
-                       "frames_without_face": driving.gaps}, "outputs": outputs,
-              "problems": source.problems + ([{"file": order.target, "problem": note}] if note else []),
-              "seconds": round(time.monotonic() - began, 2)}
-    write_json(folder / REPORT, report)
-    return report
+    return write_report(folder, request, rig.pretrained, outputs,
+                        source.problems + ([{"file": order.target, "problem": note}] if note else []), began,
+                        clip={"file": order.target, "frames": len(driver), "fps": fps, "sound": voice is not None,
+                              "frames_without_face": driving.gaps})
 
 
 def _check(order: Order) -> None:

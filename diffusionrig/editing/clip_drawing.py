@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffusionrig.diffusion.samplers import draw_noise
-from diffusionrig.editing.background import turned, with_background
+from diffusionrig.editing.analysis import Analysis
 from diffusionrig.editing.jitter import Jitter
-from diffusionrig.editing.keeping import mix_noise, renewed
-from diffusionrig.editing.rig import Analysis, Rig, Sampling
+from diffusionrig.editing.painting import OnCall
+from diffusionrig.editing.prepared import Prepared
+from diffusionrig.editing.rig import Rig
+from diffusionrig.editing.sampling import Sampling
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.io.files import make_folder, read_json, remove_files, write_json
 from diffusionrig.io.images import find_images, read_image
 from diffusionrig.io.sheets import to_uint8
-from diffusionrig.randomness import torch_stream
-from diffusionrig.render.buffers import PhysicalBuffers
 
 JOURNAL = "journal.json"
 
@@ -59,31 +58,21 @@ class FrameFolder:
             yield read_image(self.path(frame))
 
 
-def draw_clip(rig: Rig, source: Analysis, code: FaceCode, centre: Tensor, frames: Sequence[int], sampling: Sampling,
-              batch_size: int = 4, on_call: Callable[[int], None] | None = None) -> Iterator[tuple[int, np.ndarray]]:
+def draw_clip(rig: Rig, source: Analysis | Prepared, code: FaceCode, centre: Tensor, frames: Sequence[int], sampling: Sampling,
+              batch_size: int = 4, on_call: OnCall | None = None) -> Iterator[tuple[int, np.ndarray]]:
     """Draw ``frames`` of a clip as the person of ``source`` (one face); yields number and (S, S, 3) uint8 picture, in order.
 
     ``code`` has T faces and ``centre`` (T, 3) metres is where the heads lie. All frames start from one noise: that of the seed,
-    mixed, as ``sampling.keep`` says, with the one that ``source`` itself is drawn from, which is found once. A frame does not
-    depend on which others are drawn.
+    mixed, as ``sampling.keep`` says, with the one that ``source`` itself is drawn from; a source that comes again and again is
+    prepared beforehand (``rig.painter.prepare``). A frame does not depend on which others are drawn.
     """
-    shape = (3, rig.size, rig.size)
-    fresh = draw_noise([torch_stream(sampling.seed, "edit")], shape, rig.device)
-    kept = rig.invert(source, sampling, on_call) if sampling.keep != "none" and frames else None
-    own = rig.buffers(source.code, source.centre)
+    if not frames:
+        return
+    painter = rig.painter
+    prepared = source if isinstance(source, Prepared) else painter.prepare(source, sampling, on_call)
     for start in range(0, len(frames), batch_size):
         rows = list(frames[start:start + batch_size])
-        buffers = rig.buffers(code[rows], centre[rows])
-        noise = fresh.expand(len(rows), *shape)
-        if kept is not None:
-            noise = mix_noise(kept, noise, renewed(sampling.keep, own, buffers))
-        latent = source.latent.expand(len(rows), -1)
-        unedited = PhysicalBuffers(*(part.expand(len(rows), -1, -1, -1)
-                                     for part in (own.rendered, own.normal, own.albedo, own.alpha)))
-        drawn = rig.draw(buffers, latent, sampling, on_call, noise, (unedited, latent))
-        if kept is not None:
-            still = FaceCode.concatenate([source.code] * len(rows))
-            drawn = with_background(source.images.expand_as(drawn), drawn, unedited, buffers, turned(still, code[rows]))
+        drawn, _ = painter.paint(prepared.repeat(len(rows)), code[rows], centre[rows], sampling, on_call=on_call)
         yield from zip(rows, to_uint8(drawn.cpu().numpy(), -1, 1))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,19 +12,15 @@ from torch import Tensor
 from diffusionrig.diffusion.config import DiffusionConfig
 from diffusionrig.diffusion.grid import quadratic_steps
 from diffusionrig.diffusion.process import Denoiser
-from diffusionrig.diffusion.samplers import ancestral, ddim
+from diffusionrig.diffusion.samplers import ancestral, ddim, ipndm, unipc
 from diffusionrig.diffusion.schedule import Schedule, make_schedule
-from diffusionrig.diffusion.solvers.dpm import dpm_solver_pp
-from diffusionrig.diffusion.solvers.ipndm import ipndm
-from diffusionrig.diffusion.solvers.unipc import unipc
 from diffusionrig.editing.keeping import KEEPS
 from diffusionrig.errors import UsageError
 
 PUBLISHED = ("ddim", "ancestral")
 """Samplers of the published scripts, which take every step when nothing else is said."""
 
-MULTISTEP: dict[str, Callable[..., Tensor]] = {"dpm++": dpm_solver_pp, "unipc": unipc, "unipc2": partial(unipc, order=2),
-                                               "ipndm": ipndm}
+MULTISTEP: dict[str, Callable[..., Tensor]] = {"unipc": unipc, "ipndm": ipndm}
 """Deterministic solvers that reach the same image in fewer calls."""
 
 SAMPLERS = (*PUBLISHED, *MULTISTEP)
@@ -49,8 +44,6 @@ class Sampling:
     keep           a word of ``editing.keeping.KEEPS``: what of the source picture stays; all but "none" need DDIM without noise,
                    and do not clamp, since both would lose what was kept
     steps          steps on the grid of ``diffusion.grid``, instead of ``respacing``; 0 and no respacing: the default
-    guidance       above 1 exaggerates what sets the edit apart from the unedited face; 1 is off
-    weak_guidance  above 1 exaggerates what sets the network apart from the rig's weak one; 1 is off
     null_guidance  above 1 exaggerates what the buffers say (classifier-free guidance); 1 is off; for networks that were trained
                    with dropped buffers
     """
@@ -62,8 +55,6 @@ class Sampling:
     seed: int = 0
     keep: str = "none"
     steps: int = 0
-    guidance: float = 1.0
-    weak_guidance: float = 1.0
     null_guidance: float = 1.0
 
     def __post_init__(self) -> None:
@@ -78,9 +69,8 @@ class Sampling:
         if self.steps and self.respacing is not None:
             raise UsageError(f"--steps {self.steps} and --timestep_respacing {self.respacing!r} both say which steps are taken; "
                              "give one of them.")
-        for name in ("guidance", "weak_guidance", "null_guidance"):
-            if not math.isfinite(getattr(self, name)) or getattr(self, name) < 0:
-                raise UsageError(f"--{name} {getattr(self, name)} is no scale; 1 is off, 1.5 a usual choice.")
+        if not math.isfinite(self.null_guidance) or self.null_guidance < 0:
+            raise UsageError(f"--null_guidance {self.null_guidance} is no scale; 1 is off, 1.25 a usual choice.")
 
     @property
     def chosen_solver(self) -> str:
@@ -91,8 +81,8 @@ class Sampling:
 
     @property
     def calls_a_step(self) -> int:
-        """Network calls each step takes: one, and one for every guidance that is on."""
-        return 1 + sum(scale != 1 for scale in (self.guidance, self.weak_guidance, self.null_guidance))
+        """Network calls each step takes: one, and one more for guidance."""
+        return 1 + (self.null_guidance != 1)
 
     def resolved(self) -> Sampling:
         """The same with every choice written out."""

@@ -10,16 +10,12 @@ import torch
 
 from diffusionrig.diffusion.config import DiffusionConfig
 from diffusionrig.diffusion.grid import quadratic_steps
-from diffusionrig.diffusion.samplers import ddim, draw_noise
+from diffusionrig.diffusion.samplers import ddim, draw_noise, ipndm, unipc, unipc_weights
 from diffusionrig.diffusion.schedule import Schedule, make_schedule
-from diffusionrig.diffusion.solvers.dpm import dpm_solver_pp
-from diffusionrig.diffusion.solvers.ipndm import ipndm
-from diffusionrig.diffusion.solvers.unipc import unipc, weights
 from diffusionrig.errors import UsageError
 
 MEAN, SPREAD = 0.3, 0.2  # data of the Gaussian examples
-SOLVERS = {"dpm++": dpm_solver_pp, "unipc2": partial(unipc, order=2), "unipc3": unipc, "ipndm3": ipndm,
-           "ipndm4": partial(ipndm, order=4)}
+SOLVERS = {"unipc3": unipc, "ipndm3": ipndm, "ipndm4": partial(ipndm, order=4)}
 every_solver = pytest.mark.parametrize("solver", SOLVERS.values(), ids=SOLVERS)
 
 
@@ -85,10 +81,9 @@ def test_order_one_is_ddim(clip):
     schedule, x = schedule_of(), normal(2, 3, 4, 4)
     denoiser = gaussian_denoiser(schedule)
     states, wanted = seen(ddim, denoiser, x, schedule, clip_denoised=clip)
-    for solver in (dpm_solver_pp, ipndm):
-        torch.testing.assert_close(solver(denoiser, x, schedule, order=1, clip_denoised=clip), wanted, atol=1e-12, rtol=0)
-    # The corrector of UniPC acts from the second step on.
-    torch.testing.assert_close(seen(unipc, denoiser, x, schedule, order=1, clip_denoised=clip)[0][1], states[1])
+    torch.testing.assert_close(ipndm(denoiser, x, schedule, order=1, clip_denoised=clip), wanted, atol=1e-12, rtol=0)
+    # UniPC begins with order 1; its corrector acts from the second step on.
+    torch.testing.assert_close(seen(unipc, denoiser, x, schedule, clip_denoised=clip)[0][1], states[1])
 
 
 @every_solver
@@ -103,10 +98,9 @@ def test_a_perfect_denoiser_recovers_the_image_exactly(solver, clip):
 def test_the_last_step_reaches_the_clean_image():
     schedule, x, estimates = schedule_of(), normal(1, 3, 4, 4), []
     noise = lambda x, t: torch.sin(3 * x + t.view(-1, 1, 1, 1))  # noqa: E731
-    for solver in (dpm_solver_pp, unipc):
-        result = solver(noise, x, schedule, callback=lambda *args: estimates.append(args))
-        assert torch.equal(result, estimates[-1][2])
-    assert [(done, total) for done, total, _ in estimates] == 2 * [(k, 8) for k in range(1, 9)]
+    result = unipc(noise, x, schedule, callback=lambda *args: estimates.append(args))
+    assert torch.equal(result, estimates[-1][2])
+    assert [(done, total) for done, total, _ in estimates] == [(k, 8) for k in range(1, 9)]
     states, result = seen(ipndm, noise, x, schedule, clip_denoised=False)
     newest = [noise(state, torch.tensor([schedule.timesteps[step]])) for step, state in enumerate(reversed(states[-3:]))]
     slope = (23 * newest[0] - 16 * newest[1] + 5 * newest[2]) / 12
@@ -120,23 +114,6 @@ def test_clamped_results_stay_in_range(solver):
     assert result.abs().max() <= 1
 
 
-def test_two_steps_of_dpm_by_hand():
-    schedule, x = schedule_of(), normal(1, 3, 2, 2)
-    estimates = [normal(1, 3, 2, 2, seed=seed) for seed in (1, 2)]
-    answers = iter([*estimates, *[x * 0] * 6])
-    states, _ = seen(dpm_solver_pp, lambda x, t: next(answers), x, Schedule(schedule.abar, schedule.timesteps, "image"),
-                     clip_denoised=False)
-    alpha, sigma = np.sqrt(schedule.abar), np.sqrt(1 - schedule.abar)
-    lam = np.log(alpha / sigma)
-    first, second = lam[6] - lam[7], lam[5] - lam[6]
-    one = sigma[6] / sigma[7] * x - alpha[6] * (math.exp(-first) - 1) * estimates[0]
-    r = first / second
-    blend = (1 + 1 / (2 * r)) * estimates[1] - 1 / (2 * r) * estimates[0]
-    two = sigma[5] / sigma[6] * one - alpha[5] * (math.exp(-second) - 1) * blend
-    torch.testing.assert_close(states[1], one)
-    torch.testing.assert_close(states[2], two)
-
-
 def slopes(solver, grid, counts=(32, 64, 128)):
     """Observed orders: how the largest error on the way falls when steps are doubled, the last two strides left out."""
     errors = []
@@ -148,8 +125,7 @@ def slopes(solver, grid, counts=(32, 64, 128)):
     return [math.log2(coarse / fine) for coarse, fine in itertools.pairwise(errors)]
 
 
-@pytest.mark.parametrize(("solver", "order"), [(ddim, 1), (dpm_solver_pp, 2), (partial(unipc, order=1), 2),
-                                               (partial(unipc, order=2), 3), (unipc, 4)])
+@pytest.mark.parametrize(("solver", "order"), [(ddim, 1), (unipc, 4)])
 def test_the_error_falls_with_the_stated_order(solver, order):
     """The corrector of UniPC adds one to the order of its predictor."""
     assert all(slope > order - 0.25 for slope in slopes(solver, even_in_lambda)), slopes(solver, even_in_lambda)
@@ -190,12 +166,12 @@ def test_unipc_is_exact_for_clean_images_quadratic_in_lambda():
 
 def test_weights_of_unipc():
     """In closed form for two older estimates; for h -> 0 the methods of Adams and Bashforth, and of Adams and Moulton."""
-    assert weights([-1.0], 0.3) == [0.5]
+    assert unipc_weights([-1.0], 0.3) == [0.5]
     fall = math.exp(-1)
     first, second = fall / (1 - fall), (1 - 2 * fall) / (1 - fall)
-    assert weights([-1.0, -2.0], 1.0) == pytest.approx([2 * first + second, -first - second])
-    assert weights([-1.0, -2.0], 1e-3) == pytest.approx([4 / 3, -5 / 6], abs=1e-3)
-    assert weights([-1.0, 1.0], 1e-3) == pytest.approx([1 / 12, 5 / 12], abs=1e-3)
+    assert unipc_weights([-1.0, -2.0], 1.0) == pytest.approx([2 * first + second, -first - second])
+    assert unipc_weights([-1.0, -2.0], 1e-3) == pytest.approx([4 / 3, -5 / 6], abs=1e-3)
+    assert unipc_weights([-1.0, 1.0], 1e-3) == pytest.approx([1 / 12, 5 / 12], abs=1e-3)
 
 
 @every_solver
@@ -241,10 +217,10 @@ def test_it_comes_closer_than_as_many_steps_of_ddim(solver):
     assert error < 0.6 * plain
 
 
-@pytest.mark.parametrize(("solver", "order"), [(dpm_solver_pp, 3), (unipc, 4), (ipndm, 5), (ipndm, 0)])
-def test_orders_that_are_not_built_are_refused(solver, order):
+@pytest.mark.parametrize("order", [0, 5])
+def test_orders_that_are_not_built_are_refused(order):
     with pytest.raises(ValueError, match=f"not {order}"):
-        solver(lambda x, t: x, normal(1, 1, 2, 2), schedule_of(), order=order)
+        ipndm(lambda x, t: x, normal(1, 1, 2, 2), schedule_of(), order=order)
 
 
 def test_the_grid_has_these_steps():

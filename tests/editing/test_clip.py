@@ -13,9 +13,9 @@ from diffusionrig.editing.clip import Drive, drives, run_clip
 from diffusionrig.editing.clip_drawing import FrameFolder, draw_clip
 from diffusionrig.editing.controls import parse_modes
 from diffusionrig.editing.driving import capture_clip, fill_gaps, relative_to, smoothed
+from diffusionrig.editing.order import Order
 from diffusionrig.editing.provenance import read_provenance
-from diffusionrig.editing.rig import Sampling
-from diffusionrig.editing.session import Order
+from diffusionrig.editing.sampling import Sampling
 from diffusionrig.editing.smoothing import Smoothing
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.geometry.face_code import FaceCode

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-import diffusionrig.editing.rig
+from diffusionrig.editing import capturing, rig
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -18,7 +18,9 @@ def test_examples_of_a_page(page, monkeypatch):
     assert failed == 0
 
 
-def test_examples_of_the_rig():
-    failed, tried = doctest.testmod(diffusionrig.editing.rig)
+@pytest.mark.parametrize("module", [rig, capturing])
+def test_examples_of_the_rig(module, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    failed, tried = doctest.testmod(module)
     assert tried >= 2
     assert failed == 0

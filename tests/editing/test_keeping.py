@@ -32,6 +32,8 @@ def buffers(size: int = 32) -> PhysicalBuffers:
 def test_noise_is_fresh_only_where_the_head_changed_its_shape():
     own, edited = buffers(), buffers()
     assert renewed("all", own, edited).abs().max() == 0
+    rounded = dataclasses.replace(own, normal=own.normal + 2e-5)
+    assert renewed("all", own, rounded).abs().max() == 0
     lit = dataclasses.replace(own, rendered=own.rendered * 2)
     assert renewed("all", own, lit).abs().max() == 0
     edited.normal[..., 20:22, 14:18] += CHANGED

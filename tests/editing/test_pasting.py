@@ -10,11 +10,12 @@ from PIL import Image
 
 from diffusionrig.cli import main, run_command
 from diffusionrig.editing.controls import Edit
+from diffusionrig.editing.order import Order
 from diffusionrig.editing.pasting import paste_back
 from diffusionrig.editing.photographs import cut_face, find_cuts, in_photograph
 from diffusionrig.editing.provenance import read_provenance
-from diffusionrig.editing.rig import Sampling
-from diffusionrig.editing.session import Order, run_session
+from diffusionrig.editing.sampling import Sampling
+from diffusionrig.editing.session import run_session
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.faces.alignment import align
 from diffusionrig.faces.landmarker import FaceLandmarker

@@ -94,17 +94,19 @@ def _lines(place: str) -> Iterator[Lines]:
 
 
 def _show(args: argparse.Namespace, mean_face: np.ndarray) -> Callable[[int, np.ndarray], None]:
-    from diffusionrig.editing.rig import Rig, Sampling
-    from diffusionrig.reactions.frames.listener import MeshStudio, RigStudio, find_listener
+    from diffusionrig.editing.capturing import Capturing
+    from diffusionrig.editing.rig import Rig
+    from diffusionrig.editing.sampling import Sampling
+    from diffusionrig.reactions.frames.listener import find_listener, nobody
     from diffusionrig.reactions.live.showing import LiveFrames
 
     sampling = Sampling(respacing=args.timestep_respacing, seed=args.seed)
     if args.rig:
-        studio = RigStudio(Rig.from_pretrained(args.rig, device=args.device, precision=args.precision, compiled=args.compile))
-        return LiveFrames(args.frames_dir, studio, find_listener(args.listener, studio), mean_face, sampling)
-    meshes = MeshStudio(device=args.device)
-    listener = find_listener(args.listener, meshes) if args.listener else meshes.nobody()
-    return LiveFrames(args.frames_dir, meshes, listener, mean_face, sampling)
+        rig = Rig.from_pretrained(args.rig, device=args.device, precision=args.precision, compiled=args.compile)
+        return LiveFrames(args.frames_dir, rig, find_listener(args.listener, rig), mean_face, sampling)
+    capturing = Capturing(device=args.device)
+    listener = find_listener(args.listener, capturing) if args.listener else nobody(capturing.head, capturing.device)
+    return LiveFrames(args.frames_dir, capturing, listener, mean_face, sampling)
 
 
 def _sum_up(waits: list[float], frames: int, fps: float) -> None:

@@ -16,7 +16,8 @@ from diffusionrig.cli.arguments import (
 from diffusionrig.errors import UsageError
 
 if TYPE_CHECKING:
-    from diffusionrig.reactions.frames.listener import MeshStudio, RigStudio
+    from diffusionrig.editing.capturing import Capturing
+    from diffusionrig.editing.rig import Rig
     from diffusionrig.reactions.frames.render import Order
 
 DESCRIPTION = """Draw predicted reactions, (T, 58), (K, T, 58) or (N, K, T, 58) coefficients, as the listener: mesh and photo
@@ -75,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from diffusionrig.reactions.frames.render import render
 
-    report = render(_order(args), _studio(args))
+    report = render(_order(args), _seeing(args))
     for name in report["drawn"]:
         for note in report["clips"][name]["notes"]:
             print(f"diffusionrig react render: {name}: {note}", file=sys.stderr)
@@ -89,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
 def _order(args: argparse.Namespace) -> Order:
     import math
 
-    from diffusionrig.editing.rig import Sampling
+    from diffusionrig.editing.sampling import Sampling
     from diffusionrig.editing.smoothing import Smoothing
     from diffusionrig.reactions.frames.drawing import Look
     from diffusionrig.reactions.frames.render import Order, Reading
@@ -108,12 +109,13 @@ def _order(args: argparse.Namespace) -> Order:
                  args.speaker, args.audio, args.run, args.version, args.purpose, reading, look)
 
 
-def _studio(args: argparse.Namespace) -> RigStudio | MeshStudio:
-    from diffusionrig.reactions.frames.listener import MeshStudio, RigStudio
-
+def _seeing(args: argparse.Namespace) -> Rig | Capturing:
+    """What looks at the listener: a rig, or its seeing half where only meshes are drawn."""
     if args.mesh_only:
-        return MeshStudio(args.use_model or None, args.device)
+        from diffusionrig.editing.capturing import Capturing
+
+        return Capturing(encoder=args.use_model or None, device=args.device)
     from diffusionrig.editing.rig import Rig
 
-    return RigStudio(Rig.from_pretrained(args.model_path or "default", device=args.device, encoder=args.use_model or None,
-                                          precision=args.precision, compiled=args.compile))
+    return Rig.from_pretrained(args.model_path or "default", device=args.device, encoder=args.use_model or None,
+                               precision=args.precision, compiled=args.compile)

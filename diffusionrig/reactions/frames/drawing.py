@@ -15,7 +15,8 @@ from torch import Tensor
 from diffusionrig.editing.clip_drawing import FrameFolder, clip_jitter, draw_clip, network_calls
 from diffusionrig.editing.jitter import landmark_jitter
 from diffusionrig.editing.provenance import STATEMENT, movie_record, write_edited
-from diffusionrig.editing.rig import Rig, Sampling
+from diffusionrig.editing.rig import Rig
+from diffusionrig.editing.sampling import Sampling
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.io.clip_frames import ClipFrames

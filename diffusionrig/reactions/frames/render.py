@@ -12,6 +12,8 @@ import numpy as np
 import torch
 
 from diffusionrig import __version__
+from diffusionrig.editing.capturing import Capturing
+from diffusionrig.editing.rig import Rig
 from diffusionrig.editing.smoothing import Smoothing, one_euro
 from diffusionrig.errors import UsageError
 from diffusionrig.io.clip_frames import ClipFrames
@@ -20,7 +22,7 @@ from diffusionrig.reactions.corpus.corpus import Corpus
 from diffusionrig.reactions.frames.codes import from_photograph, neutral_of, reaction_codes
 from diffusionrig.reactions.frames.drawing import Company, Look, Motion, draw_reaction
 from diffusionrig.reactions.frames.layout import Place, clip_name
-from diffusionrig.reactions.frames.listener import Listener, MeshStudio, RigStudio, find_listener, is_store
+from diffusionrig.reactions.frames.listener import Listener, find_listener, is_store, nobody
 from diffusionrig.reactions.frames.prediction import StoredPrediction, read_mean_face, read_prediction
 
 USUAL_FPS = 25.0
@@ -77,8 +79,9 @@ class _Scene:
     shown: np.ndarray | None = None
 
 
-def render(order: Order, studio: RigStudio | MeshStudio) -> dict[str, Any]:
-    """Render the samples of one item; returns what is in ``report.json``, which keeps the clips of earlier runs."""
+def render(order: Order, seeing: Rig | Capturing) -> dict[str, Any]:
+    """Render the samples of one item, with the pictures of a Rig, or as meshes alone where there is only its seeing half; returns
+    what is in ``report.json``, which keeps the clips of earlier runs."""
     scene = _scene(order)
     reading = order.reading
     mean_face = read_mean_face(reading.mean_face) if reading.mean_face else scene.mean_face
@@ -88,23 +91,23 @@ def render(order: Order, studio: RigStudio | MeshStudio) -> dict[str, Any]:
     fps = reading.fps or scene.fps
     kind = reading.neutral or ("percentile" if mean_face is None else "mean")
     neutral = neutral_of(kind, prediction.coefficients, mean_face)
-    listener = _listener(order, scene, studio)
+    listener = _listener(order, scene, seeing)
     if not order.listener and scene.listener and scene.shown is not None and listener.frame < len(scene.shown):
         neutral = from_photograph(neutral, scene.shown[listener.frame], reading.rest)
     place = Place.make(order.output_dir, order.run or prediction.path.stem, order.version, order.split, order.purpose)
-    rig = studio.rig if isinstance(studio, RigStudio) else None
+    rig = seeing if isinstance(seeing, Rig) else None
     report = {"software": f"diffusionrig {__version__}", "torch": torch.__version__, "items": [], "clips": {}, **place.report()}
     report["model"] = None if rig is None else {"hash": rig.pretrained.hash, "head": rig.pretrained.head,
                                                 "consent": rig.pretrained.meta.get("consent")}
     item = order.item or 0
     for sample in samples:
         motion = one_euro(prediction.coefficients[sample, :count], fps, reading.smoothing)
-        code, centre = reaction_codes(motion, neutral, listener.code, listener.centre, studio.head, reading.rest)
+        code, centre = reaction_codes(motion, neutral, listener.code, listener.centre, seeing.head, reading.rest)
         request = {"coefficients": hashlib.sha256(prediction.coefficients[sample, :count].tobytes()).hexdigest(),
                    "neutral": kind, "neutral_row": [round(float(value), 6) for value in neutral.row], "rest": reading.rest,
                    "smoothing": dataclasses.asdict(reading.smoothing)}
         name = clip_name(item, sample)
-        entry = draw_reaction(place, name, Motion(code, centre, fps), listener, studio.head, rig, scene.company,
+        entry = draw_reaction(place, name, Motion(code, centre, fps), listener, seeing.head, rig, scene.company,
                               dataclasses.replace(order.look, movie=order.purpose == "only_submit_video"), request)
         report["clips"][name] = {"item": item, "sample": sample, "prediction": str(prediction.path), **entry}
     report["items"] = place.write_tensors(item, _tensors(prediction, scene), report["items"])
@@ -120,12 +123,12 @@ def _samples(wanted: Sequence[int] | None, held: int, path: Path) -> list[int]:
     return chosen
 
 
-def _listener(order: Order, scene: _Scene, studio: RigStudio | MeshStudio) -> Listener:
+def _listener(order: Order, scene: _Scene, seeing: Rig | Capturing) -> Listener:
     place = order.listener or scene.listener
     if place:
-        return find_listener(place, studio, order.record)
-    if isinstance(studio, MeshStudio):
-        return studio.nobody()
+        return find_listener(place, seeing, order.record)
+    if isinstance(seeing, Capturing):
+        return nobody(seeing.head, seeing.device)
     raise UsageError("No --listener was given; name a photograph, a store or a clip of the listener, or use --mesh_only True.")
 
 

@@ -8,6 +8,7 @@ from diffusionrig.errors import UsageError
 from diffusionrig.geometry.arkit import ARKIT_NAMES
 from diffusionrig.geometry.camera import image_points
 from diffusionrig.geometry.face_code import FaceCode
+from diffusionrig.geometry.heads import load_head
 from diffusionrig.geometry.rotations import axis_angle_to_matrix, matrix_to_euler_degrees
 from diffusionrig.reactions.frames.codes import (
     Neutral,
@@ -18,7 +19,7 @@ from diffusionrig.reactions.frames.codes import (
     neutral_of,
     reaction_codes,
 )
-from diffusionrig.reactions.frames.listener import MeshStudio
+from diffusionrig.reactions.frames.listener import nobody
 from diffusionrig.render.physical import placed_vertices, render_buffers
 
 SIDE = 64
@@ -27,8 +28,8 @@ LANDMARKS = {"nose": 30, "upper lip": 62, "lower lip": 66, "left upper lid": 44,
 
 
 @pytest.fixture(scope="module")
-def studio():
-    return MeshStudio("FIT", "cpu")
+def head():
+    return load_head()
 
 
 @pytest.fixture(scope="module")
@@ -58,29 +59,29 @@ def moving(name: str, values: list[float]) -> np.ndarray:
 STILL = Neutral("none", resting()[0])
 
 
-def codes(studio, rows, neutral=STILL, rest="zero", listener=None):
-    listener = listener or studio.nobody()
-    return reaction_codes(rows, neutral, listener.code, listener.centre, studio.head, rest)
+def codes(head, rows, neutral=STILL, rest="zero", listener=None):
+    listener = listener or nobody(head)
+    return reaction_codes(rows, neutral, listener.code, listener.centre, head, rest)
 
 
-def points(studio, rows) -> torch.Tensor:
+def points(head, rows) -> torch.Tensor:
     """(T, 68, 2) of the image plane, x right, y down."""
-    code, centre = codes(studio, rows)
-    vertices, _ = placed_vertices(studio.head, code, centre)
-    return image_points(studio.head.landmarks(vertices, code), code)[..., :2]
+    code, centre = codes(head, rows)
+    vertices, _ = placed_vertices(head, code, centre)
+    return image_points(head.landmarks(vertices, code), code)[..., :2]
 
 
-def test_the_neutral_is_the_listener_as_photographed(studio, mean_face):
-    nobody = studio.nobody()
-    code, centre = codes(studio, mean_face[None].repeat(2, 0), Neutral("mean", mean_face))
-    torch.testing.assert_close(code.pose, nobody.code.pose.repeat(2, 1), atol=1e-6, rtol=0)
-    torch.testing.assert_close(code.camera, nobody.code.camera.repeat(2, 1), atol=1e-6, rtol=0)
-    torch.testing.assert_close(centre, nobody.centre.repeat(2, 1), atol=1e-7, rtol=0)
+def test_the_neutral_is_the_listener_as_photographed(head, mean_face):
+    still = nobody(head)
+    code, centre = codes(head, mean_face[None].repeat(2, 0), Neutral("mean", mean_face))
+    torch.testing.assert_close(code.pose, still.code.pose.repeat(2, 1), atol=1e-6, rtol=0)
+    torch.testing.assert_close(code.camera, still.code.camera.repeat(2, 1), atol=1e-6, rtol=0)
+    torch.testing.assert_close(centre, still.centre.repeat(2, 1), atol=1e-7, rtol=0)
     assert not code.expression.any()
     assert not code.eyes.any()
 
 
-def test_turns_are_those_of_faceverse_s_camera(studio):
+def test_turns_are_those_of_faceverse_s_camera(head):
     """A point of FaceVerse's model, placed and projected by its published formulas, moves to the side that our head's does."""
     nose = torch.tensor([0.0, 0.0, -1.2], dtype=torch.float64)  # its model has y down and looks to -z
 
@@ -94,43 +95,43 @@ def test_turns_are_those_of_faceverse_s_camera(studio):
     for name in ("yaw", "pitch", "x", "y"):
         rows = moving(name, [0.0, 0.2])
         theirs = faceverse_pixel(rows[1]) - faceverse_pixel(rows[0])
-        ours = (points(studio, rows)[1] - points(studio, rows)[0])[LANDMARKS["nose"]]
+        ours = (points(head, rows)[1] - points(head, rows)[0])[LANDMARKS["nose"]]
         axis = int(theirs.abs().argmax())
         assert theirs[axis].abs() > 5
         assert torch.sign(ours[axis]) == torch.sign(theirs[axis]), name
         assert ours[axis].abs() > 3 * ours[1 - axis].abs(), name
-    rolled = points(studio, moving("roll", [0.0, 0.2]))
+    rolled = points(head, moving("roll", [0.0, 0.2]))
     eyes = rolled[:, 42:48].mean(1) - rolled[:, 36:42].mean(1)  # from the subject's right eye to the left one
     assert torch.atan2(-eyes[1, 1], eyes[1, 0]) == pytest.approx(0.2, abs=0.02)  # counter-clockwise, y up, as Rz(c) turns
 
 
-def test_angles_are_never_wrapped(studio):
+def test_angles_are_never_wrapped(head):
     """Angles on both sides of pi turn the head by their difference, not by almost a full turn."""
     rows = moving("pitch", [-0.1, 0.1])
     assert rows[0, 52] < math.pi < rows[1, 52]
-    code, _ = codes(studio, rows, neutral_of("percentile", rows, None))
+    code, _ = codes(head, rows, neutral_of("percentile", rows, None))
     pitch = matrix_to_euler_degrees(axis_angle_to_matrix(code.pose[:, :3].double()))[:, 0]
     assert pitch.tolist() == pytest.approx([math.degrees(-0.1), math.degrees(0.1)], abs=1e-3)
     x = faceverse_rotation(torch.from_numpy(rows[:, 52:55]))
     assert torch.linalg.det(x).tolist() == pytest.approx([1, 1])
 
 
-def test_turns_go_on_top_of_the_photographed_head(studio):
-    listener = studio.nobody()
+def test_turns_go_on_top_of_the_photographed_head(head):
+    listener = nobody(head)
     listener.code.pose[0, 1] = 0.3
-    turned, _ = codes(studio, moving("yaw", [0.0, 0.25]), listener=listener)
+    turned, _ = codes(head, moving("yaw", [0.0, 0.25]), listener=listener)
     assert turned.pose[:, 1].tolist() == pytest.approx([0.3, 0.55], abs=1e-5)
 
 
-def test_depth_and_shift_are_those_of_a_pinhole(studio):
+def test_depth_and_shift_are_those_of_a_pinhole(head):
     """Towards the camera the face grows as f / (10 - t_z) does, and keeps its place when it is straight ahead."""
-    code, centre = codes(studio, moving("depth", [0.0, 1.0, -1.0]))
+    code, centre = codes(head, moving("depth", [0.0, 1.0, -1.0]))
     assert (code.camera[:, 0] / code.camera[0, 0]).tolist() == pytest.approx([1, 8.2 / 7.2, 8.2 / 9.2])
     assert torch.equal(centre[1], centre[0])
     pivot = centre[0] - torch.tensor([0.0, 0.0, 0.08])
     places = code.camera[:, :1] * (pivot[:2] + code.camera[:, 1:])
     torch.testing.assert_close(places, places[:1].expand(3, 2), atol=1e-6, rtol=0)
-    shifted, _ = codes(studio, moving("x", [0.0, 0.5]))
+    shifted, _ = codes(head, moving("x", [0.0, 0.5]))
     # Half a unit is 5 cm; positive is to the right of the picture.
     assert float(shifted.camera[1, 1] - shifted.camera[0, 1]) == pytest.approx(0.05, abs=1e-6)
 
@@ -158,24 +159,24 @@ def test_neutrals(mean_face):
         neutral_of("mean", rows, None)
 
 
-def test_the_photograph_s_expression_stays_when_asked(studio):
-    listener = studio.nobody()
+def test_the_photograph_s_expression_stays_when_asked(head):
+    listener = nobody(head)
     smile = ARKIT_NAMES.index("mouthSmileLeft")
     listener.code.expression[0, smile] = 0.3
     rows = resting(1)
     rows[0, smile] = 0.5
-    assert codes(studio, rows, listener=listener)[0].expression[0, smile] == pytest.approx(0.5)
-    assert codes(studio, rows, rest="photo", listener=listener)[0].expression[0, smile] == pytest.approx(0.8)
+    assert codes(head, rows, listener=listener)[0].expression[0, smile] == pytest.approx(0.5)
+    assert codes(head, rows, rest="photo", listener=listener)[0].expression[0, smile] == pytest.approx(0.8)
 
 
-def test_a_photograph_of_known_coefficients_is_not_counted_twice(studio):
+def test_a_photograph_of_known_coefficients_is_not_counted_twice(head):
     """The listener's own coefficients, from a photograph that is one of the frames, give that photograph's pose in that frame."""
     rows = moving("yaw", [0.2, 0.5])
     rows[:, 55], rows[:, 24] = (0.1, 0.3), (0.4, 0.6)
-    listener = studio.nobody()
+    listener = nobody(head)
     listener.code.pose[0, 1], listener.code.expression[0, 24] = 0.3, 0.25
     for rest, opened in (("zero", [0.4, 0.6]), ("photo", [0.25, 0.45])):
-        code, centre = codes(studio, rows, from_photograph(STILL, rows[0], rest), rest, listener)
+        code, centre = codes(head, rows, from_photograph(STILL, rows[0], rest), rest, listener)
         assert code.pose[:, 1].tolist() == pytest.approx([0.3, 0.6], abs=1e-5)
         assert code.expression[:, 24].tolist() == pytest.approx(opened, abs=1e-6)
         torch.testing.assert_close(code.camera[:1], listener.code.camera)
@@ -190,11 +191,11 @@ def test_gaze_turns_both_eyes_as_the_lids_go():
     assert turns.tolist() == pytest.approx([math.radians(15), math.radians(15), 0] * 2)  # down, and to the subject's left
 
 
-def test_the_mouth_opens_steadily_and_a_blink_closes_the_lids(studio):
-    opened = points(studio, moving("jawOpen", [0.0, 0.25, 0.5, 0.75, 1.0]))
+def test_the_mouth_opens_steadily_and_a_blink_closes_the_lids(head):
+    opened = points(head, moving("jawOpen", [0.0, 0.25, 0.5, 0.75, 1.0]))
     gap = opened[:, LANDMARKS["lower lip"], 1] - opened[:, LANDMARKS["upper lip"], 1]
     assert (gap.diff() > 0.01).all()
-    blinking = points(studio, moving("eyeBlink", [0.0, 0.5, 1.0]))
+    blinking = points(head, moving("eyeBlink", [0.0, 0.5, 1.0]))
     lids = blinking[:, LANDMARKS["left lower lid"], 1] - blinking[:, LANDMARKS["left upper lid"], 1]
     assert (lids.diff() < 0).all()
     assert lids[2] < 0.2 * lids[0]
@@ -207,7 +208,7 @@ def mirrored(rows: np.ndarray) -> np.ndarray:
     return result
 
 
-def test_mirrored_coefficients_give_mirrored_buffers(studio):
+def test_mirrored_coefficients_give_mirrored_buffers(head):
     rng = np.random.default_rng(3)
     rows = resting(3)
     rows[:, :52] = 0.6 * rng.random((3, 52)) ** 2
@@ -215,9 +216,9 @@ def test_mirrored_coefficients_give_mirrored_buffers(studio):
     rows[:, 55:58] += rng.uniform(-0.2, 0.2, (3, 3))
 
     def drawn(values: np.ndarray):
-        code, centre = codes(studio, values)
+        code, centre = codes(head, values)
         with torch.inference_mode():
-            return render_buffers(studio.head, code, SIDE, centre=centre)
+            return render_buffers(head, code, SIDE, centre=centre)
 
     there, back = drawn(rows), drawn(mirrored(rows))
     flipped = back.rendered.flip(3), back.alpha.flip(3)

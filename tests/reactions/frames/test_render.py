@@ -14,16 +14,20 @@ from seed_faces import face_code, photo
 
 from diffusionrig.cli import main
 from diffusionrig.data.records import code_arrays
+from diffusionrig.editing.capturing import Capturing
+from diffusionrig.editing.clip_drawing import draw_clip
 from diffusionrig.editing.provenance import read_provenance
-from diffusionrig.editing.rig import Sampling
+from diffusionrig.editing.sampling import Sampling
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.movies import movie_info
 from diffusionrig.io.wav import write_wav
 from diffusionrig.reactions.corpus.attributes import COLUMNS
 from diffusionrig.reactions.frames import drawing
+from diffusionrig.reactions.frames.codes import neutral_of, reaction_codes
 from diffusionrig.reactions.frames.drawing import Look
-from diffusionrig.reactions.frames.listener import MeshStudio, RigStudio, find_listener
+from diffusionrig.reactions.frames.listener import find_listener
 from diffusionrig.reactions.frames.render import Order, Reading, render
+from diffusionrig.reactions.live.showing import LiveFrames
 
 FRAMES, SAMPLES = 5, 2
 LOOK = Look(panel=32, sampling=Sampling(respacing="ddim2"), batch_size=4)
@@ -71,7 +75,7 @@ def corpus(tmp_path):
 
 
 def test_a_reaction_is_laid_out_as_faceais_does(rig, order, tmp_path):
-    report = render(order, RigStudio(rig))
+    report = render(order, rig)
     place = tmp_path / "out" / "p_3dmm" / "version_0" / "val" / "only_submit_video"
     assert report["folder"] == str(place)
     names = {path.name for path in place.iterdir()}
@@ -98,19 +102,19 @@ def test_a_reaction_is_laid_out_as_faceais_does(rig, order, tmp_path):
 
 def test_a_stopped_run_is_continued_and_another_refused(rig, order, monkeypatch):
     one = dataclasses.replace(order, samples=[0])
-    place = Path(render(one, RigStudio(rig))["folder"]) / "fake_video_b1_ind1"
+    place = Path(render(one, rig)["folder"]) / "fake_video_b1_ind1"
     first = {path.name: path.read_bytes() for path in place.glob("*.png")}
     (place / "frame_2.png").unlink()
     drawn, draw = [], drawing.draw_clip
     monkeypatch.setattr(drawing, "draw_clip", lambda *args: ((drawn.append(t), (t, image))[1] for t, image in draw(*args)))
-    render(one, RigStudio(rig))
+    render(one, rig)
     assert drawn == [2]
     assert {path.name: path.read_bytes() for path in place.glob("*.png")} == first
     other = dataclasses.replace(one, look=dataclasses.replace(LOOK, sampling=Sampling(respacing="ddim2", seed=1)))
     with pytest.raises(UsageError, match="made otherwise"):
-        render(other, RigStudio(rig))
+        render(other, rig)
     assert {path.name: path.read_bytes() for path in place.glob("*.png")} == first
-    render(dataclasses.replace(other, look=dataclasses.replace(other.look, overwrite=True)), RigStudio(rig))
+    render(dataclasses.replace(other, look=dataclasses.replace(other.look, overwrite=True)), rig)
     assert (place / "frame_2.png").read_bytes() != first["frame_2.png"]
 
 
@@ -118,7 +122,7 @@ def test_a_corpus_gives_speaker_listener_sound_and_truth(rig, order, corpus):
     np.save(corpus.parent / "n_3dmm.npy", np.stack([motion(), motion()[::-1]]))
     asked = dataclasses.replace(order, prediction=str(corpus.parent / "n_3dmm.npy"), data=str(corpus), item=1, listener="",
                                 audio="", samples=[1])
-    report = render(asked, RigStudio(rig))
+    report = render(asked, rig)
     place = Path(report["folder"])
     clip = report["clips"]["b2_ind2"]
     assert clip["columns"] == ["speaker", "listener", "mesh", "photo"]
@@ -134,18 +138,18 @@ def test_a_corpus_gives_speaker_listener_sound_and_truth(rig, order, corpus):
     assert torch.load(place / "listener_gt.pt", weights_only=True)[0, 0, 0] == 1
     assert torch.load(place / "speaker_gt.pt", weights_only=True)[0, 0, 0] == 2
     # A second item of the same run joins the first.
-    both = render(dataclasses.replace(asked, item=0, samples=[0]), RigStudio(rig))
+    both = render(dataclasses.replace(asked, item=0, samples=[0]), rig)
     assert both["items"] == [0, 1]
     assert set(both["clips"]) == {"b1_ind1", "b2_ind2"}
     assert torch.load(place / "listener_gt.pt", weights_only=True)[:, 0, 0].tolist() == [2, 1]
     assert np.array_equal(torch.load(place / "listener_pred_3dmm.pt", weights_only=True)[1].numpy(), motion()[::-1])
     with pytest.raises(UsageError, match="holds 2 items"):
-        render(dataclasses.replace(asked, item=2), RigStudio(rig))
+        render(dataclasses.replace(asked, item=2), rig)
 
 
 def test_frames_for_fid_come_without_a_video(order, tmp_path):
     report = render(dataclasses.replace(order, purpose="render_for_fid", listener="", samples=[0], reading=Reading(frames=2)),
-                    MeshStudio("FIT", "cpu"))
+                    Capturing(encoder="FIT", device="cpu"))
     names = {path.name for path in Path(report["folder"]).iterdir()}
     assert Path(report["folder"]).name == "render_for_fid"
     assert names == {"report.json", "metrics.txt", "listener_pred_3dmm.pt", "listener_pred_emotion.pt", "b1_ind1.json",
@@ -161,22 +165,43 @@ def test_listeners_come_from_stores_too(rig, tmp_path):
     with StoreWriter(tmp_path / "store", {"image_size": 48, "head": rig.head.name, "head_hash": rig.head.hash,
                                           "encoder": "SEED"}) as store:
         store.append([Record(f"{seed}.png", png_bytes(photo(seed)), code_arrays(face_code(seed))) for seed in (7, 8)])
-    listener = find_listener(str(tmp_path / "store"), RigStudio(rig), 1)
+    listener = find_listener(str(tmp_path / "store"), rig, 1)
     torch.testing.assert_close(listener.code.expression, face_code(8).expression)
     assert np.array_equal(listener.image, photo(8))
     with pytest.raises(UsageError, match="holds 2 faces; --listener_record 2"):
-        find_listener(str(tmp_path / "store"), RigStudio(rig), 2)
+        find_listener(str(tmp_path / "store"), rig, 2)
 
 
 def test_a_listener_without_a_face_is_looked_for_and_then_refused(rig, tmp_path):
     (tmp_path / "clip").mkdir()
     for number, seed in enumerate((255, 4)):
         Image.fromarray(photo(seed)).save(tmp_path / "clip" / f"{number}.png")
-    found = find_listener(str(tmp_path / "clip"), RigStudio(rig))
+    found = find_listener(str(tmp_path / "clip"), rig)
     assert found.name.endswith("clip#1")
     Image.fromarray(photo(255)).save(tmp_path / "none.png")
     with pytest.raises(RigError, match=r"No face of the listener was found in .*none\.png"):
-        find_listener(str(tmp_path / "none.png"), RigStudio(rig))
+        find_listener(str(tmp_path / "none.png"), rig)
+
+
+def test_live_frames_are_those_of_a_clip_and_the_listener_is_prepared_once(rig, order, tmp_path, monkeypatch):
+    sampling, prepared = Sampling(respacing="ddim2", keep="all"), []
+    prepare = rig.painter.prepare
+    monkeypatch.setattr(rig.painter, "prepare", lambda *args: prepared.append(len(args[0])) or prepare(*args))
+    listener = find_listener(order.listener, rig)
+    mean, rows = motion()[0, 0], motion()[0, :4]
+    show = LiveFrames(tmp_path / "live", rig, listener, mean, sampling)
+    for first in (0, 2):
+        show(first, rows[first:first + 2])
+    assert prepared == [1]
+    code, centre = reaction_codes(rows, neutral_of("mean", rows, mean), listener.code, listener.centre, rig.head)
+    wanted = dict(draw_clip(rig, listener.analysis, code, centre, range(4), sampling, 4))
+    assert len({image.tobytes() for image in wanted.values()}) == 4
+    for frame, image in wanted.items():
+        drawn = np.asarray(Image.open(tmp_path / "live" / f"frame_{frame}.png")).astype(int)
+        assert np.abs(drawn - image).max() <= 1
+    assert read_provenance(tmp_path / "live" / "frame_3.png")["frame"] == 3
+    with pytest.raises(UsageError, match="holds pictures already"):
+        LiveFrames(tmp_path / "live", rig, listener, mean, sampling)
 
 
 def test_misuse_is_one_sentence(rig, order, tmp_path):
@@ -184,7 +209,7 @@ def test_misuse_is_one_sentence(rig, order, tmp_path):
                               ({"version": "../x"}, "cannot be the name of a folder"), ({"data": str(tmp_path)}, "needs --item"),
                               ({"reading": Reading(neutral="mean")}, "needs the corpus's mean face")):
         with pytest.raises(UsageError, match=sentence):
-            render(dataclasses.replace(order, **changes), RigStudio(rig))
+            render(dataclasses.replace(order, **changes), rig)
     assert not (tmp_path / "x").exists()
 
 

@@ -1,0 +1,69 @@
+"""Stills: requests in, results out, in batches; a source is prepared once, at its first edit, and dropped after its last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from diffusionrig.editing.analysis import Analysis
+from diffusionrig.editing.controls import edited_code
+from diffusionrig.editing.painting import OnCall, Painter
+from diffusionrig.editing.prepared import Prepared
+from diffusionrig.editing.request import Request, Result
+from diffusionrig.editing.sampling import Sampling
+from diffusionrig.errors import RigError, UsageError
+from diffusionrig.geometry.face_code import FaceCode
+from diffusionrig.io.sheets import to_uint8
+
+
+def draw_requests(painter: Painter, sources: Analysis, targets: Analysis | None, requests: Sequence[Request], batch_size: int,
+                  sampling: Sampling, on_call: OnCall | None = None) -> Iterator[Result]:
+    """Draw every request, ``batch_size`` at a time, in order; ``on_call(n)`` is told after n images took one network call.
+
+    What is held at a time is a batch and its prepared sources, and those of sources that later requests come back to.
+    """
+    sources = painter.complete(sources)
+    targets = None if targets is None else painter.complete(targets)
+    last = {request.source: number for number, request in enumerate(requests)}
+    known: dict[int, Prepared] = {}
+    for start in range(0, len(requests), batch_size):
+        part = requests[start:start + batch_size]
+        rows = sorted({request.source for request in part} - known.keys())
+        for row in rows:
+            _require_face(sources, row, "source")
+        if rows:
+            prepared = painter.prepare(sources.rows(rows), sampling, on_call)
+            known.update((row, prepared[i]) for i, row in enumerate(rows))
+        yield from _draw(painter, known, targets, part, sampling, on_call)
+        known = {row: one for row, one in known.items() if last[row] >= start + batch_size}
+
+
+def _draw(painter: Painter, known: dict[int, Prepared], targets: Analysis | None, requests: Sequence[Request], sampling: Sampling,
+          on_call: OnCall | None) -> list[Result]:
+    edited = [_edited(painter, known[request.source].faces, targets, request) for request in requests]
+    code, latent = FaceCode.concatenate([one for one, _ in edited]), torch.cat([one for _, one in edited])
+    sources = Prepared.concatenate([known[request.source] for request in requests])
+    drawn, buffers = painter.paint(sources, code, sources.faces.centre, sampling, latent, on_call)
+    return [Result(image, buffers[i], code[i], request)
+            for i, (image, request) in enumerate(zip(to_uint8(drawn.cpu().numpy(), -1, 1), requests))]
+
+
+def _edited(painter: Painter, source: Analysis, targets: Analysis | None, request: Request) -> tuple[FaceCode, Tensor]:
+    """Code and latent (1, latent_dim) of one output."""
+    edit, latent, target = request.edit, painter.latent(source), None
+    if targets is not None and request.target is not None:
+        target = targets.code[request.target]
+    if edit.needs_target:
+        if targets is None or request.target is None:
+            raise UsageError(f"The mode {edit.name!r} needs a target.")
+        _require_face(targets, request.target, "target")
+        if "latent" in edit.parts:
+            latent = torch.lerp(latent, painter.latent(targets[request.target]), edit.strength)
+    return edited_code(source.code, target, edit, painter.head), latent
+
+
+def _require_face(faces: Analysis, index: int, what: str) -> None:
+    if not bool(faces.found[index]):
+        raise RigError(f"No face was found in the {what} picture number {index}: {faces.notes[index]}")

@@ -1,0 +1,30 @@
+"""What is asked of a rig, and what it gives."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from diffusionrig.editing.controls import Edit
+from diffusionrig.geometry.face_code import FaceCode
+from diffusionrig.render.buffers import PhysicalBuffers
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """One output: face ``source`` of the sources, ``target`` of the targets (None without one), and the edit."""
+
+    source: int
+    target: int | None
+    edit: Edit
+
+
+@dataclasses.dataclass
+class Result:
+    """One edited face: ``image`` (S, S, 3) uint8, and the ``buffers`` and ``code`` (batch 1) it was drawn from."""
+
+    image: np.ndarray
+    buffers: PhysicalBuffers
+    code: FaceCode
+    request: Request

@@ -1,0 +1,103 @@
+"""Reading: the pictures of one side of an edit, looked at a batch at a time, so that photographs are not held."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from diffusionrig.editing.analysis import Analysis
+from diffusionrig.editing.photographs import Cut, find_cuts
+from diffusionrig.editing.rig import Rig
+from diffusionrig.errors import RigError, UsageError
+from diffusionrig.io.images import find_images, read_image
+from diffusionrig.progress import track
+
+Read = Callable[[Path], tuple[np.ndarray, Cut | None]]
+"""A file as an aligned picture (H, W, 3) uint8, and where that lies in a whole photograph; RigError when it cannot be had."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Side:
+    """The pictures of one side that could be read, and what was found in them.
+
+    paths   row by row those of ``faces``, which is None when there is none
+    unread  the others: file and problem
+    cuts    where each lies in a whole photograph; empty unless results are to go back there
+    """
+
+    paths: list[Path]
+    faces: Analysis | None
+    unread: list[dict[str, str]]
+    cuts: list[Cut] = dataclasses.field(default_factory=list)
+
+    @property
+    def problems(self) -> list[dict[str, str]]:
+        missed = [] if self.faces is None else [{"file": str(path), "problem": self.faces.notes[i]}
+                                                for i, path in enumerate(self.paths) if not bool(self.faces.found[i])]
+        return self.unread + missed
+
+    def face(self, row: int) -> tuple[str, float | None]:
+        """File and confidence of one face, as reports say them."""
+        return str(self.paths[row]), None if self.faces is None else round(float(self.faces.code.confidence[row]), 4)
+
+    def require_face(self, what: str) -> Analysis:
+        if self.faces is None or not bool(self.faces.found.any()):
+            raise nothing_usable(what, self.problems)
+        return self.faces
+
+
+def nothing_usable(what: str, problems: Sequence[dict[str, str]]) -> RigError:
+    first = f" {problems[0]['file']}: {problems[0]['problem']}" if problems else ""
+    return RigError(f"None of the {what} pictures can be used.{first}")
+
+
+def list_pictures(path: str, what: str) -> list[Path]:
+    """A file, or the sorted images of a folder; UsageError when there is none."""
+    if not path:
+        raise UsageError(f"No {what} was given; name a picture or a folder with --{what}.")
+    place = Path(path)
+    if place.is_dir():
+        found = find_images(place, recursive=False)
+        if not found:
+            raise UsageError(f"The {what} folder {place} holds no images; align photographs into it first.")
+        return found
+    if not place.exists():
+        raise UsageError(f"The {what} {place} does not exist; check --{what}.")
+    return [place]
+
+
+def plainly(max_megapixels: float) -> Read:
+    """Files that are aligned pictures already."""
+    return lambda path: (read_image(path, max_megapixels), None)
+
+
+def look_at(rig: Rig, paths: Sequence[Path], read: Read, encoder: str | None, batch_size: int, what: str,
+            cut_from: str = "", keep_images: bool = True) -> Side:
+    """Read and capture pictures, ``batch_size`` at a time; a damaged file is reported, not fatal. Codes, latents and, with
+    ``keep_images``, pictures of the network's size are all that is held of them.
+
+    ``cut_from`` is the photograph or folder that the pictures were aligned from, where results are to go back there: UsageError
+    when one was not.
+    """
+    kept: list[Path] = []
+    cuts: list[Cut] = []
+    unread: list[dict[str, str]] = []
+    parts: list[Analysis] = []
+    for start in track(range(0, len(paths), batch_size), f"capture {what}", unit="batch"):
+        arrays = []
+        for path in paths[start:start + batch_size]:
+            try:
+                array, cut = read(path)
+            except RigError as error:
+                unread.append({"file": str(path), "problem": str(error)})
+                continue
+            arrays.append(array)
+            kept.append(path)
+            cuts += find_cuts([path], Path(cut_from)) if cut_from else [] if cut is None else [cut]
+        if arrays:
+            faces = rig.capture(arrays, encoder)
+            parts.append(faces if keep_images else faces.without_images())
+    return Side(kept, Analysis.concatenate(parts) if parts else None, unread, cuts)
