@@ -72,8 +72,8 @@ def draw_clip(rig: Rig, source: Analysis | Prepared, code: FaceCode, centre: Ten
     prepared = source if isinstance(source, Prepared) else painter.prepare(source, sampling, on_call)
     for start in range(0, len(frames), batch_size):
         rows = list(frames[start:start + batch_size])
-        drawn, _ = painter.paint(prepared.repeat(len(rows)), code[rows], centre[rows], sampling, on_call=on_call)
-        yield from zip(rows, to_uint8(drawn.cpu().numpy(), -1, 1))
+        painted = painter.paint(prepared.repeat(len(rows)), code[rows], centre[rows], sampling, on_call=on_call)
+        yield from zip(rows, to_uint8(painted.pictures.cpu().numpy(), -1, 1))
 
 
 def network_calls(rig: Rig, frames: int, sampling: Sampling) -> int:

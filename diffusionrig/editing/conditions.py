@@ -4,25 +4,48 @@ from __future__ import annotations
 
 import dataclasses
 
+from torch import Tensor
+
 from diffusionrig.errors import RigError
+from diffusionrig.render.buffers import PhysicalBuffers
+from diffusionrig.render.carrying import Carried
 
 BUFFERS = "buffers"
 """Physical buffers of the edited code: the published condition."""
 
+REFERENCE = "reference"
+"""The source photograph itself, carried by the mesh to the edited code; it keeps of the source what it shows."""
+
+
+@dataclasses.dataclass
+class Condition:
+    """What B pictures are drawn under: ``values`` (B, C, S, S), the ``buffers`` of the edited codes, and the ``carried`` photographs
+    where the condition is the reference."""
+
+    values: Tensor
+    buffers: PhysicalBuffers
+    carried: Carried | None = None
+
+
+@dataclasses.dataclass
+class Painted:
+    """``pictures`` (B, 3, S, S) in [-1, 1], and what they were drawn under."""
+
+    pictures: Tensor
+    condition: Condition
+
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """noise       drawn from noise, step by step; else from zeros in one call, in which the network predicts the clean image
-    keep        inverted noise of the source may take part in the noise, as ``Sampling.keep`` says
+    """keep        inverted noise of the source may take part in the noise, as ``Sampling.keep`` says
     background  the source's own pixels are then laid around the edited head
     """
 
-    noise: bool = True
     keep: bool = True
     background: bool = True
 
 
-KINDS = {BUFFERS: Kind()}
+KINDS = {BUFFERS: Kind(), REFERENCE: Kind(keep=False, background=False)}
 
 
 def kind_of(name: str) -> Kind:

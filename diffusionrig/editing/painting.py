@@ -5,18 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from diffusionrig.devices import resolve_precision
 from diffusionrig.diffusion.guidance import guided
-from diffusionrig.diffusion.process import Denoiser
+from diffusionrig.diffusion.process import Denoiser, beginning
 from diffusionrig.diffusion.samplers import ddim_reverse, draw_noise
-from diffusionrig.diffusion.schedule import Schedule, make_schedule
+from diffusionrig.diffusion.schedule import Schedule
 from diffusionrig.editing.analysis import Analysis
 from diffusionrig.editing.background import turned, with_background
-from diffusionrig.editing.conditions import BUFFERS, kind_of
+from diffusionrig.editing.conditions import BUFFERS, REFERENCE, Condition, Painted, kind_of
 from diffusionrig.editing.keeping import REFINEMENTS, mix_noise, renewed
 from diffusionrig.editing.prepared import Prepared
 from diffusionrig.editing.pretrained import Pretrained
@@ -28,7 +27,10 @@ from diffusionrig.model.null_condition import null_share
 from diffusionrig.model.running import Prediction, check_compiler, prediction_of
 from diffusionrig.randomness import torch_stream
 from diffusionrig.render.buffers import PhysicalBuffers
+from diffusionrig.render.carrying import carry, without_head
+from diffusionrig.render.condition import reference_condition
 from diffusionrig.render.physical import render_buffers
+from diffusionrig.render.posing import pose_heads
 
 OnCall = Callable[[int], None]
 """Is told after that many pictures took one network call."""
@@ -41,7 +43,7 @@ class Painter:
                  precision: str = "auto", compiled: bool = False) -> None:
         """RigError when the model was trained on another edition of the ``head``, which is on ``device``."""
         self.kind = kind_of(pretrained.condition)
-        self.one_call = not self.kind.noise
+        self.one_call = pretrained.diffusion.one_call
         if pretrained.head_hash and pretrained.head_hash != head.hash:
             raise RigError(f"The model was trained on another edition of the head {pretrained.head} "
                            f"({pretrained.head_hash[:12]}, installed {head.hash[:12]}); install the matching version.")
@@ -77,33 +79,40 @@ class Painter:
     def prepare(self, faces: Analysis, sampling: Sampling, on_call: OnCall | None = None) -> Prepared:
         """Everything about sources that does not depend on the edit, computed once for all of their edits."""
         faces = self.complete(faces)
+        if self.pretrained.condition == REFERENCE:
+            with torch.inference_mode():
+                posed = pose_heads(self.head, faces.code, self.size, faces.centre, self.rasterizer)
+                return Prepared(faces, posed=posed, background=without_head(faces.images, posed.buffers.alpha))
         if self._settled(sampling).keep == "none":
             return Prepared(faces)
         own = self.buffers(faces.code, faces.centre)
         return Prepared(faces, own, self.invert(Prepared(faces, own), sampling, on_call))
 
-    def condition(self, sources: Prepared, code: FaceCode, centre: Tensor,
-                  buffers: PhysicalBuffers | None = None) -> tuple[Tensor, PhysicalBuffers]:
+    def condition(self, sources: Prepared, code: FaceCode, centre: Tensor, buffers: PhysicalBuffers | None = None) -> Condition:
         """What ``sources`` are drawn under when their ``code`` is the edited one and their heads lie at ``centre`` (B, 3), by the
-        kind that the checkpoint was trained on: (B, C, S, S), and the buffers of ``code``, rendered unless they are given."""
+        kind that the checkpoint was trained on; the ``buffers`` of ``code`` are rendered unless they are given."""
         if self.pretrained.condition == BUFFERS:
             buffers = self.buffers(code, centre) if buffers is None else buffers
-            return buffers.stack(), buffers
-        raise RigError(f"The condition {self.pretrained.condition!r} cannot be made.")
+            return Condition(buffers.stack(), buffers)
+        if sources.posed is None or sources.background is None:
+            raise RigError("These sources were not prepared for the reference condition; use Painter.prepare of the same rig.")
+        with torch.inference_mode():
+            edited = pose_heads(self.head, code, self.size, centre, self.rasterizer)
+            carried = carry(self.head, sources.faces.images, sources.background, sources.posed, edited)
+            return Condition(reference_condition(carried), edited.buffers, carried)
 
     def paint(self, sources: Prepared, code: FaceCode, centre: Tensor, sampling: Sampling, latent: Tensor | None = None,
-              on_call: OnCall | None = None) -> tuple[Tensor, PhysicalBuffers]:
+              on_call: OnCall | None = None) -> Painted:
         """Draw B ``sources`` under the edited ``code`` (B faces) with their heads at ``centre`` (B, 3), metres.
 
-        ``latent`` (B, latent_dim) is the sources' own when left out. Returns pictures (B, 3, S, S) in [-1, 1] and the buffers
-        of ``code``. A picture does not depend on what else is in the batch.
+        ``latent`` (B, latent_dim) is the sources' own when left out. A picture does not depend on what else is in the batch.
         """
-        condition, buffers = self.condition(sources, code, centre)
+        condition = self.condition(sources, code, centre)
         latent = self.latent(sources.faces) if latent is None else latent
-        drawn = self.draw(condition, latent, sampling, on_call, self._start(sources, buffers, sampling))
+        drawn = self.draw(condition.values, latent, sampling, on_call, self._start(sources, condition.buffers, sampling))
         if sources.own is not None and self.kind.background:
-            drawn = with_background(sources.faces.images, drawn, sources.own, buffers, turned(sources.faces.code, code))
-        return drawn, buffers
+            drawn = with_background(sources.faces.images, drawn, sources.own, condition.buffers, turned(sources.faces.code, code))
+        return Painted(drawn, condition)
 
     def draw(self, condition: Tensor, latent: Tensor, sampling: Sampling, on_call: OnCall | None = None,
              start: Tensor | None = None) -> Tensor:
@@ -121,17 +130,16 @@ class Painter:
     def invert(self, sources: Prepared, sampling: Sampling, on_call: OnCall | None = None) -> Tensor:
         """The noise (B, 3, S, S) from which DDIM draws the ``sources`` themselves under their own condition."""
         faces = sources.faces
-        condition, _ = self.condition(sources, faces.code, faces.centre, sources.own)
-        denoiser = self._denoiser(condition, self.latent(faces), sampling, on_call)
+        condition = self.condition(sources, faces.code, faces.centre, sources.own)
+        denoiser = self._denoiser(condition.values, self.latent(faces), sampling, on_call)
         with torch.inference_mode():
             return ddim_reverse(denoiser, faces.images, self._schedule(sampling), refinements=REFINEMENTS)
 
     def noise(self, count: int, sampling: Sampling) -> Tensor:
         """The noise (count, 3, S, S) of the seed, the same for every picture, so that edits and frames can be compared; zeros where
         one call draws from the condition alone."""
-        if self.one_call:
-            return torch.zeros(count, 3, self.size, self.size, device=self.device)
-        return draw_noise([torch_stream(sampling.seed, "edit") for _ in range(count)], (3, self.size, self.size), self.device)
+        noise = draw_noise([torch_stream(sampling.seed, "edit") for _ in range(count)], (3, self.size, self.size), self.device)
+        return beginning(self.pretrained.diffusion, noise)
 
     def latent(self, faces: Analysis) -> Tensor:
         """Their latents (B, latent_dim)."""
@@ -160,8 +168,7 @@ class Painter:
         return sampling if self.kind.keep else dataclasses.replace(sampling, keep="none")
 
     def _schedule(self, sampling: Sampling) -> Schedule:
-        config = self.pretrained.diffusion
-        return make_schedule(config, np.array([config.diffusion_steps - 1])) if self.one_call else sampling.schedule(config)
+        return sampling.schedule(self.pretrained.diffusion)
 
     def _start(self, sources: Prepared, buffers: PhysicalBuffers, sampling: Sampling) -> Tensor:
         """What drawing begins with: (B, 3, S, S)."""

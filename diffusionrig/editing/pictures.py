@@ -45,9 +45,10 @@ def _draw(painter: Painter, known: dict[int, Prepared], targets: Analysis | None
     edited = [_edited(painter, known[request.source].faces, targets, request) for request in requests]
     code, latent = FaceCode.concatenate([one for one, _ in edited]), torch.cat([one for _, one in edited])
     sources = Prepared.concatenate([known[request.source] for request in requests])
-    drawn, buffers = painter.paint(sources, code, sources.faces.centre, sampling, latent, on_call)
-    return [Result(image, buffers[i], code[i], request)
-            for i, (image, request) in enumerate(zip(to_uint8(drawn.cpu().numpy(), -1, 1), requests))]
+    painted = painter.paint(sources, code, sources.faces.centre, sampling, latent, on_call)
+    buffers, carried = painted.condition.buffers, painted.condition.carried
+    return [Result(image, buffers[i], code[i], request, None if carried is None else carried[i])
+            for i, (image, request) in enumerate(zip(to_uint8(painted.pictures.cpu().numpy(), -1, 1), requests))]
 
 
 def _edited(painter: Painter, source: Analysis, targets: Analysis | None, request: Request) -> tuple[FaceCode, Tensor]:

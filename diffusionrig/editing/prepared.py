@@ -10,6 +10,7 @@ from torch import Tensor
 
 from diffusionrig.editing.analysis import Analysis
 from diffusionrig.render.buffers import PhysicalBuffers
+from diffusionrig.render.posing import Posed
 
 
 @dataclasses.dataclass
@@ -19,11 +20,15 @@ class Prepared:
     faces  with latents
     own    (B) buffers under their own codes; None where nothing of the sources is kept
     noise  (B, 3, S, S) from which the network draws the sources themselves; None likewise
+    posed  (B) their heads in their pictures, and ``background`` (B, 3, S, S) what is around these; None but under the reference
+           condition
     """
 
     faces: Analysis
     own: PhysicalBuffers | None = None
     noise: Tensor | None = None
+    posed: Posed | None = None
+    background: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.faces)
@@ -32,7 +37,9 @@ class Prepared:
         """One source, still with its batch axis."""
         rows = slice(index, index + 1 or None)
         return Prepared(self.faces[index], None if self.own is None else self.own[index],
-                        None if self.noise is None else self.noise[rows])
+                        None if self.noise is None else self.noise[rows],
+                        None if self.posed is None else self.posed.rows([index % len(self)]),
+                        None if self.background is None else self.background[rows])
 
     def repeat(self, count: int) -> Prepared:
         """One source as a batch of ``count``."""
@@ -42,11 +49,9 @@ class Prepared:
     def concatenate(parts: Sequence[Prepared]) -> Prepared:
         """Sources prepared alike, joined along the batch."""
         own = [part.own for part in parts if part.own is not None]
-        noise = [part.noise for part in parts if part.noise is not None]
-        return Prepared(Analysis.concatenate([part.faces for part in parts]), _joined(own) if own else None,
-                        torch.cat(noise) if noise else None)
+        noise, posed, background = ([getattr(part, name) for part in parts if getattr(part, name) is not None]
+                                    for name in ("noise", "posed", "background"))
+        return Prepared(Analysis.concatenate([part.faces for part in parts]), PhysicalBuffers.concatenate(own) if own else None,
+                        torch.cat(noise) if noise else None, Posed.concatenate(posed) if posed else None,
+                        torch.cat(background) if background else None)
 
-
-def _joined(parts: Sequence[PhysicalBuffers]) -> PhysicalBuffers:
-    return PhysicalBuffers(*(torch.cat([getattr(part, field.name) for part in parts])
-                             for field in dataclasses.fields(PhysicalBuffers)))

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from diffusionrig.diffusion.config import DiffusionConfig
 from diffusionrig.editing.bases import find_base, is_adapter, join_base
-from diffusionrig.editing.conditions import BUFFERS
 from diffusionrig.errors import UsageError
 from diffusionrig.geometry.heads import DEFAULT_HEAD
 from diffusionrig.io.arrays import read_npy
@@ -54,7 +53,7 @@ class Pretrained:
     @property
     def condition(self) -> str:
         """The kind of condition it was trained on (``editing.conditions.KINDS``); the published one where it says nothing."""
-        return str(self.meta.get("model", {}).get("condition", BUFFERS))
+        return self.model.condition
 
 
 def shipped_priors() -> dict[str, Path]:

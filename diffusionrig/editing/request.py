@@ -9,6 +9,7 @@ import numpy as np
 from diffusionrig.editing.controls import Edit
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.render.buffers import PhysicalBuffers
+from diffusionrig.render.carrying import Carried
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,9 +23,11 @@ class Request:
 
 @dataclasses.dataclass
 class Result:
-    """One edited face: ``image`` (S, S, 3) uint8, and the ``buffers`` and ``code`` (batch 1) it was drawn from."""
+    """One edited face: ``image`` (S, S, 3) uint8, and the ``buffers`` and ``code`` (batch 1) it was drawn from; under the reference
+    condition also the ``carried`` photograph (batch 1)."""
 
     image: np.ndarray
     buffers: PhysicalBuffers
     code: FaceCode
     request: Request
+    carried: Carried | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -38,6 +39,12 @@ class PhysicalBuffers:
         """A sub-batch; an integer keeps the batch axis."""
         rows = slice(index, index + 1 or None) if isinstance(index, int) else index
         return PhysicalBuffers(self.rendered[rows], self.normal[rows], self.albedo[rows], self.alpha[rows])
+
+    @staticmethod
+    def concatenate(parts: Sequence[PhysicalBuffers]) -> PhysicalBuffers:
+        """Buffers of one size, joined along the batch."""
+        return PhysicalBuffers(*(torch.cat([getattr(part, field.name) for part in parts])
+                                 for field in dataclasses.fields(PhysicalBuffers)))
 
     def to(self, device: torch.device | str) -> PhysicalBuffers:
         """The same buffers on another device."""

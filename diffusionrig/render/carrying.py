@@ -69,6 +69,12 @@ class Carried:
     heads: Tensor
 
 
+    def __getitem__(self, index: int) -> Carried:
+        """One of them, still with its batch axis."""
+        return dataclasses.replace(self, **{field.name: getattr(self, field.name)[slice(index, index + 1 or None)]
+                                            for field in dataclasses.fields(self)})
+
+
 def carry(head: HeadModel, photo: Tensor, background: Tensor, source: Posed, edited: Posed) -> Carried:
     """Carry photographs (B, 3, H, W) in [-1, 1], in which the heads of ``source`` are, to the heads of ``edited``.
 

@@ -50,6 +50,15 @@ class Posed:
         buffers = PhysicalBuffers(*(getattr(self.buffers, field.name)[index] for field in dataclasses.fields(PhysicalBuffers)))
         return Posed(self.code[index], self.points[index], self.normals[index], fragments, self.depth[index], buffers)
 
+    @staticmethod
+    def concatenate(parts: Sequence[Posed]) -> Posed:
+        """Heads of one model in pictures of one size, joined along the batch."""
+        fragments = Fragments(*(torch.cat([getattr(part.fragments, name) for part in parts])
+                                for name in ("face", "barycentric", "depth")))
+        points, normals, depth = (torch.cat([getattr(part, name) for part in parts]) for name in ("points", "normals", "depth"))
+        return Posed(FaceCode.concatenate([part.code for part in parts]), points, normals,
+                     fragments, depth, PhysicalBuffers.concatenate([part.buffers for part in parts]))
+
 
 def pose_heads(head: HeadModel, code: FaceCode, size: int, centre: Tensor | None = None, rasterizer: str = "torch") -> Posed:
     """Pose the heads of ``code`` in pictures of ``size`` pixels; ``centre`` and ``rasterizer`` as in ``render_buffers``."""
