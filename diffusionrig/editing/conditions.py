@@ -19,7 +19,7 @@ REFERENCE = "reference"
 
 @dataclasses.dataclass
 class Condition:
-    """What B pictures are drawn under: ``values`` (B, C, S, S), the ``buffers`` of the edited codes, and the ``carried`` photographs
+    """What B pictures are drawn under: ``values`` (B, C, S, S), ``buffers`` of the edited codes, and the ``carried`` photographs
     where the condition is the reference."""
 
     values: Tensor
