@@ -48,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output_dir", default="", help="folder for the results")
     parser.add_argument("--model_path", default="", help="checkpoint (.safetensors or released .pt); the shipped prior when empty")
     parser.add_argument("--base", default="", help="base model of a personal adapter (default: looked for, see docs/personal.md)")
+    parser.add_argument("--album", default="", metavar="STORE",
+                        help="store of further photographs of the source's person (create-data): edits take teeth, open eyes or "
+                             "the other cheek from them where the source does not show these; reference condition only")
     parser.add_argument("--modes", default="pose,exp,light",
                         help="comma list out of pose, exp, light, latent, joined by + where wanted (default pose,exp,light)")
     parser.add_argument("--strength", type=float, default=1.0, help="0 source, 1 target, above 1 exaggerates (default 1)")
@@ -126,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
         batch_size=args.batch_size, source_model=args.source_model or None, target_model=args.target_model or None,
         max_megapixels=args.max_megapixels, limit=args.num_samples, overwrite=args.overwrite,
         save_buffers=args.save_buffers, align_source=args.align_source, paste_back=args.paste_back,
-        notes={"meanshape": args.meanshape, "precision": rig.precision})
+        notes={"meanshape": args.meanshape, **({"album": args.album} if args.album else {}), "precision": rig.precision})
     if is_clip(args):
         return run_as_clip(rig, order, args)
     report = run_session(rig, order)
@@ -171,6 +174,8 @@ def _load(args: argparse.Namespace) -> Rig:
         _agree(given_arguments(ModelConfig, args), rig.pretrained.model.to_dict(), args.model_path)
         _agree({k: v for k, v in diffusion_flags.items() if k != "timestep_respacing"}, rig.pretrained.diffusion.to_dict(),
                args.model_path)
+    if args.album:
+        rig.use_album(args.album)
     if args.meanshape:
         rig.pretrained.mean_shape = read_mean_shape(args.meanshape, rig.head.n_shape)
     return rig

@@ -19,12 +19,13 @@ REFERENCE = "reference"
 
 @dataclasses.dataclass
 class Condition:
-    """What B pictures are drawn under: ``values`` (B, C, S, S), ``buffers`` of the edited codes, and the ``carried`` photographs
-    where the condition is the reference."""
+    """What B pictures are drawn under: ``values`` (B, C, S, S), ``buffers`` of the edited codes, and where the condition is the
+    reference the ``carried`` photographs and, with an album, the names of the photographs that lent each what it lacks."""
 
     values: Tensor
     buffers: PhysicalBuffers
     carried: Carried | None = None
+    lenders: list[list[str]] | None = None
 
 
 @dataclasses.dataclass

@@ -52,6 +52,8 @@ class Outputs:
         write_edited(self.folder / planned.file, result.image, model_hash=self.model_hash, mode=edit.name, **details)
         if self.order.paste_back is not None and edit.name != RECONSTRUCTION:
             entry["pasted"] = self._write_pasted(planned, result.image, shown, source.cuts[row], details)
+        if result.lenders:
+            entry["lenders"] = result.lenders
         buffers = _buffer_images(result)
         if self.order.save_buffers:
             entry["buffers"] = self._write_buffers(planned.file, buffers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from diffusionrig.diffusion.guidance import guided
 from diffusionrig.diffusion.process import Denoiser, beginning
 from diffusionrig.diffusion.samplers import ddim_reverse, draw_noise
 from diffusionrig.diffusion.schedule import Schedule
+from diffusionrig.editing.album import Album
 from diffusionrig.editing.analysis import Analysis
 from diffusionrig.editing.background import turned, with_background
 from diffusionrig.editing.conditions import BUFFERS, REFERENCE, Condition, Painted, kind_of
@@ -54,7 +56,16 @@ class Painter:
             check_compiler(self.device)
         self.network = pretrained.network.to(self.device)
         self.size = pretrained.model.image_size
+        self.album: Album | None = None
         self._predict: Prediction = prediction_of(self.network, self.precision, compiled)
+
+    def use_album(self, path: str | Path) -> None:
+        """Let edits take what their source does not show from the photographs of the store at ``path``, of the same person.
+        UsageError when the model draws from buffers, which hold no photographs."""
+        if self.pretrained.condition != REFERENCE:
+            raise UsageError("--album lends photographs to models of the reference condition; this one draws from buffers, so "
+                             "leave it out.")
+        self.album = Album.read(path, self.size, self.head, self.device, self.rasterizer)
 
     def complete(self, faces: Analysis) -> Analysis:
         """The same faces with what only the model knows: their latents, and the person's mean shape. UsageError when their images
@@ -99,7 +110,10 @@ class Painter:
         with torch.inference_mode():
             edited = pose_heads(self.head, code, self.size, centre, self.rasterizer)
             carried = carry(self.head, sources.faces.images, sources.background, sources.posed, edited)
-            return Condition(reference_condition(carried), edited.buffers, carried)
+            lenders = None
+            if self.album is not None:
+                carried, lenders = self.album.lend(carried, edited)
+            return Condition(reference_condition(carried), edited.buffers, carried, lenders)
 
     def paint(self, sources: Prepared, code: FaceCode, centre: Tensor, sampling: Sampling, latent: Tensor | None = None,
               on_call: OnCall | None = None) -> Painted:

@@ -46,8 +46,8 @@ def _draw(painter: Painter, known: dict[int, Prepared], targets: Analysis | None
     code, latent = FaceCode.concatenate([one for one, _ in edited]), torch.cat([one for _, one in edited])
     sources = Prepared.concatenate([known[request.source] for request in requests])
     painted = painter.paint(sources, code, sources.faces.centre, sampling, latent, on_call)
-    buffers, carried = painted.condition.buffers, painted.condition.carried
-    return [Result(image, buffers[i], code[i], request, None if carried is None else carried[i])
+    buffers, carried, lenders = painted.condition.buffers, painted.condition.carried, painted.condition.lenders
+    return [Result(image, buffers[i], code[i], request, None if carried is None else carried[i], lenders[i] if lenders else [])
             for i, (image, request) in enumerate(zip(to_uint8(painted.pictures.cpu().numpy(), -1, 1), requests))]
 
 

@@ -24,10 +24,11 @@ class Request:
 @dataclasses.dataclass
 class Result:
     """One edited face: ``image`` (S, S, 3) uint8, and the ``buffers`` and ``code`` (batch 1) it was drawn from; under the reference
-    condition also the ``carried`` photograph (batch 1)."""
+    condition also the ``carried`` photograph (batch 1) and, with an album, the ``lenders`` of what that lacked, by name."""
 
     image: np.ndarray
     buffers: PhysicalBuffers
     code: FaceCode
     request: Request
     carried: Carried | None = None
+    lenders: list[str] = dataclasses.field(default_factory=list)

@@ -64,6 +64,11 @@ class Rig:
                                      usual_head=usual_head(encoder or best_encoder()), base=base)
         return cls(pretrained, encoder, chosen, rasterizer, landmarks, precision, compiled)
 
+    def use_album(self, path: str | Path) -> None:
+        """Let edits take teeth, open eyes or the other cheek, where the source does not show them, from further photographs of the
+        same person: the store at ``path`` (create-data). UsageError when the model draws from buffers."""
+        self.painter.use_album(path)
+
     @property
     def consent(self) -> str | None:
         """The words in which the person of a personal model agreed, or that none were stated; None for other models."""

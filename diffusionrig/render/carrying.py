@@ -71,8 +71,13 @@ class Carried:
 
     def __getitem__(self, index: int) -> Carried:
         """One of them, still with its batch axis."""
-        return dataclasses.replace(self, **{field.name: getattr(self, field.name)[slice(index, index + 1 or None)]
-                                            for field in dataclasses.fields(self)})
+        return self.rows([range(len(self.picture))[index]])
+
+    def rows(self, rows: list[int]) -> Carried:
+        """Some of them."""
+        buffers = PhysicalBuffers(*(getattr(self.buffers, field.name)[rows] for field in dataclasses.fields(PhysicalBuffers)))
+        return dataclasses.replace(self, buffers=buffers, **{field.name: getattr(self, field.name)[rows]
+                                                             for field in dataclasses.fields(self) if field.name != "buffers"})
 
 
 def carry(head: HeadModel, photo: Tensor, background: Tensor, source: Posed, edited: Posed) -> Carried:

@@ -1,0 +1,109 @@
+"""Further photographs of the person, which lend an edit what its source does not show: teeth, open eyes, the other cheek."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from diffusionrig.data.batches import scale_images
+from diffusionrig.data.dataset import FaceStoreDataset
+from diffusionrig.editing.background import turned
+from diffusionrig.errors import RigError, UsageError
+from diffusionrig.geometry.arkit import ARKIT_NAMES
+from diffusionrig.geometry.face_code import FaceCode
+from diffusionrig.geometry.head import HeadModel
+from diffusionrig.render.carrying import Carried, carry, without_head
+from diffusionrig.render.interpolation import interpolate
+from diffusionrig.render.merging import merged
+from diffusionrig.render.posing import Posed, pose_heads
+
+LENDERS = 2
+"""Photographs that one edit takes from, at most: that with the nearest mouth and eyes, and that with the nearest pose."""
+
+LACKING = 0.002
+"""Share of the picture, in the face, that the source must fail to show before others are asked."""
+
+TURN = 12.0
+"""Degrees of rotation that weigh as much as a difference of one in the weights of mouth and eyes."""
+
+FEATURES = ("jaw", "mouth", "eye")
+"""Beginnings of the names of the actions that show or hide teeth and eyes."""
+
+LENT = ("face", "lips", "eyelids", "eyes", "inner_mouth", "teeth", "tongue", "brows")
+"""Regions of the head that are lent."""
+
+MOST = 200
+"""Photographs an album may have here; each is held posed, at a few megabytes."""
+
+
+class Album:
+    """Photographs (N) of one person with their face codes, posed, at the size of the pictures that are drawn."""
+
+    def __init__(self, images: Tensor, code: FaceCode, names: Sequence[str], head: HeadModel, rasterizer: str = "torch") -> None:
+        """``images`` (N, 3, S, S) in [-1, 1]; RigError when the codes belong to another head model."""
+        self.head, self.names, self.images = head, list(names), images
+        with torch.inference_mode():
+            self.posed = pose_heads(head, code, images.shape[-1], rasterizer=rasterizer)
+            self.background = without_head(images, self.posed.buffers.alpha)
+        every = head.expression_names != ARKIT_NAMES
+        self._features = torch.tensor([every or name.startswith(FEATURES) for name in head.expression_names])
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @staticmethod
+    def read(path: str | Path, size: int, head: HeadModel, device: torch.device | str, rasterizer: str = "torch") -> Album:
+        """The store (create-data) at ``path``. UsageError when it has no face codes or too many photographs."""
+        store = FaceStoreDataset(path, size, head)
+        if not store.has_codes:
+            raise UsageError(f"--album {path} is a published store, which holds no face codes; create it again with create-data.")
+        if len(store) > MOST:
+            raise UsageError(f"--album {path} has {len(store)} photographs, more than {MOST}; choose the best with curate, or give "
+                             "the store that the personal model was trained on.")
+        held = [store.item(index) for index in range(len(store))]
+        codes = FaceCode.concatenate([sample.code for sample in held if sample.code is not None]).to(device, torch.float32)
+        images = scale_images(torch.stack([sample.image for sample in held])).to(device)
+        return Album(images, codes, [sample.source for sample in held], head, rasterizer)
+
+    def choose(self, code: FaceCode) -> list[list[int]]:
+        """For each of B edited codes the photographs to take from, best first."""
+        chosen = []
+        for one in code:
+            away = turned(one.repeat(len(self)), self.posed.code).to(one.pose) / TURN
+            features = (self.posed.code.expression - one.expression)[:, self._features.to(one.expression.device)].norm(dim=1)
+            order = [int((features + 0.5 * away).argmin()), int((away + 0.2 * features).argmin())]
+            chosen.append(list(dict.fromkeys(order))[:LENDERS])
+        return chosen
+
+    def _face(self, edited: Posed) -> Tensor:
+        """(B, 1, S, S) in 0..1: face, eyes and mouth. Ears, neck and scalp are left out: hair covers them, each time otherwise."""
+        regions = self.head.regions
+        known = [regions[name] for name in LENT if name in regions]
+        if not known:
+            return edited.buffers.alpha
+        mask = torch.stack(known).amax(0)[:, None].to(edited.points)
+        return interpolate(edited.fragments, self.head.faces, mask).clamp(0, 1)
+
+    def lend(self, base: Carried, edited: Posed) -> tuple[Carried, list[list[str]]]:
+        """``base`` (B) with what it lacks filled in, and for each picture the names of the photographs that were asked."""
+        if edited.code.head != self.posed.code.head:
+            raise RigError(f"The album's codes belong to the head model {self.posed.code.head}, the edit's to {edited.code.head}; "
+                           "create the album's store again with the same encoder.")
+        face = self._face(edited)
+        lacking = ((1 - base.confidence) * face).sum((1, 2, 3)) > LACKING * face.shape[-1] ** 2
+        chosen = [rows if bool(need) else [] for rows, need in zip(self.choose(edited.code), lacking)]
+        for place in range(LENDERS):
+            rows = [row for row, lenders in enumerate(chosen) if len(lenders) > place]
+            if not rows:
+                continue
+            lenders = [chosen[row][place] for row in rows]
+            other = carry(self.head, self.images[lenders], self.background[lenders], self.posed.rows(lenders), edited.rows(rows))
+            part = merged(base.rows(rows), [other], face[rows])
+            where = torch.tensor(rows, device=base.picture.device)
+            base = dataclasses.replace(base, picture=base.picture.index_copy(0, where, part.picture),
+                                       confidence=base.confidence.index_copy(0, where, part.confidence))
+        return base, [[self.names[lender] for lender in lenders] for lenders in chosen]
