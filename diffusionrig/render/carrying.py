@@ -40,6 +40,12 @@ STILL, MOVED = 0.1 / 256, 2.0 / 256
 RELIT = 0.15
 """Logarithm of the ratio from which on a pixel counts as relit."""
 
+INNER = ("eyes", "inner_mouth", "teeth", "tongue")
+"""Regions of a head that lids and lips may hide."""
+
+SHADED = 0.55
+"""Brightness of these parts, as the head model renders them, behind lids and lips."""
+
 SPREAD = 0.12
 """Distance from the head, in picture widths, over which a change of light fades out."""
 
@@ -91,10 +97,11 @@ def carry(head: HeadModel, photo: Tensor, background: Tensor, source: Posed, edi
     twin = source.points[:, mirror]
     flipped = torch.stack([-twin[..., 0], twin[..., 1]], -1)
     scales = [least_scale(edited.points, points, head.faces) for points in (source.points, flipped)]
+    inside = inner_parts(head, edited.points)
     attributes = torch.cat([source.normals, source.normals[:, mirror], source.points - edited.points, twin - edited.points,
-                            source.points[..., 2:], twin[..., 2:], *scales], 2)
-    normal, other, shift, across, deep, deep_twin, scale, scale_twin = at_pixels(edited.fragments, head.faces, attributes).split(
-        [3, 3, 3, 3, 1, 1, 1, 1], 1)
+                            source.points[..., 2:], twin[..., 2:], *scales, inside], 2)
+    normal, other, shift, across, deep, deep_twin, scale, scale_twin, inside = at_pixels(
+        edited.fragments, head.faces, attributes).split([3, 3, 3, 3, 1, 1, 1, 1, 1], 1)
     here = pixel_plane(photo, size)
     shift, across = shift[:, :2], across[:, :2]
 
@@ -106,7 +113,7 @@ def carry(head: HeadModel, photo: Tensor, background: Tensor, source: Posed, edi
     shown, aside = unhidden(source.depth, here + across, deep_twin)
     borrowed = alpha * hidden * shown * aside * ramp(scale_twin, SHRUNK, KEPT)
 
-    shift = spread_out(shift, trust, before, alpha)
+    shift = spread_out(shift, trust, 1 - hidden, before, alpha)
     flow = here + shift
     new = shade(edited.buffers.normal, edited.code.light)
     log = faded(log_ratio(new, shade(normal, source.code.light)), alpha, SPREAD)
@@ -114,10 +121,19 @@ def carry(head: HeadModel, photo: Tensor, background: Tensor, source: Posed, edi
     picture = relit(sampled(photo, flow), ratio)
     other = relit(sampled(photo, here + across), log_ratio(new, shade(other, source.code.light)).exp())
     picture = torch.lerp(picture, other, borrowed)
+    # Lids and lips drawn over an eye or into a mouth that the source keeps shut would be worse than the head model's own.
+    picture = torch.lerp(picture, edited.buffers.rendered.clamp(0, 1) * 2 * SHADED - 1, hidden * (1 - borrowed) * inside * alpha)
     confidence = torch.where(alpha > 0, trust, _around(shift, before, flow))
     change = torch.maximum(1 - confidence, torch.maximum(ramp(log.abs().amax(1, keepdim=True), 0.0, RELIT),
                                                          ramp(length(shift), 0.0, MOVED)))
     return Carried(picture, confidence, ratio, flow, _eased(change), background, edited.buffers, before)
+
+
+def inner_parts(head: HeadModel, points: Tensor) -> Tensor:
+    """(B, V, 1) for points (B, V, 3): 1 at eyeballs, teeth, tongue and the inside of the mouth, by the head's regions."""
+    known = [head.regions[name] for name in INNER if name in head.regions]
+    mask = torch.stack(known).amax(0) if known else points.new_zeros(points.shape[1])
+    return mask.to(points)[None, :, None].expand(len(points), -1, 1)
 
 
 def pixel_plane(like: Tensor, size: int) -> Tensor:

@@ -59,7 +59,7 @@ def faded(values: Tensor, mask: Tensor, reach: float) -> Tensor:
     return torch.where(mask > 0, values, filled(values, mask) * (1 - ramp(distance(mask, reach), 0.0, reach)))
 
 
-def spread_out(shift: Tensor, trust: Tensor, before: Tensor, after: Tensor) -> Tensor:
+def spread_out(shift: Tensor, trust: Tensor, shown: Tensor, before: Tensor, after: Tensor) -> Tensor:
     """A displacement (B, 2, H, W), known on the head ``after`` (B, 1, H, W), for the whole picture.
 
     Beyond the head it goes on from the points that are trusted (B, 1, H, W), since those at the silhouette were hidden in the
@@ -68,4 +68,4 @@ def spread_out(shift: Tensor, trust: Tensor, before: Tensor, after: Tensor) -> T
     around = filled(shift, trust * after)
     heads = torch.maximum(before, after)
     near = 1 - ramp(distance(heads, REST), HAIR, REST)
-    return torch.where(after > 0, shift, around * near)
+    return torch.where(after > 0, torch.lerp(around, shift, shown), around * near)
