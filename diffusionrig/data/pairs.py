@@ -39,6 +39,11 @@ DISTURBED = 0.5
 ERRORS = {"shape": 0.25, "expression": 0.03, "pose": 0.02, "eyes": 0.02}
 """Standard deviations of such an error, in the units of a face code."""
 
+HEAD_WEIGHT, FEATURE_WEIGHT = 3.0, 2.0
+"""How much more a pixel counts on the head, and that times how much more around mouth and eyes."""
+
+MOST_WEIGHT = (1 + HEAD_WEIGHT) * (1 + FEATURE_WEIGHT)
+
 JITTER = 0.08
 """Largest change of brightness and of the colours' balance."""
 
@@ -103,9 +108,18 @@ class PairMaker:
         return Choice(store, record, partner, bool(same), (elsewhere, int(rng.integers(len(self.stores[elsewhere])))),
                       frozenset(parts), float(rng.uniform(0.4, 1.1)))
 
-    def make(self, samples: Sequence[int]) -> Examples:
-        """The samples, on the CPU."""
-        return self._make([self.choose(sample) for sample in samples], samples)
+    def make(self, samples: Sequence[int], mirrored: bool = True) -> Examples:
+        """The samples, on the CPU; half of them mirrored, unless that is to be done later."""
+        made = self._make([self.choose(sample) for sample in samples], samples)
+        return self.mirror(made, samples) if mirrored else made
+
+    def mirror(self, examples: Examples, samples: Sequence[int]) -> Examples:
+        """``examples`` with those mirrored, in place, that are so in these samples of the run."""
+        for row, sample in enumerate(samples):
+            if numpy_stream(self.seed, "mirror", sample).random() < 0.5:
+                examples.condition[row] = mirrored_condition(examples.condition[row])
+                examples.truth[row], examples.weight[row] = examples.truth[row].flip(-1), examples.weight[row].flip(-1)
+        return examples
 
     def make_records(self, records: Sequence[int]) -> Examples:
         """One example of each of these records, counted over all stores: the same whatever the run's seed."""
@@ -137,7 +151,7 @@ class PairMaker:
         source = pose_heads(self.head, code, self.size)
         carried = self._carried(photo, source, pose_heads(self.head, edited, self.size, centre))
         common = torch.tensor([choice.scene for choice in choices])[:, None, None, None]
-        return self._examples(carried, truth, edited, torch.where(common, 1.0, carried.buffers.alpha), choices, samples)
+        return self._examples(carried, truth, edited, torch.where(common, 1.0, carried.buffers.alpha), choices)
 
     def _returns(self, choices: list[Choice], samples: list[int]) -> Examples:
         photo, code = self._read([(choice.store, choice.record) for choice in choices], samples)
@@ -152,7 +166,7 @@ class PairMaker:
         lost = sampled(torch.cat([there.confidence, there.change], 1), back.flow).clamp(0, 1)
         back.confidence = back.confidence * lost[:, :1]
         back.change = torch.maximum(back.change, torch.maximum(1 - back.confidence, lost[:, 1:]))
-        return self._examples(back, photo, code, torch.ones_like(back.confidence), choices, samples)
+        return self._examples(back, photo, code, torch.ones_like(back.confidence), choices)
 
     def _carried(self, photo: Tensor, source: Posed, edited: Posed) -> Carried:
         return carry(self.head, photo, without_head(photo, source.buffers.alpha), source, edited)
@@ -184,16 +198,11 @@ class PairMaker:
             disturbed.append(wrong.replace(camera=camera))
         return disturbed
 
-    def _examples(self, carried: Carried, truth: Tensor, code: FaceCode, seen: Tensor, choices: Sequence[Choice],
-                  samples: Sequence[int]) -> Examples:
-        weight = seen * (1 + 3 * carried.buffers.alpha) * (1 + 2 * features(self.head, code, self.size))
-        condition = reference_condition(carried)
-        for row, sample in enumerate(samples):
-            if sample >= 0 and numpy_stream(self.seed, "mirror", sample).random() < 0.5:
-                condition[row] = mirrored_condition(condition[row])
-                truth[row], weight[row] = truth[row].flip(-1), weight[row].flip(-1)
+    def _examples(self, carried: Carried, truth: Tensor, code: FaceCode, seen: Tensor,
+                  choices: Sequence[Choice]) -> Examples:
+        weight = seen * (1 + HEAD_WEIGHT * carried.buffers.alpha) * (1 + FEATURE_WEIGHT * features(self.head, code, self.size))
         records = torch.tensor([int(self.starts[choice.store]) + choice.record for choice in choices])
-        return Examples(condition, truth, weight, records)
+        return Examples(reference_condition(carried), truth, weight, records)
 
 
 def features(head: HeadModel, code: FaceCode, size: int) -> Tensor:

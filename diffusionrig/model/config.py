@@ -71,6 +71,7 @@ class ModelConfig:
                  f"--in_channels {self.in_channels} leaves no room for physical buffers; use 12")
         _require(self.encoder_type in ENCODER_TYPES,
                  f"--encoder_type {self.encoder_type!r} is unknown; choose {' or '.join(ENCODER_TYPES)}")
+        _require(self.patch == 1 or self.patch % 2 == 0, f"--patch must be 1 or even, not {self.patch}")
         _require(self.condition in CONDITIONS,
                  f"--condition {self.condition!r} is unknown; choose {' or '.join(CONDITIONS)}")
         _require(self.condition == "reference" or self.encoder_type != "none",

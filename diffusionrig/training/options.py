@@ -23,6 +23,8 @@ class TrainOptions:
     data_dir: str = setting("", "store of photographs and face codes, as made by create-data or synth")
     data_shares: str = setting("", "several stores in --data_dir, comma separated (--condition reference): how often each is drawn "
                                    "from, comma separated; empty for in proportion to their sizes")
+    distinct_samples: int = setting(0, "--condition reference: so many different samples, kept in memory once they are made "
+                                       "(1.6 MB each at 256 pixels); 0 makes every sample anew")
     log_dir: str = setting("stage1", "folder of the run: models, states, logs; the same command again continues it")
     stage: int = setting(1, "1: everything trains; 2: the encoder is frozen, one person's album")
     resume_checkpoint: str = setting("", "weights to start from, .safetensors or a published .pt; stage 1 also continues "

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from diffusionrig.data.dataset import FaceStoreDataset
+from diffusionrig.data.kept_pairs import KeptPairs
 from diffusionrig.data.pairs import PairMaker
 from diffusionrig.errors import UsageError
 from diffusionrig.model.config import PICTURE, ModelConfig
@@ -57,7 +58,9 @@ class PairFaces(Faces):
                      made.weight)
 
     def loader(self, options: TrainOptions, world: World, samples_seen: int) -> Loader:
-        maker = self.maker
+        maker: PairMaker | KeptPairs = self.maker
+        if options.distinct_samples:
+            maker = KeptPairs(self.maker, options.distinct_samples)
 
         def make(samples: list[int]) -> Batch:
             with torch.no_grad():
