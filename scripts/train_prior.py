@@ -1,7 +1,9 @@
-"""Train the prior that ships with the package: synthetic people, stage 1 at 64 x 64, stored in half precision.
+"""Train the prior that ships with the package: pairs of synthetic people and real faces there and back, 256 x 256.
 
-Run it again after an interruption: it continues. On a GPU raise --count, --steps and --batch_size; on a CPU with AMX add
---precision bf16 --compile True.
+    python scripts/train_prior.py --faces FOLDER
+
+FOLDER holds ``congress/``, ``generated_sd3/`` and ``generated_sfhq/``, photographs as ``diffusionrig align`` writes them (docs/prior.md says
+where they come from). Run it again after an interruption: it continues. Other folders of aligned photographs can be named by --folders.
 """
 
 import argparse
@@ -14,8 +16,10 @@ from diffusionrig.cli import run_command
 from diffusionrig.io.assets import PACKAGE_ASSETS
 from diffusionrig.io.checkpoints import load_checkpoint, save_checkpoint
 
-# The plan of channels is the best that two CPU cores can train in two hours and that stays under 40 MB in half precision.
-MODEL = ["--image_size", "64", "--num_channels", "32", "--channel_mult", "1,1,2,4", "--num_res_blocks", "1", "--norm_groups", "8"]
+# Chosen by what two CPU cores can train in a day: docs/training.md has the table of variants.
+MODEL = ["--condition", "reference", "--image_size", "256", "--patch", "4", "--num_channels", "32", "--channel_mult", "1,2,3,4",
+         "--num_res_blocks", "1", "--norm_groups", "8", "--attention_resolutions", "", "--encoder_type", "none", "--latent_dim", "1",
+         "--predict_xstart", "True", "--one_call", "True", "--dropout", "0"]
 PRIVATE = ("data_dir", "log_dir", "resume_checkpoint", "device", "num_workers")
 
 
@@ -30,6 +34,7 @@ def export(model: Path, output: Path) -> None:
     """Copy ``model`` to ``output`` in half precision, without the folders of the machine that trained it."""
     tensors, meta = load_checkpoint(model)
     meta["options"] = {name: value for name, value in meta.get("options", {}).items() if name not in PRIVATE}
+    meta.pop("started_from", None)
     output.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint(output, tensors, meta, dtype=torch.float16)
     print(f"{output}: {output.stat().st_size / 2**20:.1f} MiB")
@@ -37,34 +42,41 @@ def export(model: Path, output: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work_dir", type=Path, default=Path("log/prior"), help="store and run (default log/prior)")
-    parser.add_argument("--output", type=Path, default=PACKAGE_ASSETS / "priors" / "open64.safetensors")
-    parser.add_argument("--count", type=int, default=10_000, help="synthetic photographs, each of another person")
-    parser.add_argument("--steps", type=int, default=6200, help="updates")
-    parser.add_argument("--decay_steps", type=int, default=1600, help="last updates, over which the learning rate falls to 0")
-    parser.add_argument("--batch_size", type=int, default=16)
-    parser.add_argument("--lr", type=float, default=5e-4)
-    parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--faces", type=Path, default=None, help="folder of the folders of aligned photographs")
+    parser.add_argument("--folders", default="congress,generated_sd3,generated_sfhq", help="which of them, comma separated")
+    parser.add_argument("--work_dir", type=Path, default=Path("log/prior"), help="stores and run (default log/prior)")
+    parser.add_argument("--output", type=Path, default=PACKAGE_ASSETS / "priors" / "open256.safetensors")
+    parser.add_argument("--export", type=Path, default=None, metavar="MODEL", help="train nothing; export this model of the run")
+    parser.add_argument("--count", type=int, default=2400, help="synthetic pictures, four of each person")
+    parser.add_argument("--steps", type=int, default=5000, help="updates")
+    parser.add_argument("--decay_steps", type=int, default=1200, help="last updates, over which the learning rate falls to 0")
+    parser.add_argument("--distinct_samples", type=int, default=3600)
+    parser.add_argument("--batch_size", type=int, default=8)
+    parser.add_argument("--lr", type=float, default=8e-4)
+    parser.add_argument("--seed", type=int, default=31, help="random world of the synthetic people")
     parser.add_argument("--start", default="", metavar="MODEL", help="weights to go on from, for instance an earlier prior")
-    parser.add_argument("--precision", default="auto")
-    parser.add_argument("--compile", default="False")
     args = parser.parse_args()
-    store, log_dir = args.work_dir / "store", args.work_dir / "stage1"
-    call("synth", ["--output_dir", str(store), "--count", str(args.count), "--image_size", "64", "--seed", str(args.seed),
-                   "--lmdb", "--workers", "2"])
-    call("train", [*MODEL, "--data_dir", str(store), "--log_dir", str(log_dir), "--batch_size", str(args.batch_size),
-                   "--max_steps", str(args.steps), "--lr", str(args.lr), "--optimizer", "adamw", "--warmup_steps", "200",
-                   "--decay_steps", str(args.decay_steps), "--dropout", "0", "--predict_v", "True", "--ema_decay", "0.999",
-                   "--save_interval", "1000", "--channels_last", "False", "--cache_megabytes", "3000", "--seed", str(args.seed),
-                   "--precision", args.precision, "--compile", args.compile,
-                   *(["--resume_checkpoint", args.start] if args.start else [])])
+    run = args.work_dir / "stage1"
+    if args.export is None:
+        if args.faces is None:
+            parser.error("--faces is missing: the folder that holds the folders of aligned photographs")
+        edits, photographs = args.work_dir / "edits", args.work_dir / "faces"
+        call("synth", ["--output_dir", str(edits), "--count", str(args.count), "--image_size", "256", "--seed", str(args.seed),
+                       "--edits", "3", "--lmdb", "--workers", "2"])
+        call("create-data", ["--data_dir", *(str(args.faces / name) for name in args.folders.split(",")), "--output_dir",
+                             str(photographs), "--image_size", "256"])
+        call("train", [*MODEL, "--data_dir", f"{edits},{photographs}", "--data_shares", "1,1", "--log_dir", str(run),
+                       "--distinct_samples", str(args.distinct_samples), "--batch_size", str(args.batch_size), "--max_steps",
+                       str(args.steps), "--decay_steps", str(args.decay_steps), "--lr", str(args.lr), "--optimizer", "adamw",
+                       "--warmup_steps", "100", "--ema_decay", "0.998", "--save_interval", "400", "--metric_count", "24",
+                       "--num_workers", "1", *(["--resume_checkpoint", args.start] if args.start else [])])
     # A run that was told to stop (SIGTERM) has saved its last state: that is the prior then.
-    export(max(log_dir.glob("model*.safetensors")), args.output)
+    export(args.export or max(run.glob("model*.safetensors")), args.output)
+    folder = run if args.export is None else args.export.parent
     for name in ("progress.csv", "metrics.csv", "config.yaml"):
-        if not (log_dir / name).exists():  # a run that was finished before there were metrics
-            continue
-        text = (log_dir / name).read_text().replace(str(args.work_dir), "log/prior")
-        args.output.with_name(f"{args.output.stem}.{name}").write_text(text)
+        text = "\n".join(line for line in (folder / name).read_text().splitlines()
+                         if not line.strip().startswith(("data_dir:", "log_dir:", "resume_checkpoint:")))
+        args.output.with_name(f"{args.output.stem}.{name}").write_text(text + "\n")
 
 
 if __name__ == "__main__":
