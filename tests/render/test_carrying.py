@@ -171,7 +171,7 @@ def test_there_and_back_changes_nothing_where_it_is_sure(head, edit, even):
     confident = face & (sure > 0.9)
     assert confident.sum() > 0.3 * face.sum()
     # Where light comes from a side the relit picture is not smooth any more: folds have shades of their own.
-    share, mean = (0.999, 0.02) if even else (0.95, 0.2)
+    share, mean = (0.997, 0.02) if even else (0.95, 0.2)
     assert error[confident].quantile(share) < GREY
     assert error[confident].mean() < mean * GREY
 

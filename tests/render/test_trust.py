@@ -155,11 +155,16 @@ def test_spread_out_rests_far_from_both_heads():
     before, after = torch.zeros(1, 1, 128, 128, dtype=torch.float64), torch.zeros(1, 1, 128, 128, dtype=torch.float64)
     before[..., 50:70, 50:70], after[..., 50:70, 56:76] = 1, 1
     shift = torch.full((1, 2, 128, 128), 0.09, dtype=torch.float64)
-    spread = spread_out(shift, after, before, after)
+    spread = spread_out(shift, after, torch.ones_like(after), before, after)
     near = spread[0, 0, 60, 76:76 + int(HAIR * 128) - 3]
     assert near.numpy() == pytest.approx(0.09, rel=0.02)  # hair goes with the head
     assert (spread[..., :, 76 + int(1.1 * REST * 128):] == 0).all()
     assert (spread[0, 0] <= 0.09 + 1e-9).all()
+    # What the source does not show is looked for where its neighbours lie.
+    lost = after.clone()
+    lost[..., 58:62, 60:64] = 0
+    wild = torch.where(lost > 0, shift, 0.8)
+    assert spread_out(wild, lost, lost, before, after)[0, 0, 60, 62].item() == pytest.approx(0.09, abs=1e-6)
 
 
 def test_mirrored_vertices_are_an_involution():
