@@ -109,7 +109,8 @@ def carry(head: HeadModel, photo: Tensor, background: Tensor, source: Posed, edi
     moving = ramp(length(shift), STILL, MOVED)
     # A point at rest shows its own pixel, however thin or slanted it is there.
     trust = alpha * shown * torch.lerp(torch.ones_like(scale), ramp(scale, SHRUNK, KEPT) * aside, moving)
-    hidden = moving * (1 - shown * ramp(scale, 0.0, SHRUNK))
+    # Nothing is borrowed for what is half trusted: two faces would show through one another.
+    hidden = moving * (1 - ramp(shown * ramp(scale, 0.0, SHRUNK), 0.0, 0.5))
     shown, aside = unhidden(source.depth, here + across, deep_twin)
     borrowed = alpha * hidden * shown * aside * ramp(scale_twin, SHRUNK, KEPT)
 
@@ -154,7 +155,11 @@ def relit(picture: Tensor, ratio: Tensor) -> Tensor:
 
 
 def sampled(photo: Tensor, flow: Tensor) -> Tensor:
-    """``photo`` (B, 3, H, W) at the places ``flow`` (B, 2, S, S); its border goes on beyond it."""
+    """``photo`` (B, 3, H, W) at the places ``flow`` (B, 2, S, S); its border goes on beyond it. A finer one is
+    reduced to means first."""
+    times = photo.shape[-1] // flow.shape[-1]
+    if times > 1:
+        photo = interpolate(photo, [side // times for side in photo.shape[-2:]], mode="area")
     # Bicubic where a pixel of the photograph is about one of the picture: bilinear would soften it.
     mode = "bicubic" if photo.shape[-1] <= flow.shape[-1] else "bilinear"
     return grid_sample(photo, flow.permute(0, 2, 3, 1), mode=mode, padding_mode="border", align_corners=False)

@@ -10,6 +10,12 @@ NEAR, FAR = 0.008, 0.03
 """Distances behind the visible surface, in units of the image plane (a head is about 1.2 wide), up to which a point counts as
 seen and from which on as hidden."""
 
+CREASE, FOLD = 0.003, 0.01
+"""The same behind the surface between the pixels, which no slant makes uncertain: closed lids lie so close before the eyes."""
+
+BEYOND = 1e3
+"""Depth of what no head covers."""
+
 ASIDE = 5
 """Side in pixels of the neighbourhood whose nearest surface a moved point must not lie behind: captured lips and lids lie a pixel
 or two beside those of the photograph."""
@@ -34,15 +40,17 @@ def length(vectors: Tensor) -> Tensor:
 def unhidden(depth: Tensor, places: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
     """Two shares (B, 1, H, W) in 0..1: whether points of depth ``own`` (B, 1, H, W) at ``places`` (B, 2, H, W) of the image plane
     lie on the surface of ``depth`` (B, 1, S, S; +inf beyond the head), and whether they do so in all of its neighbourhood."""
-    far = depth.new_tensor(1e3)
-    near = torch.minimum(depth, far)
+    near = depth.clamp(max=BEYOND)
     nearest = -dilated(-near, ASIDE)
     grid = places.permute(0, 2, 3, 1)
-    # The farther of the neighbouring pixels' surfaces would let a hidden point through, the nearer would hide slanted ones: take
-    # the pixel that the point falls on.
+    # The nearer of the neighbouring pixels' surfaces would hide slanted ones, and a mean of them is wrong at a border: a point must
+    # pass before the pixel that it falls on, which shows a head at all, and strictly before the mean.
     seen = grid_sample(torch.cat([near, nearest], 1), grid, mode="nearest", padding_mode="border", align_corners=False)
+    between = grid_sample(near, grid, mode="bilinear", padding_mode="border", align_corners=False)
     behind, aside = (own - seen).split(1, 1)
-    return 1 - ramp(behind, NEAR, FAR), 1 - ramp(aside, 2 * FAR, 4 * FAR)
+    inside = (seen[:, :1] < BEYOND) & (places.abs().amax(1, keepdim=True) <= 1)
+    shown = (1 - ramp(behind, NEAR, FAR)) * (1 - ramp(own - between, CREASE, FOLD)) * inside
+    return shown, 1 - ramp(aside, 2 * FAR, 4 * FAR)
 
 
 def least_scale(edited: Tensor, source: Tensor, faces: Tensor) -> Tensor:
