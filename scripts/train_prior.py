@@ -2,8 +2,8 @@
 
     python scripts/train_prior.py --faces FOLDER
 
-FOLDER holds ``congress/``, ``generated_sd3/`` and ``generated_sfhq/``, photographs as ``diffusionrig align`` writes them (docs/prior.md says
-where they come from). Run it again after an interruption: it continues. Other folders of aligned photographs can be named by --folders.
+FOLDER holds ``congress/``, ``generated_sd3/`` and ``generated_sfhq/``, photographs as ``diffusionrig align`` writes them
+(docs/prior.md says where they come from); others can be named by --folders. Run it again after an interruption: it continues.
 """
 
 import argparse
@@ -18,8 +18,8 @@ from diffusionrig.io.checkpoints import load_checkpoint, save_checkpoint
 
 # Chosen by what two CPU cores can train in a day: docs/training.md has the table of variants.
 MODEL = ["--condition", "reference", "--image_size", "256", "--patch", "4", "--num_channels", "32", "--channel_mult", "1,2,3,4",
-         "--num_res_blocks", "1", "--norm_groups", "8", "--attention_resolutions", "", "--encoder_type", "none", "--latent_dim", "1",
-         "--predict_xstart", "True", "--one_call", "True", "--dropout", "0"]
+         "--num_res_blocks", "1", "--norm_groups", "8", "--attention_resolutions", "", "--encoder_type", "none",
+         "--latent_dim", "1", "--predict_xstart", "True", "--one_call", "True", "--dropout", "0"]
 PRIVATE = ("data_dir", "log_dir", "resume_checkpoint", "device", "num_workers")
 
 
