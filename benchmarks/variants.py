@@ -146,7 +146,8 @@ def main() -> None:
         if args.only and name not in args.only.split(","):
             continue
         model = ModelConfig(**{"image_size": args.size, "condition": "reference", "patch": 4, "num_channels": 32,
-                               "channel_mult": "1,2,3,4", "num_res_blocks": 1, "norm_groups": 8, "attention_resolutions": "", "encoder_type": "none",
+                               "channel_mult": "1,2,3,4", "num_res_blocks": 1, "norm_groups": 8, "attention_resolutions": "",
+                               "encoder_type": "none",
                                "latent_dim": 1, "dropout": 0.0, **variant.model})
         config = DiffusionConfig(**{"predict_xstart": True, "one_call": True, **variant.diffusion})
         network = build_network(model)
