@@ -6,8 +6,9 @@ The variants take turns, so that other load on the machine falls on all alike; e
 "rasterize" is the rasteriser alone, "buffers" the whole way from face codes to physical buffers (open head only); "cpu"
 is processor time over all threads. "carry" is everything that an edit of a photograph costs before a network sees it: the
 edited head posed and rendered and the photograph carried to it, in batches of 4 at 256 pixels (at most 40 ms a face on two
-cores is wanted; 60 ms of processor time on one); "source" is what is done once for each photograph. "loop" rasterises one image by a plain loop over triangles, the slow reference of the
-tests, and "singly" renders the batch image by image; the ratios are their time / ours per image.
+cores is wanted; 60 ms of processor time on one); "source" is what is done once for each photograph. "loop"
+rasterises one image by a plain loop over triangles, the slow reference of the tests, and "singly" renders the batch image by
+image; the ratios are their time / ours per image.
 """
 
 from __future__ import annotations
