@@ -4,8 +4,11 @@
 
 The variants take turns, so that other load on the machine falls on all alike; every figure is the median over the rounds.
 "rasterize" is the rasteriser alone, "buffers" the whole way from face codes to physical buffers (open head only); "cpu"
-is processor time over all threads. "loop" rasterises one image by a plain loop over triangles, the slow reference of the
-tests, and "singly" renders the batch image by image; the ratios are their time / ours per image.
+is processor time over all threads. "carry" is everything that an edit of a photograph costs before a network sees it: the
+edited head posed and rendered and the photograph carried to it, in batches of 4 at 256 pixels (at most 40 ms a face on two
+cores is wanted; 60 ms of processor time on one); "source" is what is done once for each photograph. "loop"
+rasterises one image by a plain loop over triangles, the slow reference of the tests, and "singly" renders the batch image by
+image; the ratios are their time / ours per image.
 """
 
 from __future__ import annotations
@@ -22,10 +25,13 @@ import torch
 from torch import Tensor
 
 from diffusionrig.errors import RigError
+from diffusionrig.geometry.alignment import ffhq_centre
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.geometry.heads import load_head
+from diffusionrig.render.carrying import carry, without_head
 from diffusionrig.render.physical import DEPTH_OFFSET, RASTERIZERS, find_rasterizer, placed_vertices, render_buffers
+from diffusionrig.render.posing import Posed, pose_heads
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "render"))
 from ball_head import sphere
@@ -86,6 +92,24 @@ def report(mesh: str, points: Tensor, faces: Tensor, size: int, args: argparse.N
           f"{loop / wall:>9.0f}x {singly:>9.2f}x", flush=True)
 
 
+def report_carry(head: HeadModel, args: argparse.Namespace, generator: torch.Generator, size: int = 256, batch: int = 4) -> None:
+    """Two more lines: a photograph taken in, and carried to an edit of pose, expression and light."""
+    code, other = (head_codes(head, batch, generator) for _ in range(2))
+    edited = code.swap("pose", other).swap("exp", other).swap("light", other)
+    centre = ffhq_centre(head.landmarks(head.vertices(code), code))
+    photo = torch.rand(batch, 3, size, size, generator=generator) * 2 - 1
+
+    def take_in() -> tuple[Posed, Tensor]:
+        source = pose_heads(head, code, size, rasterizer=args.rasterizer)
+        return source, without_head(photo, source.buffers.alpha)
+
+    source, background = take_in()
+    times = measure({"source": take_in, "carry": lambda: carry(
+        head, photo, background, source, pose_heads(head, edited, size, centre, args.rasterizer))}, args.rounds)
+    for name, (wall, cpu) in times.items():
+        print(f"{name:<12} {len(head.faces):>6} {size:>5} {'':>8} {wall / batch:>12.2f} {cpu / batch:>8.2f}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 256], help="sides of the images in pixels")
@@ -112,6 +136,7 @@ def main() -> None:
         points = placed_vertices(head, code)[1] + torch.tensor([0, 0, DEPTH_OFFSET])
         for size in args.sizes:
             report(head.name, points, head.faces, size, args, (head, code))
+        report_carry(head, args, generator)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, grid_sample, interpolate, pad
+from torch.nn.functional import grid_sample, interpolate, pad
 
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.render.buffers import PhysicalBuffers
@@ -22,7 +22,7 @@ from diffusionrig.render.interpolation import interpolate as at_pixels
 from diffusionrig.render.mirroring import mirrored_vertices
 from diffusionrig.render.posing import Posed
 from diffusionrig.render.shading import shade
-from diffusionrig.render.trust import dilated, least_scale, length, ramp, unhidden
+from diffusionrig.render.trust import dilated, least_scale, length, ramp, surfaces, unhidden
 
 RATIO_LIMIT = 5.0
 """Largest and, inverted, smallest ratio of two shadings."""
@@ -105,13 +105,14 @@ def carry(head: HeadModel, photo: Tensor, background: Tensor, source: Posed, edi
     here = pixel_plane(photo, size)
     shift, across = shift[:, :2], across[:, :2]
 
-    shown, aside = unhidden(source.depth, here + shift, deep)
+    surface = surfaces(source.depth)
+    shown, aside = unhidden(surface, here + shift, deep)
     moving = ramp(length(shift), STILL, MOVED)
     # A point at rest shows its own pixel, however thin or slanted it is there.
     trust = alpha * shown * torch.lerp(torch.ones_like(scale), ramp(scale, SHRUNK, KEPT) * aside, moving)
     # Nothing is borrowed for what is half trusted: two faces would show through one another.
     hidden = moving * (1 - ramp(shown * ramp(scale, 0.0, SHRUNK), 0.0, 0.5))
-    shown, aside = unhidden(source.depth, here + across, deep_twin)
+    shown, aside = unhidden(surface, here + across, deep_twin)
     borrowed = alpha * hidden * shown * aside * ramp(scale_twin, SHRUNK, KEPT)
 
     shift = spread_out(shift, trust, 1 - hidden, before, alpha)
@@ -185,4 +186,8 @@ def _around(shift: Tensor, before: Tensor, flow: Tensor) -> Tensor:
 
 def _eased(change: Tensor) -> Tensor:
     """A share with a soft border of two pixels around what it covers; zero where all around is zero."""
-    return torch.maximum(change, avg_pool2d(pad(dilated(change, 5), (2,) * 4, mode="replicate"), 5, 1))
+    soft = pad(dilated(change, 5), (2,) * 4, mode="replicate")
+    for axis in (-1, -2):
+        count = soft.shape[axis] - 4
+        soft = sum((soft.narrow(axis, step, count) for step in range(1, 5)), soft.narrow(axis, 0, count)) / 5
+    return torch.maximum(change, soft)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, interpolate, pad
+from torch.nn.functional import interpolate, max_pool2d, pad
 
-from diffusionrig.render.trust import ramp
+from diffusionrig.render.trust import dilated, ramp
 
 HAIR, REST = 0.10, 0.32
 """Distances from the head, in picture widths, up to which all moves with it (hair) and from which on nothing does."""
@@ -20,9 +20,8 @@ def filled(values: Tensor, weight: Tensor) -> Tensor:
     levels = [(values * weight, weight)]
     while min(levels[-1][1].shape[-2:]) > 1:
         held, known = levels[-1]
-        odd = (0, held.shape[-1] % 2, 0, held.shape[-2] % 2)
         # Saturating the weight keeps a level's few known pixels from being outvoted by the coarser means they made.
-        total, share = 4 * avg_pool2d(pad(held, odd), 2), 4 * avg_pool2d(pad(known, odd), 2)
+        total, share = _fours(held), _fours(known)
         full = share.clamp_min(1e-6)
         levels.append((total / full * share.clamp(max=1), share.clamp(max=1)))
     below = levels[-1][0] / levels[-1][1].clamp_min(1e-6)
@@ -32,23 +31,29 @@ def filled(values: Tensor, weight: Tensor) -> Tensor:
     return below
 
 
+def _fours(image: Tensor) -> Tensor:
+    """Sums (B, C, ceil(H / 2), ceil(W / 2)) over squares of two pixels."""
+    image = pad(image, (0, image.shape[-1] % 2, 0, image.shape[-2] % 2))
+    return image[..., ::2, ::2] + image[..., 1::2, ::2] + image[..., ::2, 1::2] + image[..., 1::2, 1::2]
+
+
 def distance(mask: Tensor, reach: float) -> Tensor:
     """(B, 1, H, W): distance to ``mask`` (B, 1, H, W) in picture widths, at most ``reach``, to within a pixel or a tenth.
 
     Chamfer steps on a picture an eighth as fine would do for hair, but the border of the mask matters: a chain of dilations at
     growing strides.
     """
-    width = mask.shape[-1]
-    coarse = max(1, width // 64)
-    small = -avg_pool2d(-mask, coarse) if coarse > 1 else mask
+    small = max_pool2d(mask, max(1, mask.shape[-1] // 64))
     small = (small > 0).to(mask.dtype)
-    steps = int(reach * small.shape[-1]) + 1
     grown, total = small, 1 - small
-    diagonal = torch.tensor([[0.0, 1, 0], [1, 1, 1], [0, 1, 0]], dtype=mask.dtype, device=mask.device)[None, None]
-    for step in range(steps):
+    for step in range(int(reach * small.shape[-1]) + 1):
         # Squares and diamonds in turn make octagons.
-        grown = torch.nn.functional.max_pool2d(grown, 3, 1, 1) if step % 2 else (
-            torch.nn.functional.conv2d(grown, diagonal, padding=1) > 0).to(mask.dtype)
+        if step % 2:
+            grown = dilated(grown, 3)
+        else:
+            wide = pad(grown, (1,) * 4)
+            across = torch.maximum(wide[..., 1:-1, :-2], wide[..., 1:-1, 2:])
+            grown = torch.maximum(grown, torch.maximum(across, torch.maximum(wide[..., :-2, 1:-1], wide[..., 2:, 1:-1])))
         total = total + (1 - grown)
     far = total / small.shape[-1]
     return interpolate(far, mask.shape[-2:], mode="bilinear", align_corners=False).clamp(max=reach)

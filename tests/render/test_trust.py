@@ -12,7 +12,7 @@ from diffusionrig.geometry.heads import load_head
 from diffusionrig.randomness import torch_stream
 from diffusionrig.render.filling import HAIR, REST, distance, faded, filled, spread_out
 from diffusionrig.render.mirroring import mirrored_vertices
-from diffusionrig.render.trust import dilated, least_scale, length, ramp, unhidden
+from diffusionrig.render.trust import dilated, least_scale, length, ramp, surfaces, unhidden
 
 
 def draw(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
@@ -81,13 +81,13 @@ def test_hidden_and_shown_points():
     centres = (2 * torch.arange(8, dtype=torch.float64) + 1) / 8 - 1
     places = torch.stack(torch.meshgrid(centres, centres, indexing="xy"))[None]
     for behind, expected in ((-1.0, 1), (0.0, 1), (0.002, 1), (0.02, 0), (0.3, 0)):
-        shown, aside = unhidden(depth, places, torch.full_like(depth, 0.5 + behind))
+        shown, aside = unhidden(surfaces(depth), places, torch.full_like(depth, 0.5 + behind))
         assert (shown[..., 2:6, 2:6] == expected).all(), behind
         assert (shown[..., 0, :] == 0).all()  # no head, and nothing that a head shows
         assert (aside[..., 2:6, 2:6] == float(behind < 0.2)).all()
     moved = places.clone()
     moved[:, 0] += 2.0
-    assert (unhidden(depth, moved, torch.full_like(depth, -9))[0] == 0).all()  # beyond the photograph
+    assert (unhidden(surfaces(depth), moved, torch.full_like(depth, -9))[0] == 0).all()  # beyond the photograph
 
 
 def test_a_slanted_surface_does_not_hide_itself():
@@ -97,7 +97,7 @@ def test_a_slanted_surface_does_not_hide_itself():
     for off in (-0.3, -0.15, 0.15, 0.3):
         step = places.clone()
         step[:, 0] += off * 2 / 64
-        shown, _ = unhidden(ramped, step, ramped + off * 3 / 63)
+        shown, _ = unhidden(surfaces(ramped), step, ramped + off * 3 / 63)
         assert shown[..., 4:-4].min() > 0.4
 
 
