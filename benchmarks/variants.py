@@ -33,15 +33,15 @@ from diffusionrig.model.network import DiffusionRig, build_network
 from diffusionrig.randomness import torch_stream
 from diffusionrig.training.ema import WeightAverage
 from diffusionrig.training.pair_batches import HEAD
-from diffusionrig.training.picture_loss import picture_loss
+from diffusionrig.training.picture_loss import picture_loss, relative_loss
 
 BATCH = 8
 
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """``model`` and ``diffusion`` settings that differ from the base, and the loss: "weighted" (with gradients, more on mouth and
-    eyes), "unweighted" (with gradients), or "squares"."""
+    """``model`` and ``diffusion`` settings that differ from the base, and the loss: "weighted" (with gradients, more on
+    mouth and eyes, relative to the carried photograph's), "unweighted", "absolute size" (not relative), or "squares"."""
 
     model: dict[str, object] = dataclasses.field(default_factory=dict)
     diffusion: dict[str, object] = dataclasses.field(default_factory=dict)
@@ -55,14 +55,18 @@ VARIANTS = {
     "width 24": Variant({"num_channels": 24}),
     "diffusion": Variant(diffusion={"one_call": False}),
     "loss without weights": Variant(loss="unweighted"),
+    "loss not relative": Variant(loss="absolute size"),
     "loss of squares": Variant(loss="squares"),
 }
 
 
-def loss_of(kind: str, predicted: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+def loss_of(kind: str, predicted: Tensor, batch: Examples) -> Tensor:
+    weight = torch.ones_like(batch.weight) if kind == "unweighted" else batch.weight
     if kind == "squares":
-        return (predicted - truth).square().flatten(1).mean(1)
-    return picture_loss(predicted, truth, weight if kind == "weighted" else torch.ones_like(weight))
+        return (predicted - batch.truth).square().flatten(1).mean(1)
+    if kind == "absolute size":
+        return picture_loss(predicted, batch.truth, weight)
+    return relative_loss(predicted, batch.truth, weight, batch.condition[:, PICTURE])
 
 
 def train(network: DiffusionRig, diffusion: GaussianDiffusion, kind: str, samples: KeptPairs, seconds: float) -> int:
@@ -85,7 +89,7 @@ def train(network: DiffusionRig, diffusion: GaussianDiffusion, kind: str, sample
                 return network(x, t, batch.condition, x_start=batch.truth).float()
 
         def distance(predicted: Tensor, truth: Tensor, batch: Examples = batch) -> Tensor:
-            return loss_of(kind, predicted, truth, batch.weight)
+            return loss_of(kind, predicted, batch)
 
         optimizer.zero_grad(set_to_none=True)
         diffusion.training_loss(predict, batch.truth, index, noise, distance)["loss"].mean().backward()

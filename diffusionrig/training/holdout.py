@@ -16,12 +16,13 @@ from torch import Tensor
 
 from diffusionrig.diffusion.process import GaussianDiffusion
 from diffusionrig.errors import RigError, UsageError
+from diffusionrig.model.config import PICTURE
 from diffusionrig.model.network import DiffusionRig
 from diffusionrig.randomness import torch_stream
 from diffusionrig.training.batches import Faces
 from diffusionrig.training.evaluating import evaluating, run_with
 from diffusionrig.training.options import TrainOptions
-from diffusionrig.training.picture_loss import picture_loss
+from diffusionrig.training.picture_loss import relative_loss
 
 TIMES = 8  # time steps each held-out photograph is judged at, spread evenly over the schedule
 
@@ -80,7 +81,9 @@ class Holdout:
                 def denoise(x: Tensor, time: Tensor, condition: Tensor = condition, latent: Tensor = latent) -> Tensor:
                     return run_with(network, weights, x, time, condition, latent)
 
-                distance = None if shown.weight is None else partial(picture_loss, weight=shown.weight.to(device))
+                distance = None
+                if shown.weight is not None:
+                    distance = partial(relative_loss, weight=shown.weight.to(device), carried=buffers[:, PICTURE])
                 total += float(diffusion.training_loss(denoise, images.expand(TIMES, -1, -1, -1), times, noise,
                                                        distance)["loss"].mean())
         return total / len(self.records)

@@ -11,6 +11,10 @@ SQUARED = 2.0
 """Weight of the squared error beside the absolute one: it counts large errors, which the eye meets first."""
 
 
+FLOOR = 0.02
+"""Added to the loss of the carried photograph, so that what is right already is not learned from."""
+
+
 def picture_loss(predicted: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
     """(B,) losses of pictures (B, 3, S, S) in [-1, 1]; ``weight`` (B, 1, S, S) from 0 on says how much each pixel counts.
 
@@ -22,3 +26,12 @@ def picture_loss(predicted: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
     across = ((error[..., 1:] - error[..., :-1]).abs() * weight[..., 1:]).sum((1, 2, 3))
     down = ((error[..., 1:, :] - error[..., :-1, :]).abs() * weight[..., 1:, :]).sum((1, 2, 3))
     return (pixels + GRADIENT / 2 * (across + down)) / total
+
+
+def relative_loss(predicted: Tensor, truth: Tensor, weight: Tensor, carried: Tensor) -> Tensor:
+    """(B,) losses over those of the ``carried`` photographs (B, 3, S, S): 1 for a network that adds nothing.
+
+    Errors differ tenfold between a turned head and a lifted brow, and the turned heads would have the network to themselves; this way
+    each sample counts by what is left of its error, as decibels do.
+    """
+    return picture_loss(predicted, truth, weight) / (picture_loss(carried, truth, weight) + FLOOR)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from diffusionrig.diffusion.process import GaussianDiffusion
 from diffusionrig.diffusion.timesteps import make_sampler
 from diffusionrig.errors import RigError
+from diffusionrig.model.config import PICTURE
 from diffusionrig.model.network import DiffusionRig
 from diffusionrig.model.null_condition import keep_some
 from diffusionrig.training.base_trainer import BaseTrainer, Update
@@ -21,7 +22,7 @@ from diffusionrig.training.distributed import World
 from diffusionrig.training.optimizer import learning_rate, make_optimizer, restore_optimizer
 from diffusionrig.training.options import TrainOptions
 from diffusionrig.training.order import drawn_below, seed_dropout, timestep_of
-from diffusionrig.training.picture_loss import picture_loss
+from diffusionrig.training.picture_loss import relative_loss
 from diffusionrig.training.power_ema import PowerAverages, make_average
 from diffusionrig.training.start import Start
 
@@ -118,7 +119,9 @@ class Trainer(BaseTrainer):
                 return module(x, time, buffers, detail_cond=latent, x_start=batch.images if latent is None else None, **more)
 
         seed_dropout(self.options.seed, batch.samples[0])
-        distance = None if batch.weight is None else partial(picture_loss, weight=batch.weight)
+        distance = None
+        if batch.weight is not None:
+            distance = partial(relative_loss, weight=batch.weight, carried=batch.buffers[:, PICTURE])
         terms = self.diffusion.training_loss(predict, batch.images, index, batch.noise, distance)
         return {**{name: term * weight for name, term in terms.items()}, "unweighted": terms["loss"]}, index
 
