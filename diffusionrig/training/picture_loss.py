@@ -31,7 +31,7 @@ def picture_loss(predicted: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
 def relative_loss(predicted: Tensor, truth: Tensor, weight: Tensor, carried: Tensor) -> Tensor:
     """(B,) losses over those of the ``carried`` photographs (B, 3, S, S): 1 for a network that adds nothing.
 
-    Errors differ tenfold between a turned head and a lifted brow, and the turned heads would have the network to themselves; this way
+    Errors differ tenfold between a turned head and a lifted brow, and turned heads would have the network to themselves; this way
     each sample counts by what is left of its error, as decibels do.
     """
     return picture_loss(predicted, truth, weight) / (picture_loss(carried, truth, weight) + FLOOR)
