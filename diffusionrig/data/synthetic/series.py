@@ -187,9 +187,10 @@ def _check_folder(series: Series, request: dict[str, Any], folder: Path) -> None
         raise UsageError(f"{folder} is not empty and holds no series of synthetic photographs; choose another folder.")
     count = begun.pop("count", 0)
     for name in sorted(request.keys() | begun.keys()):
-        if begun.get(name) != request.get(name):
-            raise UsageError(f"{folder} holds a series with {name} {begun.get(name)!r}, not {request.get(name)!r}; continue it "
-                             "as it was or choose another folder.")
+        before, now = (about.get(name, 0 if name == "edits" else None) for about in (begun, request))
+        if before != now:
+            raise UsageError(f"{folder} holds a series with {name} {before!r}, not {now!r}; continue it as it was or choose "
+                             "another folder.")
     if count > series.count:
         raise UsageError(f"{folder} holds a series of {count} photographs already, more than {series.count}; choose "
                          "another folder.")
