@@ -43,7 +43,7 @@ def adapter(checkpoint, factors, tmp_path):
             "head": {"name": head.name, "hash": head.hash}, "consent": "She said\nyes\x1b[31m.", "adapter": CONFIG.to_dict(),
             "base": {"name": checkpoint.name, "hash": sha256_of(checkpoint), "bytes": checkpoint.stat().st_size,
                      "path": str(checkpoint)},
-            "preview": preview(Samples([0], drawn, drawn, drawn)),
+            "preview": preview(Samples([0], drawn, drawn[:, :1] > 0, drawn, drawn)),
             "best": {"held_out": 3, "step": 5, "loss": 0.25, "loss_at_start": 0.5}}
     save_checkpoint(path, {**factors, "mean_shape": torch.full((1, head.n_shape), 0.5)}, meta)
     return path
@@ -171,7 +171,7 @@ def test_a_damaged_preview_is_said(adapter, text, capsys):
 
 def test_previews_are_small_pictures():
     drawn = torch.zeros(1, 3, 256, 256)
-    picture = preview_of({"preview": preview(Samples([0], drawn, drawn, drawn))}, "it")
+    picture = preview_of({"preview": preview(Samples([0], drawn, drawn[:, :1] > 0, drawn, drawn))}, "it")
     assert picture is not None
     assert picture.shape == (96, 96, 3)
     assert len(png_bytes(picture)) < 1000
