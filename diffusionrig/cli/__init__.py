@@ -53,12 +53,15 @@ def command_parser(command: str, prog: str | None = None) -> argparse.ArgumentPa
     return parser
 
 
-def run_command(command: str, argv: Sequence[str] | None = None, prog: str | None = None) -> int:
-    """Run one command and return its exit status; errors of the two known kinds become one sentence."""
+def run_command(command: str, argv: Sequence[str] | None = None, prog: str | None = None, **defaults: object) -> int:
+    """Run one command and return its exit status; errors of the two known kinds become one sentence. ``defaults`` are those of its
+    flags in which a script differs from the command."""
     name = prog or f"diffusionrig {command}"
     try:
         module = _module(command)
-        args = command_parser(command, prog).parse_args(argv)
+        parser = command_parser(command, prog)
+        parser.set_defaults(**defaults)
+        args = parser.parse_args(argv)
         with _assets(args):
             return int(module.run(args) or 0)
     except RigError as error:

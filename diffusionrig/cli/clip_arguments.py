@@ -41,9 +41,9 @@ def run_as_clip(rig: Rig, order: Order, args: argparse.Namespace) -> int:
 
     if not (math.isfinite(args.fps) and args.fps > 0):
         raise UsageError(f"--fps {args.fps:g} is not above zero; give frames a second, for instance 25.")
-    if order.align_source or order.paste_back is not None:
-        raise UsageError("--align_source and --paste_back belong to edits of pictures, but --target is a clip; align the source "
-                         "first (diffusionrig align) and leave --paste_back out.")
+    if order.align_source or order.paste_back is not None or order.face > 1 or order.output in {"photo", "both"}:
+        raise UsageError("--align_source, --face, --output and --paste_back belong to edits of pictures, but --target is a clip; "
+                         "align the source first (diffusionrig align) and leave --paste_back out.")
     report = run_clip(rig, order, Drive(args.relative, args.fps, Smoothing(args.smooth, args.smooth_beta)))
     for problem in report["problems"]:
         print(f"diffusionrig edit: {problem['file']}: {problem['problem']}", file=sys.stderr)

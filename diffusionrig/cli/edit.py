@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,32 +21,42 @@ from diffusionrig.cli.consent import show_consent
 from diffusionrig.errors import UsageError
 
 if TYPE_CHECKING:
+    from diffusionrig.editing.controls import Edit
     from diffusionrig.editing.rig import Rig
     from diffusionrig.editing.sampling import Sampling
 
 DESCRIPTION = """Draw the person of the source picture with the expression, pose, light or latent of the target picture. Both may be
-folders. Pictures are aligned faces (see diffusionrig align). Writes {index}_{mode}.png, the reconstructions, contact sheets
-and report.json. A .safetensors model describes itself; for a released .pt file the model flags do. A video as target drives
-the source frame by frame: {index}_{mode}.mp4 with its sound."""
-EXAMPLES = """  diffusionrig edit --source me.png --target smile.png --modes exp --timestep_respacing ddim20 --output_dir log/edit
+folders. A photograph comes back whole, in its own size, with its largest face edited; of an aligned face (see diffusionrig align)
+the aligned picture is written. Writes {index}_{mode}.png, contact sheets and report.json. A .safetensors model describes itself;
+for a released .pt file the model flags do. A video as target drives the source frame by frame: {index}_{mode}.mp4 with its sound."""
+EXAMPLES = """  diffusionrig edit me.jpg --target smile.jpg --modes exp
+  diffusionrig edit me.jpg --set jawOpen=0.6,yaw=15 --output_dir log/sliders
+  diffusionrig edit me.jpg --set mouthSmileLeft=+0.3,mouthSmileRight=+0.3,yaw=+-10 --face 2
+  diffusionrig edit me.jpg --target smile.jpg --output both
   diffusionrig edit --model_path log/stage2/model005000.safetensors --source me.png --target faces --modes pose,exp,light,exp+light
       --timestep_respacing ddim20 --output_dir log/edit
-  diffusionrig edit --source me.png --set jawOpen=0.6,yaw=15 --timestep_respacing ddim20 --output_dir log/sliders
   diffusionrig edit --source me.png --target clip.mp4 --modes exp+pose --timestep_respacing ddim20 --output_dir log/clip
   diffusionrig edit --source photo.jpg --align_source True --paste_back --keep all --set jawOpen=0.6 --timestep_respacing ddim20
       --output_dir log/photo"""
+
+USUAL_FOLDER = "log/edit"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from diffusionrig.diffusion.config import DiffusionConfig
     from diffusionrig.editing.keeping import KEEPS
-    from diffusionrig.editing.sampling import DEFAULT_SOLVER, DEFAULT_STEPS, SAMPLERS
+    from diffusionrig.editing.order import OUTPUTS
+    from diffusionrig.editing.sampling import DEFAULT_RESPACING, DEFAULT_SOLVER, DEFAULT_STEPS, SAMPLERS
     from diffusionrig.faces.backends import BACKENDS
     from diffusionrig.model.config import ModelConfig
 
-    parser.add_argument("--source", default="", help="picture or folder of pictures to edit")
+    # scripts/inference.py sets it: everything that is not said is then as published.
+    parser.set_defaults(published=False)
+    parser.add_argument("picture", nargs="?", default="", metavar="SOURCE", help="picture or folder of pictures to edit")
+    parser.add_argument("--source", default="", help="the same as a flag")
     parser.add_argument("--target", default="", help="picture or folder to take from; may be absent with --set")
-    parser.add_argument("--output_dir", default="", help="folder for the results")
+    parser.add_argument("--output_dir", default="",
+                        help=f"folder for the results ({USUAL_FOLDER}, or {USUAL_FOLDER}-2 ... where other results lie there)")
     parser.add_argument("--model_path", default="", help="checkpoint (.safetensors or released .pt); the shipped prior when empty")
     parser.add_argument("--base", default="", help="base model of a personal adapter (default: looked for, see docs/personal.md)")
     parser.add_argument("--album", default="", metavar="STORE",
@@ -55,7 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="comma list out of pose, exp, light, latent, joined by + where wanted (default pose,exp,light)")
     parser.add_argument("--strength", type=float, default=1.0, help="0 source, 1 target, above 1 exaggerates (default 1)")
     parser.add_argument("--set", dest="sliders", default="", metavar="NAME=X,...",
-                        help="expression weights and yaw, pitch, roll in degrees, set on every output")
+                        help="expression weights (0..1) and yaw, pitch, roll in degrees, set on every output: jawOpen=0.6 and "
+                             "yaw=-15 to these values; jawOpen=+0.2, jawOpen=-0.2, yaw=+10, yaw=+-10 move from what the face shows")
     parser.add_argument("--meanshape", default="", help="mean_shape.pkl or .npy that replaces the captured shape")
     parser.add_argument("--use_model", default="",
                         help="encoder of both sides: EMOCA, DECA, SMIRK or FIT (default: the best present)")
@@ -66,12 +78,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--landmarks", choices=list(BACKENDS), default="mediapipe",
                         help="who finds the face that DECA and EMOCA look at; the published code uses fan (mediapipe)")
     parser.add_argument("--sampler", choices=SAMPLERS, default="",
-                        help=f"how the image is reached; unipc and ipndm need few steps (default: DDIM as published, or "
-                             f"{DEFAULT_SOLVER} with --steps and nothing to keep; named alone, a few-step sampler takes "
-                             f"{DEFAULT_STEPS})")
+                        help=f"how the image is reached (default: {DEFAULT_SOLVER} with {DEFAULT_STEPS} steps, or ddim with "
+                             f"{DEFAULT_RESPACING} where something is kept; in scripts/inference.py ddim, as published)")
     parser.add_argument("--steps", type=positive_int, default=0, metavar="N",
                         help=f"steps, each one network call, denser where there is little noise; instead of --timestep_respacing, "
-                             f"which uses all when both are absent ({DEFAULT_STEPS} come closer to the result of all than ddim20)")
+                             f"which in scripts/inference.py uses all when both are absent ({DEFAULT_STEPS} come closer to the "
+                             "result of all than ddim20)")
     parser.add_argument("--use_ddim", type=boolean, default=None, help="DDIM, or ancestral sampling when false (default True)")
     parser.add_argument("--eta", type=float, default=0.0, help="DDIM noise, 0 is deterministic (default 0)")
     parser.add_argument("--keep", choices=list(KEEPS), default="none",
@@ -90,8 +102,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", type=boolean, default=False, help="replace the results of another edit in the folder")
     parser.add_argument("--save_buffers", type=boolean, default=False, help="write the buffers of every output to buffers/")
     add_clip_arguments(parser)
-    parser.add_argument("--align_source", type=boolean, default=False,
-                        help="the sources are whole photographs: cut their best face out first, as align does (default False)")
+    parser.add_argument("--align_source", type=boolean, default=None,
+                        help="the sources are whole photographs: cut a face out first, as align does (default: looked at, picture "
+                             "by picture; in scripts/inference.py False)")
+    parser.add_argument("--face", type=positive_int, default=1, metavar="N",
+                        help="which face of a photograph, counted by size from 1, the largest; others are left as they are (1)")
+    parser.add_argument("--output", choices=OUTPUTS, default="",
+                        help="what is written: the aligned square of the face as drawn, the whole photograph in its own size, or "
+                             "both (photo for whole photographs, aligned for faces that were aligned already)")
     parser.add_argument("--paste_back", "--paste-back", nargs="?", const="", default=None, metavar="PHOTO",
                         help="also write every result into its whole photograph, to pasted/: PHOTO is the photograph or folder "
                              "that the sources were aligned from; without a value beside --align_source True")
@@ -103,46 +121,72 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from diffusionrig.editing.controls import SLIDERS, Edit, parse_modes, parse_sliders
-    from diffusionrig.editing.order import Order
+    from diffusionrig.editing.order import Order, free_folder
     from diffusionrig.editing.sampling import DEFAULT_STEPS
     from diffusionrig.editing.session import run_session
 
-    if not args.output_dir:
+    source = _source(args)
+    if not args.output_dir and args.published:
         raise UsageError("No --output_dir was given; name a folder for the results.")
-    if args.target:
-        edits = parse_modes(args.modes, args.strength, args.sliders)
-    elif args.sliders:
-        edits = [Edit(SLIDERS, (), 1.0, parse_sliders(args.sliders))]
-    else:
-        edits = []
-    if not edits:
-        raise UsageError("Nothing to edit: give a --target with --modes, or sliders with --set.")
+    edits = _edits(args)
     sampling = _sampling(args)
     rig = _load(args)
     rig.check_guidance(sampling)
     if rig.calls(sampling) >= 250:
         print(f"diffusionrig edit: {rig.calls(sampling)} network calls per picture; --timestep_respacing ddim20 needs 20, "
               f"--steps {DEFAULT_STEPS} needs {DEFAULT_STEPS}.", file=sys.stderr)
+    align, output = args.align_source, args.output
+    if args.published:
+        align, output = bool(align), output or "aligned"
     order = Order(
-        source=args.source, target=args.target, edits=edits, output_dir=args.output_dir, sampling=sampling,
+        source=source, target=args.target, edits=edits, output_dir=args.output_dir, sampling=sampling,
         batch_size=args.batch_size, source_model=args.source_model or None, target_model=args.target_model or None,
         max_megapixels=args.max_megapixels, limit=args.num_samples, overwrite=args.overwrite,
-        save_buffers=args.save_buffers, align_source=args.align_source, paste_back=args.paste_back,
-        notes={"meanshape": args.meanshape, **({"album": args.album} if args.album else {}), "precision": rig.precision})
+        save_buffers=args.save_buffers, align_source=align, face=args.face, output="" if args.paste_back is not None else output,
+        paste_back=args.paste_back, notes={"meanshape": args.meanshape, **({"album": args.album} if args.album else {}),
+                                          "precision": rig.precision})
+    if not args.output_dir:
+        order = dataclasses.replace(order, output_dir=str(free_folder(Path(USUAL_FOLDER), order.request(rig.pretrained.hash))))
     if is_clip(args):
         return run_as_clip(rig, order, args)
     report = run_session(rig, order)
     for problem in report["problems"]:
         print(f"diffusionrig edit: {problem['file']}: {problem['problem']}", file=sys.stderr)
+    for doubt in report["doubts"]:
+        print(f"diffusionrig edit: {doubt['file']}: {doubt['doubt']} Look at the result before you use it.", file=sys.stderr)
+    if all(edit.nothing for edit in edits):
+        print("diffusionrig edit: nothing was asked, so nothing was changed; give a --target with --modes, or sliders with --set.",
+              file=sys.stderr)
     done = sum(entry["mode"] != "reconstruction" for entry in report["outputs"])
-    print(f"{done} edited pictures in {args.output_dir}, {len(report['problems'])} problems; "
-          f"look at {Path(args.output_dir) / report['sheets'][0]}")
+    print(f"{done} edited pictures in {order.output_dir}, {len(report['problems'])} problems; "
+          f"look at {Path(order.output_dir) / report['sheets'][0]}")
     return 0
 
 
+def _source(args: argparse.Namespace) -> str:
+    if args.picture and args.source and args.picture != args.source:
+        raise UsageError(f"Two sources were given, {args.picture} and --source {args.source}; leave one of them out.")
+    return args.picture or args.source
+
+
+def _edits(args: argparse.Namespace) -> list[Edit]:
+    """What the flags ask for; one edit of nothing where they ask for nothing, so that a photograph comes back as it is."""
+    from diffusionrig.editing.controls import SLIDERS, UNCHANGED, Edit, parse_modes, parse_sliders
+
+    if args.target:
+        edits = parse_modes(args.modes, args.strength, args.sliders)
+        if not edits:
+            raise UsageError("--modes names nothing to take from the --target; write for instance --modes exp.")
+        return edits
+    if args.sliders:
+        return [Edit(SLIDERS, (), 1.0, *parse_sliders(args.sliders))]
+    if args.published or not _source(args):
+        raise UsageError("Nothing to edit: give a --target with --modes, or sliders with --set.")
+    return [Edit(UNCHANGED)]
+
+
 def _sampling(args: argparse.Namespace) -> Sampling:
-    """What the flags say about sampling; where they say nothing, all steps of DDIM, as published."""
+    """What the flags say about sampling; where they say nothing, what ``Sampling`` chooses, or all steps of DDIM if published."""
     from diffusionrig.editing.sampling import MULTISTEP, Sampling
 
     solver, respacing = args.sampler, getattr(args, "timestep_respacing", None)
@@ -152,7 +196,7 @@ def _sampling(args: argparse.Namespace) -> Sampling:
             raise UsageError(f"--use_ddim {args.use_ddim} means --sampler {published}, which --sampler {solver} contradicts; "
                              "leave --use_ddim out.")
         solver = published
-    if respacing is None and not args.steps and solver not in MULTISTEP:
+    if args.published and respacing is None and not args.steps and solver not in MULTISTEP:
         respacing = ""
     return Sampling(respacing, solver, args.eta, args.clip_denoised, args.seed, args.keep, args.steps,
                     args.null_guidance)

@@ -1,4 +1,4 @@
-"""What an edit asks for: modes such as ``exp+light``, and sliders such as ``jawOpen=0.6,yaw=15``."""
+"""What an edit asks for: modes such as ``exp+light``, and sliders such as ``jawOpen=0.6,yaw=+10``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import math
 
 import torch
+from torch import Tensor
 
 from diffusionrig.errors import UsageError
 from diffusionrig.geometry.arkit import ARKIT_NAMES
@@ -19,6 +20,8 @@ MODE_PARTS = (*CODE_PARTS, "latent")
 ANGLES = ("pitch", "yaw", "roll")
 RECONSTRUCTION = "reconstruction"
 SLIDERS = "set"
+UNCHANGED = "unchanged"
+"""Name of the edit that asks for nothing."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,24 +31,31 @@ class Edit:
     name      how the mode was written ("exp+light"); also part of the output's file name
     parts     taken from the target, out of MODE_PARTS; empty for a reconstruction or sliders alone
     strength  0 keeps the source, 1 takes the target, above 1 exaggerates
-    sliders   expression weights by name, and yaw, pitch, roll in degrees
+    sliders   expression weights by name, and yaw, pitch, roll in degrees, that are set to these values
+    moves     the same by how much they move from what the face shows after the parts were taken
     """
 
     name: str
     parts: tuple[str, ...] = ()
     strength: float = 1.0
     sliders: tuple[tuple[str, float], ...] = ()
+    moves: tuple[tuple[str, float], ...] = ()
 
     @property
     def needs_target(self) -> bool:
         return bool(self.parts)
+
+    @property
+    def nothing(self) -> bool:
+        """Whether it leaves every face as it is."""
+        return not self.sliders and not any(move for _, move in self.moves) and (not self.parts or self.strength == 0)
 
 
 def parse_modes(text: str, strength: float = 1.0, sliders: str = "") -> list[Edit]:
     """``pose,exp,light,exp+light`` -> one Edit per comma; UsageError names an unknown or repeated mode."""
     if not math.isfinite(strength):
         raise UsageError("--strength must be a finite number; 1 takes the target fully.")
-    settings = parse_sliders(sliders)
+    settings, moves = parse_sliders(sliders)
     edits: list[Edit] = []
     for name in (word.strip() for word in text.split(",") if word.strip()):
         parts = tuple(part.strip() for part in name.split("+"))
@@ -54,29 +64,40 @@ def parse_modes(text: str, strength: float = 1.0, sliders: str = "") -> list[Edi
                 raise UsageError(f"--modes has {part!r}; choose from {', '.join(MODE_PARTS)}, joined by + where wanted.")
         if len(set(parts)) != len(parts) or name in {edit.name for edit in edits}:
             raise UsageError(f"--modes names {name!r} with a part or mode repeated; name each once.")
-        edits.append(Edit("+".join(parts), parts, strength, settings))
+        edits.append(Edit("+".join(parts), parts, strength, settings, moves))
     return edits
 
 
-def parse_sliders(text: str) -> tuple[tuple[str, float], ...]:
-    """``jawOpen=0.6,yaw=15`` -> pairs; names are checked against the head model when applied."""
-    pairs: dict[str, float] = {}
+def parse_sliders(text: str) -> tuple[tuple[tuple[str, float], ...], tuple[tuple[str, float], ...]]:
+    """``jawOpen=0.6,yaw=+10`` -> pairs to set, and pairs to move by; names are checked against the head model when applied.
+
+    A number with ``+`` before it moves, also ``+-10``. So does a negative number of a weight of ARKit's, as weights begin at 0; a
+    negative angle, or coefficient of FLAME's, is a value to be set.
+    """
+    values: dict[str, float] = {}
+    moving: set[str] = set()
     for item in (word.strip() for word in text.split(",") if word.strip()):
-        name, equals, value = item.partition("=")
+        name, equals, value = (part.strip() for part in item.partition("="))
         try:
-            number = float(value)
+            number = float(value[1:] if value.startswith("+-") else value)
         except ValueError:
             number = math.nan
         if not equals or not math.isfinite(number):
-            raise UsageError(f"--set has {item!r}; write NAME=NUMBER, for instance jawOpen=0.6,yaw=15.")
-        if name.strip() in pairs:
-            raise UsageError(f"--set names {name.strip()!r} twice; give it one value.")
-        pairs[name.strip()] = number
-    return tuple(pairs.items())
+            raise UsageError(f"--set has {item!r}; write NAME=NUMBER, for instance jawOpen=0.6,yaw=15, or NAME=+NUMBER to move "
+                             "from what the face shows.")
+        if name in values:
+            raise UsageError(f"--set names {name!r} twice; give it one value.")
+        values[name] = number
+        if value.startswith("+") or (value.startswith("-") and name in ARKIT_NAMES):
+            moving.add(name)
+    return (tuple((name, number) for name, number in values.items() if name not in moving),
+            tuple((name, number) for name, number in values.items() if name in moving))
 
 
-def apply_sliders(code: FaceCode, sliders: tuple[tuple[str, float], ...], head: HeadModel) -> FaceCode:
-    """Set expression weights, and head angles in degrees, to absolute values on every face of ``code``.
+def apply_sliders(code: FaceCode, sliders: tuple[tuple[str, float], ...], head: HeadModel,
+                  moves: tuple[tuple[str, float], ...] = ()) -> FaceCode:
+    """Set expression weights, and head angles in degrees, to absolute values on every face of ``code``, and move others by
+    ``moves`` from what each face shows. Weights of ARKit's that move stay within 0..1.
 
     Angles that are not named keep their value. A head with other expressions than ARKit's (FLAME) takes ARKit's names too,
     through its expression map. UsageError on a name the head model does not have.
@@ -86,17 +107,21 @@ def apply_sliders(code: FaceCode, sliders: tuple[tuple[str, float], ...], head: 
     expression = code.expression.clone()
     angles = matrix_to_euler_degrees(axis_angle_to_matrix(code.pose[:, :3].double()))
     turned = False
-    actions: dict[str, float] = {}
-    for name, value in sliders:
+    actions: dict[str, tuple[float, bool]] = {}
+    for name, value, moved in [*((*pair, False) for pair in sliders), *((*pair, True) for pair in moves)]:
         if name in ANGLES:
-            if abs(value) > 90:
-                raise UsageError(f"--set {name}={value:g} turns the head away; give degrees between -90 and 90.")
-            angles[:, ANGLES.index(name)] = value
-            turned = True
+            column = angles[:, ANGLES.index(name)]
+            wanted = column + value if moved else torch.full_like(column, value)
+            if float(wanted.abs().max()) > 90:
+                raise UsageError(f"--set {name}={'+' * moved}{value:g} turns the head away; give degrees between -90 and 90.")
+            angles[:, ANGLES.index(name)] = wanted
+            # Angles and back would round, and a face that moves by nothing is to stay what it is.
+            turned = turned or not moved or value != 0
         elif name in names:
-            expression[:, names[name]] = value
+            shown = expression[:, names[name]]
+            expression[:, names[name]] = _moved(shown, value, name) if moved else value
         elif name in mapped:
-            actions[name] = value
+            actions[name] = value, moved
         else:
             near = [known for known in (*names, *mapped) if known.lower().startswith(name.lower()[:4])]
             hint = f"did you mean {', '.join(near)}?" if near else f"angles are {', '.join(ANGLES)}"
@@ -110,14 +135,22 @@ def apply_sliders(code: FaceCode, sliders: tuple[tuple[str, float], ...], head: 
     return code.replace(pose=torch.cat([rotation, code.pose[:, 3:]], 1))
 
 
-def _with_actions(code: FaceCode, actions: dict[str, float], head: HeadModel) -> FaceCode:
-    """ARKit's ``actions`` set to absolute weights on a head that has others: what the face shows of them already is counted."""
+def _moved(shown: Tensor, move: float, name: str) -> Tensor:
+    """What a coefficient (B,) becomes; a weight of ARKit's leaves 0..1 no farther than it had already."""
+    if name not in ARKIT_NAMES:
+        return shown + move
+    return torch.minimum(torch.maximum(shown + move, shown.clamp(max=0)), shown.clamp(min=1))
+
+
+def _with_actions(code: FaceCode, actions: dict[str, tuple[float, bool]], head: HeadModel) -> FaceCode:
+    """ARKit's ``actions`` set to weights, or moved by them, on a head that has others: what the face shows already is counted."""
     known = expression_map(head)
     jaw = code.pose[:, 3:]
     change = torch.zeros(len(code), len(ARKIT_NAMES)).to(code.pose)
-    columns = [ARKIT_NAMES.index(name) for name in actions]
-    shown = known.weights(code.expression, jaw)[:, columns]
-    change[:, columns] = change.new_tensor(list(actions.values())) - shown
+    weights = known.weights(code.expression, jaw)
+    for name, (value, moved) in actions.items():
+        shown = weights[:, ARKIT_NAMES.index(name)]
+        change[:, ARKIT_NAMES.index(name)] = (_moved(shown, value, name) if moved else value) - shown
     expression, turn = known.apply(change)
     return code.replace(expression=code.expression + expression, pose=torch.cat([code.pose[:, :3], jaw + turn], 1))
 
@@ -134,4 +167,4 @@ def edited_code(source: FaceCode, target: FaceCode | None, edit: Edit, head: Hea
             if target is None:
                 raise UsageError(f"The mode {edit.name!r} needs a target; give one, or use sliders alone.")
             code = code.swap(part, target, edit.strength)
-    return apply_sliders(code, edit.sliders, head) if edit.sliders else code
+    return apply_sliders(code, edit.sliders, head, edit.moves) if edit.sliders or edit.moves else code

@@ -7,14 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from diffusionrig.editing import conditions
+from diffusionrig.editing.background import STILL, turned
 from diffusionrig.editing.contact_sheets import ContactSheets
 from diffusionrig.editing.controls import RECONSTRUCTION
 from diffusionrig.editing.order import Order
 from diffusionrig.editing.photographs import Cut, in_photograph
 from diffusionrig.editing.planning import Planned
+from diffusionrig.editing.pretrained import Pretrained
 from diffusionrig.editing.provenance import write_edited
 from diffusionrig.editing.request import Result
-from diffusionrig.editing.sides import Side
+from diffusionrig.editing.sides import Read, Side
 from diffusionrig.errors import RigError
 from diffusionrig.io.files import make_folder
 from diffusionrig.io.images import read_image, write_png
@@ -22,7 +25,9 @@ from diffusionrig.io.resize import resize_square
 from diffusionrig.io.sheets import to_uint8
 
 BUFFERS, PASTED = "buffers", "pasted"
-COLUMNS = ("source", "target", "rendered", "normal", "albedo", "result")
+COLUMNS = {conditions.BUFFERS: ("source", "target", "rendered", "normal", "albedo", "result"),
+           conditions.REFERENCE: ("source", "target", "carried", "confidence", "rendered", "result")}
+"""Of the contact sheets, by the condition of the model."""
 BLANK = 245
 
 
@@ -30,36 +35,50 @@ class Outputs:
     """The output folder of a run: pictures, whole photographs, buffers, contact sheets. Nothing of a picture is held beyond its
     contact sheet; ``entries`` is what the report says about each."""
 
-    def __init__(self, order: Order, model_hash: str, target: Side | None) -> None:
-        self.order, self.model_hash, self.target = order, model_hash, target
+    def __init__(self, order: Order, model: Pretrained, target: Side | None, read_target: Read) -> None:
+        self.order, self.model_hash, self.target, self._read_target = order, model.hash, target, read_target
         self.folder = Path(order.output_dir)
         self.entries: list[dict[str, Any]] = []
-        self.sheets = ContactSheets(self.folder, COLUMNS)
+        self.sheets = ContactSheets(self.folder, COLUMNS[model.condition])
         self._aim: tuple[int, np.ndarray] | None = None
+        self._photo: tuple[Path, np.ndarray] | None = None
 
     @property
     def edits(self) -> int:
         """How many edits were written."""
         return sum(entry["mode"] != RECONSTRUCTION for entry in self.entries)
 
+    def written(self, cut: Cut) -> str:
+        """A word of ``order.OUTPUTS``: what is written of a source that lies there."""
+        if self.order.paste_back is not None:
+            return "both"
+        return self.order.output or ("photo" if cut.whole else "aligned")
+
     def add(self, planned: Planned, result: Result, source: Side) -> None:
         """Write one result, whose source is a row of ``source``."""
         edit, row = planned.request.edit, planned.request.source
-        details = {"seed": self.order.sampling.seed, "strength": edit.strength, "sliders": dict(edit.sliders)}
+        details: dict[str, Any] = {"seed": self.order.sampling.seed, "strength": edit.strength, "sliders": dict(edit.sliders)}
+        if edit.moves:
+            details["moves"] = dict(edit.moves)
         assert source.faces is not None
         shown = to_uint8(source.faces.images[row].cpu().numpy(), -1, 1)
-        entry = self._entry(planned, source)
-        write_edited(self.folder / planned.file, result.image, model_hash=self.model_hash, mode=edit.name, **details)
-        if self.order.paste_back is not None and edit.name != RECONSTRUCTION:
-            entry["pasted"] = self._write_pasted(planned, result.image, shown, source.cuts[row], details)
+        entry, cut = self._entry(planned, source), source.cuts[row]
+        kind = self.written(cut)
+        if kind != "photo":
+            write_edited(self.folder / planned.file, result.image, model_hash=self.model_hash, mode=edit.name, **details)
+        if kind != "aligned" and edit.name != RECONSTRUCTION:
+            name = planned.file if kind == "photo" else f"{PASTED}/{planned.file}"
+            still = float(turned(source.faces.code[row], result.code)[0]) <= STILL
+            self._write_whole(name, planned, result, shown, cut, still, details)
+            entry.update({"photo": str(cut.photo)} if kind == "photo" else {"pasted": name})
         if result.lenders:
             entry["lenders"] = result.lenders
-        buffers = _buffer_images(result)
+        pictures = _pictures(result)
         if self.order.save_buffers:
-            entry["buffers"] = self._write_buffers(planned.file, buffers)
+            entry["buffers"] = self._write_buffers(planned.file, pictures)
         self.entries.append(entry)
-        self.sheets.add([shown, self._target_picture(planned.request.target, result.image), *buffers.values(), result.image],
-                        planned.file.removesuffix(".png"))
+        pictures.update(source=shown, target=self._target_picture(planned.request.target, result.image), result=result.image)
+        self.sheets.add([pictures[name] for name in self.sheets.columns], planned.file.removesuffix(".png"))
 
     def _entry(self, planned: Planned, source: Side) -> dict[str, Any]:
         request = planned.request
@@ -69,12 +88,18 @@ class Outputs:
             entry[word], entry[f"{word}_confidence"] = (None, None) if known is None else known
         return entry
 
-    def _write_pasted(self, planned: Planned, image: np.ndarray, source: np.ndarray, cut: Cut, details: dict[str, Any]) -> str:
-        """The whole photograph with the result in it, beside the aligned results; its name within the output folder."""
-        whole = in_photograph(cut, image, source, self.order.max_megapixels)
-        write_edited(make_folder(self.folder / PASTED) / planned.file, whole, model_hash=self.model_hash,
-                     mode=planned.request.edit.name, **details, photo=cut.photo.name)
-        return f"{PASTED}/{planned.file}"
+    def _write_whole(self, name: str, planned: Planned, result: Result, source: np.ndarray, cut: Cut,
+                     still: bool, details: dict[str, Any]) -> None:
+        """The whole photograph with the result in it, as ``name`` within the output folder; ``still`` where the head keeps its
+        pose."""
+        if self._photo is None or self._photo[0] != cut.photo:
+            self._photo = cut.photo, read_image(cut.photo, self.order.max_megapixels)
+        whole, edit = self._photo[1], planned.request.edit
+        if not edit.nothing:
+            whole = in_photograph(cut, whole, result.image, source, result.carried, still)
+        path = self.folder / name
+        make_folder(path.parent)
+        write_edited(path, whole, model_hash=self.model_hash, mode=edit.name, **details, photo=cut.photo.name)
 
     def _write_buffers(self, name: str, buffers: dict[str, np.ndarray]) -> dict[str, str]:
         place = make_folder(self.folder / BUFFERS)
@@ -91,14 +116,19 @@ class Outputs:
             return blank
         if self._aim is None or self._aim[0] != row:
             try:
-                picture = resize_square(read_image(self.target.paths[row], self.order.max_megapixels), like.shape[0])
+                picture = resize_square(self._read_target(self.target.paths[row])[0], like.shape[0])
             except RigError:  # gone since it was captured, which is no reason to end the run
                 picture = blank
             self._aim = row, picture
         return self._aim[1]
 
 
-def _buffer_images(result: Result) -> dict[str, np.ndarray]:
-    """Buffers as pictures: rendered and albedo clipped to 0..1, normals from -1..1."""
+def _pictures(result: Result) -> dict[str, np.ndarray]:
+    """What a result was drawn from, as pictures: rendered and albedo clipped to 0..1, normals from -1..1; the carried photograph
+    and its confidence, white where it is full, where there are any."""
     ranges = {"rendered": (0, 1), "normal": (-1, 1), "albedo": (0, 1)}
-    return {name: to_uint8(getattr(result.buffers, name)[0].cpu().numpy(), *bounds) for name, bounds in ranges.items()}
+    pictures = {name: to_uint8(getattr(result.buffers, name)[0].cpu().numpy(), *bounds) for name, bounds in ranges.items()}
+    if result.carried is not None:
+        pictures["carried"] = to_uint8(result.carried.picture[0].cpu().numpy(), -1, 1)
+        pictures["confidence"] = to_uint8(result.carried.confidence[0].expand(3, -1, -1).cpu().numpy(), 0, 1)
+    return pictures

@@ -14,7 +14,9 @@ from diffusionrig.editing.prepared import Prepared
 from diffusionrig.editing.request import Request, Result
 from diffusionrig.editing.sampling import Sampling
 from diffusionrig.errors import RigError, UsageError
+from diffusionrig.geometry.alignment import ffhq_centre
 from diffusionrig.geometry.face_code import FaceCode
+from diffusionrig.geometry.head import HeadModel
 from diffusionrig.io.sheets import to_uint8
 
 
@@ -45,10 +47,24 @@ def _draw(painter: Painter, known: dict[int, Prepared], targets: Analysis | None
     edited = [_edited(painter, known[request.source].faces, targets, request) for request in requests]
     code, latent = FaceCode.concatenate([one for one, _ in edited]), torch.cat([one for _, one in edited])
     sources = Prepared.concatenate([known[request.source] for request in requests])
-    painted = painter.paint(sources, code, sources.faces.centre, sampling, latent, on_call)
+    centre = sources.faces.centre
+    if any(request.steady for request in requests):
+        steady = torch.tensor([request.steady for request in requests], device=centre.device)[:, None]
+        centre = torch.where(steady, steady_centre(painter.head, sources.faces.code, code, centre), centre)
+    painted = painter.paint(sources, code, centre, sampling, latent, on_call)
     buffers, carried, lenders = painted.condition.buffers, painted.condition.carried, painted.condition.lenders
     return [Result(image, buffers[i], code[i], request, None if carried is None else carried[i], lenders[i] if lenders else [])
             for i, (image, request) in enumerate(zip(to_uint8(painted.pictures.cpu().numpy(), -1, 1), requests))]
+
+
+def steady_centre(head: HeadModel, source: FaceCode, edited: FaceCode, centre: Tensor) -> Tensor:
+    """(B, 3) where FFHQ centres of ``edited`` heads lie when their poses turn about the ``centre`` (B, 3) of the ``source``, and
+    expressions move the face but not the skull."""
+    jaw = torch.cat([edited.pose[:, :3], source.pose[:, 3:]], 1)
+    unmoved = edited.replace(expression=source.expression, pose=jaw, eyes=source.eyes)
+    with torch.inference_mode():
+        after, before = (ffhq_centre(head.landmarks(head.vertices(code), code)) for code in (edited, unmoved))
+    return centre + (after - before)
 
 
 def _edited(painter: Painter, source: Analysis, targets: Analysis | None, request: Request) -> tuple[FaceCode, Tensor]:

@@ -14,11 +14,13 @@ from diffusionrig.render.carrying import Carried
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """One output: face ``source`` of the sources, ``target`` of the targets (None without one), and the edit."""
+    """One output: face ``source`` of the sources, ``target`` of the targets (None without one), and the edit. ``steady`` keeps the
+    skull where it is, as a photograph around it wants; else the FFHQ centre stays, as published, which a jaw that opens moves."""
 
     source: int
     target: int | None
     edit: Edit
+    steady: bool = False
 
 
 @dataclasses.dataclass

@@ -95,13 +95,14 @@ class Rig:
 
     def edit(self, source: Analysis | Photo, target: Analysis | Photo | None = None, mode: str = "exp", *,
              strength: float = 1.0, sliders: str = "", sampling: Sampling | None = None) -> Result:
-        """One edit of one face: ``mode`` as on the command line (``exp+light``), ``sliders`` such as ``jawOpen=0.6``.
+        """One edit of one face: ``mode`` as on the command line (``exp+light``), ``sliders`` such as ``jawOpen=0.6``,
+        or ``jawOpen=+0.2`` to move from what the face shows (``controls.parse_sliders``).
 
         Without a target only the sliders act.
         """
         sources = source if isinstance(source, Analysis) else self.capture(source)
         targets = target if isinstance(target, Analysis) or target is None else self.capture(target)
-        edits = parse_modes(mode, strength, sliders) if targets is not None else [Edit("set", (), 1.0, parse_sliders(sliders))]
+        edits = parse_modes(mode, strength, sliders) if targets is not None else [Edit("set", (), 1.0, *parse_sliders(sliders))]
         if len(edits) != 1:
             raise UsageError(f"edit draws one mode, not {mode!r}; join parts with + or call edit_many.")
         request = Request(0, None if targets is None else 0, edits[0])

@@ -9,14 +9,22 @@ from pathlib import Path
 import numpy as np
 
 from diffusionrig.editing.analysis import Analysis
-from diffusionrig.editing.photographs import Cut, find_cuts
+from diffusionrig.editing.photographs import Cut, cut_found, find_cuts, find_faces, is_aligned, uncut
 from diffusionrig.editing.rig import Rig
 from diffusionrig.errors import RigError, UsageError
+from diffusionrig.faces.backends import make_finder
+from diffusionrig.geometry.rotations import axis_angle_to_matrix, matrix_to_euler_degrees
 from diffusionrig.io.images import find_images, read_image
 from diffusionrig.progress import track
 
-Read = Callable[[Path], tuple[np.ndarray, Cut | None]]
-"""A file as an aligned picture (H, W, 3) uint8, and where that lies in a whole photograph; RigError when it cannot be had."""
+Read = Callable[[Path], tuple[np.ndarray, Cut]]
+"""A file as an aligned picture (H, W, 3) uint8, and where that lies in the file; RigError when it cannot be had."""
+
+PROFILE = 70.0
+"""Degrees of turning to the side beyond which a photograph shows too little of a face to carry it anywhere."""
+
+AT_LEAST = 256
+"""Side in pixels of faces that are cut out to be captured, or more where the network draws more."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +33,7 @@ class Side:
 
     paths   row by row those of ``faces``, which is None when there is none
     unread  the others: file and problem
-    cuts    where each lies in a whole photograph; empty unless results are to go back there
+    cuts    where each lies in its photograph
     """
 
     paths: list[Path]
@@ -38,6 +46,12 @@ class Side:
         missed = [] if self.faces is None else [{"file": str(path), "problem": self.faces.notes[i]}
                                                 for i, path in enumerate(self.paths) if not bool(self.faces.found[i])]
         return self.unread + missed
+
+    @property
+    def doubts(self) -> list[dict[str, str]]:
+        """What captures say of faces that were found but are not to be relied on."""
+        return [] if self.faces is None else [{"file": str(path), "doubt": self.faces.notes[i]} for i, path in enumerate(self.paths)
+                                              if bool(self.faces.found[i]) and self.faces.notes[i]]
 
     def face(self, row: int) -> tuple[str, float | None]:
         """File and confidence of one face, as reports say them."""
@@ -71,16 +85,48 @@ def list_pictures(path: str, what: str) -> list[Path]:
 
 def plainly(max_megapixels: float) -> Read:
     """Files that are aligned pictures already."""
-    return lambda path: (read_image(path, max_megapixels), None)
+
+    def read(path: Path) -> tuple[np.ndarray, Cut]:
+        image = read_image(path, max_megapixels)
+        return image, uncut(image, path)
+
+    return read
+
+
+def reader(align: bool | None, size: int, max_megapixels: float, number: int = 1) -> Read:
+    """How pictures are read for a network that draws ``size`` pixels: as aligned ones, or, where ``align``, as photographs whose
+    face of that ``number`` by size is cut out; None looks at each picture which of the two it is."""
+    if align is False:
+        return plainly(max_megapixels)
+    finder, side = make_finder(), max(AT_LEAST, size)
+
+    def read(path: Path) -> tuple[np.ndarray, Cut]:
+        image = read_image(path, max_megapixels)
+        faces = find_faces(image, finder)
+        # Where nobody is found, the encoder, which may look with other eyes, has the last word.
+        if align is None and number == 1 and (is_aligned(faces[0], image.shape) if faces else image.shape[0] == image.shape[1]):
+            return image, uncut(image, path)
+        return cut_found(image, path, faces, side, number)
+
+    return read
+
+
+def without_profiles(faces: Analysis) -> Analysis:
+    """The same faces, of which those in profile count as not found."""
+    turns = matrix_to_euler_degrees(axis_angle_to_matrix(faces.code.pose[:, :3].double()))[:, 1].abs()
+    aside = faces.found & (turns > PROFILE).cpu()
+    notes = [f"The face is turned {float(turns[i]):.0f} degrees to the side, of which {PROFILE:.0f} can be edited; give a "
+             "photograph that shows more of it." if bool(aside[i]) else note for i, note in enumerate(faces.notes)]
+    return dataclasses.replace(faces, found=faces.found & ~aside, notes=notes)
 
 
 def look_at(rig: Rig, paths: Sequence[Path], read: Read, encoder: str | None, batch_size: int, what: str,
-            cut_from: str = "", keep_images: bool = True) -> Side:
+            cut_from: str = "", keep_images: bool = True, profiles: bool = True) -> Side:
     """Read and capture pictures, ``batch_size`` at a time; a damaged file is reported, not fatal. Codes, latents and, with
     ``keep_images``, pictures of the network's size are all that is held of them.
 
     ``cut_from`` is the photograph or folder that the pictures were aligned from, where results are to go back there: UsageError
-    when one was not.
+    when one was not. Without ``profiles`` faces in profile count as not found.
     """
     kept: list[Path] = []
     cuts: list[Cut] = []
@@ -96,8 +142,9 @@ def look_at(rig: Rig, paths: Sequence[Path], read: Read, encoder: str | None, ba
                 continue
             arrays.append(array)
             kept.append(path)
-            cuts += find_cuts([path], Path(cut_from)) if cut_from else [] if cut is None else [cut]
+            cuts += find_cuts([path], Path(cut_from)) if cut_from else [cut]
         if arrays:
             faces = rig.capture(arrays, encoder)
+            faces = faces if profiles else without_profiles(faces)
             parts.append(faces if keep_images else faces.without_images())
     return Side(kept, Analysis.concatenate(parts) if parts else None, unread, cuts)

@@ -73,6 +73,51 @@ def test_sliders_set_absolute_values_and_keep_the_other_angles():
     torch.testing.assert_close(after[:, [0, 2]], before[:, [0, 2]])
 
 
+def test_numbers_are_values_or_moves():
+    assert parse_sliders("jawOpen=0.6,yaw=-15,exp003=-1.5") == ((("jawOpen", 0.6), ("yaw", -15.0), ("exp003", -1.5)), ())
+    assert parse_sliders("jawOpen=+0.2, mouthSmileLeft=-0.2, yaw=+10, roll=+-10, exp003=+-1") == (
+        (), (("jawOpen", 0.2), ("mouthSmileLeft", -0.2), ("yaw", 10.0), ("roll", -10.0), ("exp003", -1.0)))
+    (edit,) = parse_modes("exp", sliders="jawOpen=+0.2,yaw=5")
+    assert (edit.sliders, edit.moves) == ((("yaw", 5.0),), (("jawOpen", 0.2),))
+
+
+def test_moves_go_on_from_what_the_face_shows():
+    source = code(3)
+    edited = apply_sliders(source, (), HEAD, (("jawOpen", 0.1), ("yaw", -10.0)))
+    torch.testing.assert_close(edited.expression[:, 1], (source.expression[:, 1] + 0.1).clamp(max=1))
+    before, after = (matrix_to_euler_degrees(axis_angle_to_matrix(one.pose[:, :3])) for one in (source, edited))
+    torch.testing.assert_close(after[:, 1], before[:, 1] - 10)
+    torch.testing.assert_close(after[:, [0, 2]], before[:, [0, 2]])
+    closed = apply_sliders(source, (), HEAD, (("jawOpen", -2.0),))
+    assert (closed.expression[:, 1] == 0).all()
+    exaggerated = source.replace(expression=source.expression + 1)
+    assert torch.equal(apply_sliders(exaggerated, (), HEAD, (("jawOpen", 0.0),)).expression, exaggerated.expression)
+    with pytest.raises(UsageError, match=r"--set yaw=\+89 turns the head away"):
+        apply_sliders(source.replace(pose=edited_code(source, None, Edit("set", (), 1.0, (("yaw", 20.0),)), HEAD).pose), (), HEAD,
+                      (("yaw", 89.0),))
+
+
+def test_a_move_by_nothing_changes_not_a_bit():
+    source = code(3)
+    edited = edited_code(source, None, Edit("set", moves=(("jawOpen", 0.0), ("yaw", 0.0))), HEAD)
+    assert torch.equal(edited.expression, source.expression)
+    assert torch.equal(edited.pose, source.pose)
+    assert [edit.nothing for edit in (Edit("set", moves=(("yaw", 0.0),)), Edit("exp", ("exp",), 0.0), Edit("exp", ("exp",)),
+                                      Edit("set", sliders=(("yaw", 0.0),)))] == [True, True, False, False]
+
+
+def test_moves_follow_the_target_and_act_on_flame_through_its_map():
+    source, target = code(1), code(2)
+    edited = edited_code(source, target, Edit("exp", ("exp",), moves=(("jawOpen", -0.1),)), HEAD)
+    torch.testing.assert_close(edited.expression[:, 1], (target.expression[:, 1] - 0.1).clamp(min=0))
+    head = open_flame()
+    opened = apply_sliders(flame_code(head), (("jawOpen", 0.6),), head)
+    shown = expression_map(head).weights(opened.expression, opened.pose[:, 3:])[0, ARKIT_NAMES.index("jawOpen")]
+    further = apply_sliders(opened, (), head, (("jawOpen", 0.2),))
+    again = apply_sliders(opened, (("jawOpen", float(shown) + 0.2),), head)
+    torch.testing.assert_close(further.expression, again.expression)
+
+
 def test_a_slider_the_head_lacks_is_named_with_its_neighbours():
     with pytest.raises(UsageError, match="did you mean jawOpen"):
         apply_sliders(code(3), (("jawopened", 0.6),), HEAD)

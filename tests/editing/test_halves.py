@@ -1,6 +1,7 @@
 """The two halves of a rig: capturing without a network, and painting, which is told by the checkpoint what its condition is."""
 
 import dataclasses
+import types
 import weakref
 
 import numpy as np
@@ -11,7 +12,7 @@ from seed_faces import photo
 from diffusionrig.editing import painting
 from diffusionrig.editing.capturing import Capturing
 from diffusionrig.editing.clip_drawing import draw_clip
-from diffusionrig.editing.conditions import KINDS, Kind
+from diffusionrig.editing.conditions import KINDS, Condition, Kind
 from diffusionrig.editing.controls import RECONSTRUCTION, Edit, parse_modes
 from diffusionrig.editing.painting import Painter
 from diffusionrig.editing.prepared import Prepared
@@ -89,9 +90,11 @@ def test_prepared_sources_are_let_go_after_their_last_edit(rig, monkeypatch):
     assert 1 <= most <= 4
 
 
-def test_a_kind_without_noise_draws_the_clean_image_from_zeros_in_one_call(rig, monkeypatch):
-    monkeypatch.setitem(KINDS, "carried", Kind(noise=False, keep=False, background=False))
-    rig.pretrained.meta["model"]["condition"] = "carried"
+def test_a_prior_of_one_call_draws_the_clean_image_from_zeros(rig, monkeypatch):
+    monkeypatch.setitem(KINDS, "carried", Kind(keep=False, background=False))
+    rig.pretrained = dataclasses.replace(
+        rig.pretrained, model=types.SimpleNamespace(condition="carried", image_size=rig.size),
+        diffusion=dataclasses.replace(rig.pretrained.diffusion, one_call=True, predict_xstart=True))
     painter, seen = Painter(rig.pretrained, rig.head, precision="fp32"), []
     predict = painter._predict
 
@@ -100,26 +103,23 @@ def test_a_kind_without_noise_draws_the_clean_image_from_zeros_in_one_call(rig, 
         return predict(x, t, condition, latent)
 
     monkeypatch.setattr(painter, "_predict", watched)
-    monkeypatch.setattr(painter, "condition", lambda sources, code, centre, buffers=None: (
+    monkeypatch.setattr(painter, "condition", lambda sources, code, centre, buffers=None: Condition(
         sources.faces.images.repeat(1, 3, 1, 1), painter.buffers(code, centre)))
     face = rig.capturing.capture(photo(1))
     assert (painter.calls(KEEP), painter.calls(Sampling(steps=20)), painter.inversion_calls(KEEP)) == (1, 1, 0)
     source = painter.prepare(face, KEEP)
     assert (source.own, source.noise) == (None, None)
-    drawn, _ = painter.paint(source, face.code, face.centre, Sampling(steps=20))
+    drawn = painter.paint(source, face.code, face.centre, Sampling(steps=20)).pictures
     (x, t, condition), = seen
     assert not x.any()
     assert t.tolist() == [999]
     assert torch.equal(condition, face.images.repeat(1, 3, 1, 1))
-    # From zeros the clean image seen is -sqrt(1 / abar - 1) eps (DDPM equation 4), clamped.
-    eps = predict(x, t, condition, source.faces.latent)[:, :3]
-    abar = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))[-1]
-    torch.testing.assert_close(drawn, (-np.sqrt(1 / abar - 1) * eps).clamp(-1, 1), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(drawn, predict(x, t, condition, source.faces.latent)[:, :3].clamp(-1, 1), atol=1e-5, rtol=1e-5)
     with pytest.raises(UsageError, match="use edit or edit_many"):
         rig.draw(rig.buffers(face.code), source.faces.latent, QUICK)
 
 
 def test_an_unknown_condition_is_refused(rig):
-    rig.pretrained.meta["model"]["condition"] = "wireframe"
+    rig.pretrained = dataclasses.replace(rig.pretrained, model=types.SimpleNamespace(condition="wireframe"))
     with pytest.raises(RigError, match=r"trained on the condition 'wireframe', but .* knows only buffers"):
         Painter(rig.pretrained, rig.head)

@@ -124,8 +124,8 @@ def test_align_records_the_place_and_paste_back_finds_it(album):
     for where in (imgs, imgs / "trip" / "me.jpg"):
         (cut,) = find_cuts([face], where)
         aligned = read_image(face)
-        assert np.array_equal(in_photograph(cut, aligned, aligned, 100), upright)
-        changed = in_photograph(cut, 255 - aligned, aligned, 100)
+        assert np.array_equal(in_photograph(cut, upright, aligned, aligned), upright)
+        changed = in_photograph(cut, upright, 255 - aligned, aligned)
         outside = ~inner(upright, place.matrix, 128, 0)
         assert np.array_equal(changed[outside], upright[outside])
         assert (changed[inner(upright, place.matrix, 128, 0.2)] != upright[inner(upright, place.matrix, 128, 0.2)]).mean() > 0.9
@@ -171,7 +171,8 @@ def test_a_run_writes_photographs_with_provenance(rig, album, tmp_path):
     direct = dataclasses.replace(order, source=str(imgs / "trip"), output_dir=str(tmp_path / "b"), align_source=True, paste_back="")
     write_png(imgs / "trip" / "nobody.png", np.zeros((64, 64, 3), np.uint8))
     report = run_session(rig, direct)
-    assert [problem["problem"] for problem in report["problems"]] == ["no face was found"]
+    (problem,) = report["problems"]
+    assert problem["problem"].startswith("no face was found; give a photograph that")
     assert read_image(tmp_path / "b" / "pasted" / "0_set.png").shape == upright.shape
     (imgs / "trip" / "nobody.png").unlink()
     for change, words in (({"paste_back": ""}, "--align_source True"), ({"align_source": True}, "leave one of them out")):
@@ -186,7 +187,7 @@ def test_the_command_takes_both_spellings_and_explains_itself(flag, rig, checkpo
              "--timestep_respacing", "ddim2", "--output_dir", str(tmp_path / "out")]
     assert main([*words, flag]) == 2
     error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert "--paste_back needs the photograph" in error
+    assert "--paste_back needs the photograph" in error.splitlines()[-1]
+    assert "Traceback" not in error
     assert main([*words, flag, str(imgs), "--keep", "background"]) == 0
     assert read_image(tmp_path / "out" / "pasted" / "0_set.png").shape == upright.shape

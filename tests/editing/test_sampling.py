@@ -1,6 +1,8 @@
 """How images are drawn: what is chosen where nothing is said, what contradicts itself, and guidance."""
 
 import dataclasses
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,11 +117,13 @@ def test_the_command_says_in_one_sentence_what_contradicts(capsys, tmp_path, fla
     assert not (tmp_path / "out").exists()
 
 
-def parsed(flags):
+def parsed(flags, **defaults):
     from diffusionrig.cli import command_parser
     from diffusionrig.cli.edit import _sampling
 
-    return _sampling(command_parser("edit", None).parse_args(flags.split()))
+    parser = command_parser("edit", None)
+    parser.set_defaults(**defaults)
+    return _sampling(parser.parse_args(flags.split()))
 
 
 @pytest.mark.parametrize(("flags", "solver", "steps"), [
@@ -128,6 +132,27 @@ def parsed(flags):
     ("--steps 6", DEFAULT_SOLVER, 6), ("--sampler unipc", "unipc", DEFAULT_STEPS), ("--steps 6 --use_ddim True", "ddim", 6),
     ("--keep all --steps 9", "ddim", 9), ("--eta 0.3 --steps 9", "ddim", 9),
     ("--sampler unipc --timestep_respacing ddim10", "unipc", 10)])
-def test_published_flags_mean_what_they_meant(flags, solver, steps):
+def test_published_flags_mean_what_they_meant_in_the_script(flags, solver, steps):
+    sampling = parsed(flags, published=True)
+    assert (sampling.chosen_solver, len(sampling.schedule(FULL))) == (solver, steps)
+    if "steps" in flags or "respacing" in flags or "unipc" in flags:
+        assert parsed(flags) == sampling
+
+
+@pytest.mark.parametrize(("flags", "solver", "steps"), [
+    ("", DEFAULT_SOLVER, DEFAULT_STEPS), ("--keep all", "ddim", 20), ("--use_ddim False", "ancestral", 20),
+    ("--eta 0.3", "ddim", 20)])
+def test_the_command_takes_few_steps_when_nothing_is_said(flags, solver, steps):
     sampling = parsed(flags)
     assert (sampling.chosen_solver, len(sampling.schedule(FULL))) == (solver, steps)
+
+
+def test_the_script_says_that_it_is_the_published_one(monkeypatch):
+    seen = []
+    monkeypatch.setattr("diffusionrig.cli.edit.run", lambda args: seen.append(args.published))
+    monkeypatch.setattr("sys.argv", ["scripts/inference.py", "--source", "a.png"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "inference.py"), run_name="__main__")
+    assert end.value.code == 0
+    main(["edit", "a.png"])
+    assert seen == [True, False]
