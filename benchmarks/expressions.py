@@ -41,8 +41,8 @@ EYES = ((33, 133), (263, 362))
 STEADY = (33, 133, 362, 263, 168, 6, 197, 195, 8, 9, 151, 10, 109, 338, 67, 297, 103, 332, 54, 284, 21, 251, 162, 389, 127, 356)
 """Landmarks that hardly move when a face smiles: corners of the eyes, bridge of the nose, forehead, temples."""
 
-PARTS = {"mouth": (61, 291, 0, 17, 13, 14, 37, 267, 39, 269, 40, 270, 185, 409, 84, 314, 181, 405, 91, 321, 146, 375, 78, 308, 82, 312,
-                   81, 311, 80, 310, 191, 415, 87, 317, 178, 402, 88, 318, 95, 324),
+PARTS = {"mouth": (61, 291, 0, 17, 13, 14, 37, 267, 39, 269, 40, 270, 185, 409, 84, 314, 181, 405, 91, 321, 146, 375, 78, 308, 82,
+                   312, 81, 311, 80, 310, 191, 415, 87, 317, 178, 402, 88, 318, 95, 324),
          "eyes": (33, 133, 362, 263, *(point for pair in LIDS for point in pair)),
          "jaw": (58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288)}
 
@@ -168,7 +168,8 @@ def table(true: Marks, drawn: Marks, seen: Marks | None) -> str:
                 got = getattr(values, name)
                 line += f"   {kind} {got[rows].median():+7.1%}"
                 if name != "lids":
-                    line += f" (x {got[rows].median() / wanted[rows].median():.2f}, mean x {got[rows].mean() / wanted[rows].mean():.2f})"
+                    shares = [getattr(got[rows], mean)() / getattr(wanted[rows], mean)() for mean in ("median", "mean")]
+                    line += f" (x {shares[0]:.2f}, mean x {shares[1]:.2f})"
                 line += f" miss {(got - wanted)[rows].abs().median():.1%}"
             lines.append(line)
     return "\n".join(lines)
@@ -227,7 +228,8 @@ def main() -> None:
     drawn = marks(moved, mesh).less(marks(mesh, mesh))
     seen = None
     if args.seen:
-        looks = [find_face(carried(encoder, image, codes[0][i], edited[i]), encoder.landmarker) for i, image in enumerate(images[0])]
+        looks = [find_face(carried(encoder, image, codes[0][i], edited[i]), encoder.landmarker)
+                 for i, image in enumerate(images[0])]
         points = stacked([face or faces[0][i] for i, face in enumerate(looks)])
         seen = marks(points, neutral).less(marks(neutral, neutral))
     for label, rows in zip(("settings", "report"), halves(len(neutral), args.seed)):

@@ -1,4 +1,5 @@
-"""Learn what tells photographed faces from drawn ones, and what the identity takes of their smiles; write ``diffusionrig/assets/fit_photographs.npz``.
+"""Learn what tells photographed faces from drawn ones, and what the identity takes of their smiles; write
+``diffusionrig/assets/fit_photographs.npz``.
 
     python scripts/calibrate_photographs.py FACES/congress FACES/generated_sd3 FACES/generated_sfhq
 
@@ -64,8 +65,8 @@ def told(encoder: FitEncoder, pictures: Iterator[tuple[int, np.ndarray]], count:
             face = find_face(picture, encoder.landmarker)
             progress.update()
             if face is not None and face.points is not None and face.coefficients is not None:
-                rows.append((level(torch.from_numpy(face.points).double()[None])[0], torch.from_numpy(face.coefficients).double()[None],
-                             torch.tensor([folder])))
+                points, seen = (torch.from_numpy(values).double()[None] for values in (face.points, face.coefficients))
+                rows.append((level(points)[0], seen, torch.tensor([folder])))
     return Told(*(torch.cat(values) for values in zip(*rows)))
 
 
@@ -112,8 +113,8 @@ def absorption(encoder: FitEncoder, faces: Told) -> tuple[Tensor, Tensor]:
     inside, identity = (values - own @ torch.linalg.lstsq(own, values).solution for values in (actions, found[:, parts["shape"]]))
     absorbed = torch.linalg.lstsq(inside, identity).solution
     share = 1 - (identity - inside @ absorbed).square().sum() / identity.square().sum()
-    print(f"smile and jaw tell {share:.1%} of the identity's spread; a smile of 1 moves it by {absorbed[0].norm():.2f} standard deviations, "
-          f"an open jaw by {absorbed[1].norm():.2f}")
+    print(f"smile and jaw tell {share:.1%} of the identity's spread; a smile of 1 moves it by {absorbed[0].norm():.2f} standard "
+          f"deviations, an open jaw by {absorbed[1].norm():.2f}")
     return actions.mean(0), absorbed
 
 
