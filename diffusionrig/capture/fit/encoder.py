@@ -18,6 +18,7 @@ from diffusionrig.capture.fit.correspondence import find_tie
 from diffusionrig.capture.fit.finding import find_face
 from diffusionrig.capture.fit.frames import crop_transform, level, points_in_crop
 from diffusionrig.capture.fit.landmark_model import EYE_COLUMNS, LandmarkModel, build_landmark_model, neutral_code
+from diffusionrig.capture.fit.photographs import COLOUR_SPREAD, as_photographed, shipped_photographs, with_identity_moved
 from diffusionrig.capture.fit.photometry import ColourNoise, SkinSamples, fit_light_and_albedo
 from diffusionrig.capture.fit.priors import learned_prior, light_prior, plain_prior
 from diffusionrig.capture.fit.projection import Pose, project_landmarks
@@ -97,12 +98,13 @@ def load_encoder(head: HeadModel, device: torch.device, options: EncoderOptions)
 
 class FitEncoder:
     """Fits ``head`` to photographs. Deterministic; a face's code does not depend on what else is in its batch (on a GPU, but for
-    rounding). ``read_brows`` False leaves the brows to landmarks and colours."""
+    rounding). ``read_brows`` False leaves the brows to landmarks and colours, ``tell_photographs`` False takes every face for a
+    drawn one."""
 
     name = "FIT"
 
     def __init__(self, head: HeadModel, device: torch.device | str = "cpu", landmarker: FaceLandmarker | None = None,
-                 read_brows: bool = True) -> None:
+                 read_brows: bool = True, tell_photographs: bool = True) -> None:
         self.device = torch.device(device)
         self.landmarker = landmarker or FaceLandmarker()
         tie = find_tie(head, self.landmarker)
@@ -123,6 +125,8 @@ class FitEncoder:
         self.reliability = model.reliability if self.learned is None else torch.ones_like(model.reliability)
         self.brows = (shipped_reader(self.learned.regression, head.expression_names, self.device)
                       if read_brows and self.learned is not None else None)
+        self.photographs = (shipped_photographs(self.learned.regression, head.expression_names, self.device)
+                            if tell_photographs and self.learned is not None else None)
         self.physical = torch.ones_like(self.model.lower)
         self.physical[len(model.basis):] = 0
 
@@ -162,9 +166,13 @@ class FitEncoder:
         points[..., :2] += 0.5  # Face counts from the centre of the first pixel, cameras from its edge.
         target, levelled = level(points)
         crop = crop_transform(points68 + 0.5)
-        pose, observation, prior = self.fit_landmarks(target, seen, self._strips(images, faces))
+        share = self.photographed(target, seen)
+        pose, observation, prior = self.fit_landmarks(target, seen, self._strips(images, faces), share)
         start = landmark_posterior(self.model, pose, observation, prior, levelled, crop)
-        pose, looks, colour_error = self.fit_colours(images, crop.float(), start)
+        pose, looks, colour_error = self.fit_colours(images, crop.float(), start, share)
+        if self.photographs is not None:
+            change = self.photographs.change(pose.coefficients[:, self.model.parts["expression"]], share)
+            pose = with_identity_moved(self.model, start, pose, change)
 
         code = self._geometry(pose, crop.float(), images)
         # Error modes are no part of the head: what they explain counts as error too.
@@ -178,9 +186,16 @@ class FitEncoder:
         code = code.replace(light=looks.light, albedo=looks.albedo[:, :self.head.n_albedo], confidence=trust)
         return Fit(code, landmark_error, colour_error)
 
-    def fit_landmarks(self, target: Tensor, seen: Tensor, strips: Tensor | None = None) -> tuple[Pose, Observation, Prior]:
-        """Stages A and B for levelled landmarks (B, 478, 3), the landmarker's coefficients (B, 52), and strips of the pictures for
-        the reader of brows, where there is one."""
+    def photographed(self, target: Tensor, seen: Tensor) -> Tensor:
+        """(B,) 0..1, how likely each face was photographed rather than drawn; 0 for a head without calibration."""
+        if self.learned is None or self.photographs is None:
+            return target.new_zeros(len(target))
+        return self.photographs.share(self.learned.regression, self.model, target, seen)
+
+    def fit_landmarks(self, target: Tensor, seen: Tensor, strips: Tensor | None = None,
+                      share: Tensor | None = None) -> tuple[Pose, Observation, Prior]:
+        """Stages A and B for levelled landmarks (B, 478, 3), the landmarker's coefficients (B, 52), strips of the pictures for
+        the reader of brows, where there is one, and how likely faces were photographed, (B,)."""
         weight = self.reliability.expand(len(target), -1)
         prior = (plain_prior(self.model, self.head.expression_names, seen) if self.learned is None
                  else learned_prior(self.model, self.learned, target, seen))
@@ -188,6 +203,8 @@ class FitEncoder:
             told = self.brows.read(self.learned.regression, self.model, strips, target, seen)
             first = self.model.parts["expression"].start
             prior = with_brows(prior, [first + column for column in self.brows.columns], *told)
+        if self.learned is not None and share is not None:
+            prior = as_photographed(prior, self.model.parts, share)
         pose = solid_pose(self.model, target, weight, torch.clamp(prior.mean, self.model.lower, self.model.upper))
         sigma = self.sigma * pose.scale[:, None, None]
         for iterations in ROUNDS:
@@ -203,17 +220,21 @@ class FitEncoder:
         strips = [brow_strip(image, face.points) for image, face in zip(images, faces) if face.points is not None]
         return torch.from_numpy(np.stack(strips))[:, None].float().to(self.device)
 
-    def fit_colours(self, images: Sequence[np.ndarray], crop: Tensor, start: LandmarkPosterior) -> tuple[Pose, Appearance, Tensor]:
+    def fit_colours(self, images: Sequence[np.ndarray], crop: Tensor, start: LandmarkPosterior,
+                    share: Tensor | None = None) -> tuple[Pose, Appearance, Tensor]:
         """Stage C: light and skin under the landmark fit, then everything together, then light and skin once more.
 
-        Returns pose, appearance and the colour error (B,).
+        ``share`` (B,) says how likely faces were photographed. Returns pose, appearance and the colour error (B,).
         """
         view, prior = look(images, crop), light_prior(crop, self.learned)
         steady = ColourNoise(crop.new_full((len(crop),), LIGHT_SIGMA), crop.new_full((len(crop),), COLOUR_ROBUST))
         weight = self._visible(start.pose, crop)
         light, albedo, error = fit_light_and_albedo(self._samples(start.pose, view, weight), prior, steady)
         # The better the head explains a face, the more its colours may move the geometry.
-        noise = ColourNoise((COLOUR_INFLATION * error).clamp(*COLOUR_SIGMAS), steady.robust)
+        sigma = (COLOUR_INFLATION * error).clamp(*COLOUR_SIGMAS)
+        if share is not None:
+            sigma = sigma * COLOUR_SPREAD ** share.to(sigma)
+        noise = ColourNoise(sigma, steady.robust)
         pose, _ = refine(self.head, self.model, self.surface, view, weight, start, Appearance(light, albedo), prior, noise,
                          REFINEMENTS)
         # How light and skin share the brightness is told by their priors, which so many samples would drown.
