@@ -29,7 +29,8 @@ from diffusionrig.geometry.alignment import ffhq_centre
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.geometry.heads import load_head
-from diffusionrig.render.carrying import carry, without_head
+from diffusionrig.render.carrying import carry
+from diffusionrig.render.layers import split_layers
 from diffusionrig.render.physical import DEPTH_OFFSET, RASTERIZERS, find_rasterizer, placed_vertices, render_buffers
 from diffusionrig.render.posing import Posed, pose_heads
 
@@ -101,7 +102,7 @@ def report_carry(head: HeadModel, args: argparse.Namespace, generator: torch.Gen
 
     def take_in() -> tuple[Posed, Tensor]:
         source = pose_heads(head, code, size, rasterizer=args.rasterizer)
-        return source, without_head(photo, source.buffers.alpha)
+        return source, split_layers(photo, source.buffers.alpha)
 
     source, background = take_in()
     times = measure({"source": take_in, "carry": lambda: carry(

@@ -22,8 +22,9 @@ from diffusionrig.geometry.camera import image_points
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.randomness import numpy_stream
-from diffusionrig.render.carrying import Carried, carry, sampled, without_head
+from diffusionrig.render.carrying import Carried, carry, sampled
 from diffusionrig.render.condition import reference_condition
+from diffusionrig.render.layers import split_layers
 from diffusionrig.render.posing import Posed, pose_heads
 
 RETURNS = 0.3
@@ -169,7 +170,7 @@ class PairMaker:
         return self._examples(back, photo, code, torch.ones_like(back.confidence), choices)
 
     def _carried(self, photo: Tensor, source: Posed, edited: Posed) -> Carried:
-        return carry(self.head, photo, without_head(photo, source.buffers.alpha), source, edited)
+        return carry(self.head, photo, split_layers(photo, source.buffers.alpha), source, edited)
 
     def _read(self, places: Sequence[tuple[int, int]], samples: Sequence[int]) -> tuple[Tensor, FaceCode]:
         held = [self.stores[store].item(record) for store, record in places]

@@ -16,8 +16,9 @@ from diffusionrig.errors import RigError, UsageError
 from diffusionrig.geometry.arkit import ARKIT_NAMES
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
-from diffusionrig.render.carrying import Carried, carry, without_head
+from diffusionrig.render.carrying import Carried, carry
 from diffusionrig.render.interpolation import interpolate
+from diffusionrig.render.layers import split_layers
 from diffusionrig.render.merging import merged
 from diffusionrig.render.posing import Posed, pose_heads
 
@@ -48,7 +49,7 @@ class Album:
         self.head, self.names, self.images = head, list(names), images
         with torch.inference_mode():
             self.posed = pose_heads(head, code, images.shape[-1], rasterizer=rasterizer)
-            self.background = without_head(images, self.posed.buffers.alpha)
+            self.layers = split_layers(images, self.posed.buffers.alpha)
         every = head.expression_names != ARKIT_NAMES
         self._features = torch.tensor([every or name.startswith(FEATURES) for name in head.expression_names])
 
@@ -101,7 +102,7 @@ class Album:
             if not rows:
                 continue
             lenders = [chosen[row][place] for row in rows]
-            other = carry(self.head, self.images[lenders], self.background[lenders], self.posed.rows(lenders), edited.rows(rows))
+            other = carry(self.head, self.images[lenders], self.layers[lenders], self.posed.rows(lenders), edited.rows(rows))
             part = merged(base.rows(rows), [other], face[rows])
             where = torch.tensor(rows, device=base.picture.device)
             base = dataclasses.replace(base, picture=base.picture.index_copy(0, where, part.picture),

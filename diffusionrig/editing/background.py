@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import max_pool2d
 
 from diffusionrig.editing.keeping import smoothed, spread
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.rotations import axis_angle_to_matrix
 from diffusionrig.render.buffers import PhysicalBuffers
+from diffusionrig.render.filling import joined
 
 STILL = 0.5
 """Degrees of turning below which a head counts as kept in place, with its hair."""
@@ -45,20 +45,6 @@ def drawn_share(source: Tensor, drawn: Tensor, own: PhysicalBuffers, edited: Phy
     unlike = ((apart - ALIKE) / (UNLIKE - ALIKE)).clamp(0, 1)
     moving = (turn > STILL)[:, None, None, None]
     return torch.where(moving, torch.maximum(near, spread(joined(unlike, heads))), near)
-
-
-def joined(share: Tensor, seed: Tensor) -> Tensor:
-    """The part of ``share`` that hangs together with ``seed``, both (B, 1, H, W) in 0..1; 1 on the seed.
-
-    Greyscale reconstruction by dilation (Vincent 1993): along its best path to the seed a pixel keeps the smallest share.
-    """
-    limit = torch.maximum(share, seed)
-    grown = seed
-    while True:
-        wider = torch.minimum(max_pool2d(grown, 3, 1, 1), limit)
-        if torch.equal(wider, grown):
-            return grown
-        grown = wider
 
 
 def with_background(source: Tensor, drawn: Tensor, own: PhysicalBuffers, edited: PhysicalBuffers, turn: Tensor) -> Tensor:

@@ -29,8 +29,9 @@ from diffusionrig.model.null_condition import null_share
 from diffusionrig.model.running import Prediction, check_compiler, prediction_of
 from diffusionrig.randomness import torch_stream
 from diffusionrig.render.buffers import PhysicalBuffers
-from diffusionrig.render.carrying import carry, without_head
+from diffusionrig.render.carrying import carry
 from diffusionrig.render.condition import reference_condition
+from diffusionrig.render.layers import split_layers
 from diffusionrig.render.physical import render_buffers
 from diffusionrig.render.posing import pose_heads
 
@@ -93,7 +94,7 @@ class Painter:
         if self.pretrained.condition == REFERENCE:
             with torch.inference_mode():
                 posed = pose_heads(self.head, faces.code, self.size, faces.centre, self.rasterizer)
-                return Prepared(faces, posed=posed, background=without_head(faces.images, posed.buffers.alpha))
+                return Prepared(faces, posed=posed, layers=split_layers(faces.images, posed.buffers.alpha))
         if self._settled(sampling).keep == "none":
             return Prepared(faces)
         own = self.buffers(faces.code, faces.centre)
@@ -105,11 +106,11 @@ class Painter:
         if self.pretrained.condition == BUFFERS:
             buffers = self.buffers(code, centre) if buffers is None else buffers
             return Condition(buffers.stack(), buffers)
-        if sources.posed is None or sources.background is None:
+        if sources.posed is None or sources.layers is None:
             raise RigError("These sources were not prepared for the reference condition; use Painter.prepare of the same rig.")
         with torch.inference_mode():
             edited = pose_heads(self.head, code, self.size, centre, self.rasterizer)
-            carried = carry(self.head, sources.faces.images, sources.background, sources.posed, edited)
+            carried = carry(self.head, sources.faces.images, sources.layers, sources.posed, edited)
             lenders = None
             if self.album is not None:
                 carried, lenders = self.album.lend(carried, edited)

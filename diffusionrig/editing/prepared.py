@@ -20,15 +20,15 @@ class Prepared:
     faces  with latents
     own    (B) buffers under their own codes; None where nothing of the sources is kept
     noise  (B, 3, S, S) from which the network draws the sources themselves; None likewise
-    posed  (B) their heads in their pictures, and ``background`` (B, 3, S, S) what is around these; None but under the reference
-           condition
+    posed  (B) their heads in their pictures, and ``layers`` (B, 4, S, S) of these (``render.layers``); None but under the
+           reference condition
     """
 
     faces: Analysis
     own: PhysicalBuffers | None = None
     noise: Tensor | None = None
     posed: Posed | None = None
-    background: Tensor | None = None
+    layers: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.faces)
@@ -39,7 +39,7 @@ class Prepared:
         return Prepared(self.faces[index], None if self.own is None else self.own[index],
                         None if self.noise is None else self.noise[rows],
                         None if self.posed is None else self.posed.rows([index % len(self)]),
-                        None if self.background is None else self.background[rows])
+                        None if self.layers is None else self.layers[rows])
 
     def repeat(self, count: int) -> Prepared:
         """One source as a batch of ``count``."""
@@ -49,9 +49,9 @@ class Prepared:
     def concatenate(parts: Sequence[Prepared]) -> Prepared:
         """Sources prepared alike, joined along the batch."""
         own = [part.own for part in parts if part.own is not None]
-        noise, posed, background = ([getattr(part, name) for part in parts if getattr(part, name) is not None]
-                                    for name in ("noise", "posed", "background"))
+        noise, posed, layers = ([getattr(part, name) for part in parts if getattr(part, name) is not None]
+                                    for name in ("noise", "posed", "layers"))
         return Prepared(Analysis.concatenate([part.faces for part in parts]), PhysicalBuffers.concatenate(own) if own else None,
                         torch.cat(noise) if noise else None, Posed.concatenate(posed) if posed else None,
-                        torch.cat(background) if background else None)
+                        torch.cat(layers) if layers else None)
 

@@ -17,7 +17,7 @@ from torch.nn.functional import grid_sample, interpolate, pad
 
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.render.buffers import PhysicalBuffers
-from diffusionrig.render.filling import faded, filled, spread_out
+from diffusionrig.render.filling import faded, spread_out
 from diffusionrig.render.interpolation import interpolate as at_pixels
 from diffusionrig.render.mirroring import mirrored_vertices
 from diffusionrig.render.posing import Posed
@@ -46,7 +46,7 @@ INNER = ("eyes", "inner_mouth", "teeth", "tongue")
 SHADED = 0.55
 """Brightness of these parts, as the head model renders them, behind lids and lips."""
 
-SPREAD = 0.12
+SPREAD = 0.24
 """Distance from the head, in picture widths, over which a change of light fades out."""
 
 
@@ -60,7 +60,7 @@ class Carried:
     flow        (B, 2, S, S) place in the source of each pixel, image plane [-1, 1] with y down (``grid_sample`` with
                 ``align_corners=False``)
     change      (B, 1, S, S) in 0..1, how much of the picture may differ from the photograph here; 0 when nothing is edited
-    background  (B, 3, S, S) in [-1, 1], the photograph with its head filled in from around
+    background  (B, 3, S, S) in [-1, 1], what is behind the source's person, filled in from around
     buffers     physical buffers of the edited code
     heads       (B, 1, S, S) 1 where the source's head was
     """
@@ -86,10 +86,10 @@ class Carried:
                                                              for field in dataclasses.fields(self) if field.name != "buffers"})
 
 
-def carry(head: HeadModel, photo: Tensor, background: Tensor, source: Posed, edited: Posed) -> Carried:
+def carry(head: HeadModel, photo: Tensor, layers: Tensor, source: Posed, edited: Posed) -> Carried:
     """Carry photographs (B, 3, H, W) in [-1, 1], in which the heads of ``source`` are, to the heads of ``edited``.
 
-    ``background`` (B, 3, S, S) from ``without_head``, made once per source. The photograph may be finer than the pictures. Source
+    ``layers`` (B, 4, S, S) from ``split_layers``, made once per source. The photograph may be finer than the pictures. Source
     and edit may have other cameras and crops. Nothing is learned here, and nothing random.
     """
     size, alpha, before = edited.size, edited.buffers.alpha, source.buffers.alpha
@@ -116,16 +116,22 @@ def carry(head: HeadModel, photo: Tensor, background: Tensor, source: Posed, edi
     borrowed = alpha * hidden * shown * aside * ramp(scale_twin, SHRUNK, KEPT)
 
     shift = spread_out(shift, trust, 1 - hidden, before, alpha)
+    background, person = layers.split([3, 1], 1)
+    # What comes from the person moves and is relit with the head; all else rests, and lies open where the person was.
+    share = grid_sample(person, (here + shift).permute(0, 2, 3, 1), padding_mode="border", align_corners=False)
+    moving = ramp(length(shift), STILL, MOVED)
+    uncovered = moving * person * (1 - share)
+    shift = shift * torch.lerp(torch.ones_like(share), share, moving)
     flow = here + shift
     new = shade(edited.buffers.normal, edited.code.light)
-    log = faded(log_ratio(new, shade(normal, source.code.light)), alpha, SPREAD)
+    log = faded(log_ratio(new, shade(normal, source.code.light)), alpha, SPREAD) * share
     ratio = log.exp()
-    picture = relit(sampled(photo, flow), ratio)
+    picture = torch.lerp(relit(sampled(photo, flow), ratio), background, uncovered)
     other = relit(sampled(photo, here + across), log_ratio(new, shade(other, source.code.light)).exp())
     picture = torch.lerp(picture, other, borrowed)
     # Lids and lips drawn over an eye or into a mouth that the source keeps shut would be worse than the head model's own.
     picture = torch.lerp(picture, edited.buffers.rendered.clamp(0, 1) * 2 * SHADED - 1, hidden * (1 - borrowed) * inside * alpha)
-    confidence = torch.where(alpha > 0, trust, _around(shift, before, flow))
+    confidence = torch.lerp(_around(shift, before, flow) * (1 - uncovered), trust, alpha * share)
     change = torch.maximum(1 - confidence, torch.maximum(ramp(log.abs().amax(1, keepdim=True), 0.0, RELIT),
                                                          ramp(length(shift), 0.0, MOVED)))
     return Carried(picture, confidence, ratio, flow, _eased(change), background, edited.buffers, before)
@@ -164,15 +170,6 @@ def sampled(photo: Tensor, flow: Tensor) -> Tensor:
     # Bicubic where a pixel of the photograph is about one of the picture: bilinear would soften it.
     mode = "bicubic" if photo.shape[-1] <= flow.shape[-1] else "bilinear"
     return grid_sample(photo, flow.permute(0, 2, 3, 1), mode=mode, padding_mode="border", align_corners=False)
-
-
-def without_head(photo: Tensor, alpha: Tensor) -> Tensor:
-    """(B, 3, S, S): ``photo`` (B, 3, H, W) at the size of ``alpha`` (B, 1, S, S), its head and a border filled in from around."""
-    size = alpha.shape[-1]
-    if photo.shape[-1] != size:
-        photo = interpolate(photo, (size, size), mode="area" if photo.shape[-1] > size else "bilinear")
-    reach = 2 * round(size * 0.04) + 1
-    return filled(photo, 1 - dilated(alpha, reach))
 
 
 def _around(shift: Tensor, before: Tensor, flow: Tensor) -> Tensor:

@@ -74,3 +74,17 @@ def spread_out(shift: Tensor, trust: Tensor, shown: Tensor, before: Tensor, afte
     heads = torch.maximum(before, after)
     near = 1 - ramp(distance(heads, REST), HAIR, REST)
     return torch.where(after > 0, torch.lerp(around, shift, shown), around * near)
+
+
+def joined(share: Tensor, seed: Tensor) -> Tensor:
+    """The part of ``share`` that hangs together with ``seed``, both (B, 1, H, W) in 0..1; 1 on the seed.
+
+    Greyscale reconstruction by dilation (Vincent 1993): along its best path to the seed a pixel keeps the smallest share.
+    """
+    limit = torch.maximum(share, seed)
+    grown = seed
+    while True:
+        wider = torch.minimum(max_pool2d(grown, 3, 1, 1), limit)
+        if torch.equal(wider, grown):
+            return grown
+        grown = wider

@@ -21,7 +21,8 @@ from diffusionrig.geometry.head import HeadModel
 from diffusionrig.geometry.heads import load_head
 from diffusionrig.model.config import CHANGE, PICTURE, REFERENCE_CHANNELS
 from diffusionrig.randomness import torch_stream
-from diffusionrig.render.carrying import carry, without_head
+from diffusionrig.render.carrying import carry
+from diffusionrig.render.layers import split_layers
 from diffusionrig.render.condition import reference_condition
 from diffusionrig.render.posing import pose_heads
 
@@ -214,7 +215,7 @@ def test_a_mirrored_condition_is_that_of_the_mirrored_example(head):
     def condition(photo: Tensor, code: FaceCode, after: FaceCode) -> Tensor:
         with torch.no_grad():
             source = pose_heads(head, code, 128)
-            return reference_condition(carry(head, photo, without_head(photo, source.buffers.alpha), source,
+            return reference_condition(carry(head, photo, split_layers(photo, source.buffers.alpha), source,
                                              pose_heads(head, after, 128)))
 
     ours = mirrored_condition(condition(photo, plain, edited))

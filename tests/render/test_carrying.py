@@ -22,9 +22,10 @@ from diffusionrig.geometry.head import HeadModel
 from diffusionrig.geometry.heads import load_head
 from diffusionrig.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from diffusionrig.randomness import torch_stream
-from diffusionrig.render.carrying import Carried, carry, pixel_plane, without_head
+from diffusionrig.render.carrying import Carried, carry, pixel_plane
 from diffusionrig.render.condition import CHANNELS, reference_condition
 from diffusionrig.render.interpolation import interpolate
+from diffusionrig.render.layers import split_layers
 from diffusionrig.render.posing import Posed, pose_heads
 
 SIZE = 128
@@ -59,7 +60,7 @@ def carried(head: HeadModel, photo: Tensor, code: FaceCode, edited: FaceCode, ce
             size: int = SIZE) -> tuple[Carried, Posed, Posed]:
     with torch.no_grad():
         source, after = pose_heads(head, code, size), pose_heads(head, edited, size, centre)
-        return carry(head, photo, without_head(photo, source.buffers.alpha), source, after), source, after
+        return carry(head, photo, split_layers(photo, source.buffers.alpha), source, after), source, after
 
 
 def noise(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -151,8 +152,8 @@ def there_and_back(head: HeadModel, code: FaceCode, away: FaceCode, size: int = 
     photo = smooth(size) * 0.5 - 0.3
     with torch.no_grad():
         home, abroad = pose_heads(head, code, size), pose_heads(head, away, size, centre_of(head, code))
-        there = carry(head, photo, without_head(photo, home.buffers.alpha), home, abroad)
-        back = carry(head, there.picture, without_head(there.picture, abroad.buffers.alpha), abroad, home)
+        there = carry(head, photo, split_layers(photo, home.buffers.alpha), home, abroad)
+        back = carry(head, there.picture, split_layers(there.picture, abroad.buffers.alpha), abroad, home)
         lost = torch.nn.functional.grid_sample(there.confidence, back.flow.permute(0, 2, 3, 1), align_corners=False)
     return (back.picture - photo).abs().amax(1)[0], torch.minimum(back.confidence, lost)[0, 0], home.buffers.alpha[0, 0] > 0
 
@@ -283,9 +284,9 @@ def test_the_background_holds_nothing_of_the_head(head):
     with torch.no_grad():
         alpha = pose_heads(head, code, SIZE).buffers.alpha
     photo = torch.where(alpha > 0, 0.9, -0.4).expand(1, 3, SIZE, SIZE)
-    torch.testing.assert_close(without_head(photo, alpha), torch.full_like(photo, -0.4), rtol=0, atol=1e-4)
+    torch.testing.assert_close(split_layers(photo, alpha), torch.full_like(photo, -0.4), rtol=0, atol=1e-4)
     far = noise(1, 3, SIZE, SIZE)
-    kept = without_head(far, alpha)
+    kept = split_layers(far, alpha)
     assert torch.equal(kept[..., :4, :4], far[..., :4, :4])
 
 

@@ -15,7 +15,8 @@ from diffusionrig.evaluation.reenactment.framing import SIDE
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.io.sheets import to_uint8
-from diffusionrig.render.carrying import carry, without_head
+from diffusionrig.render.carrying import carry
+from diffusionrig.render.layers import split_layers
 from diffusionrig.render.posing import pose_heads
 
 SMALL = 64
@@ -83,7 +84,7 @@ def carried(case: Case) -> np.ndarray:
     photo = torch.from_numpy(case.source.astype(np.float32) / 127.5 - 1).permute(2, 0, 1)[None].to(device)
     with torch.inference_mode():
         source, edited = (pose_heads(case.head, code, SIDE, case.analysis.centre) for code in (case.analysis.code, case.code))
-        picture = carry(case.head, photo, without_head(photo, source.buffers.alpha), source, edited).picture
+        picture = carry(case.head, photo, split_layers(photo, source.buffers.alpha), source, edited).picture
     return to_uint8(picture[0].cpu().numpy(), -1, 1)
 
 
