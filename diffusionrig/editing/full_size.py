@@ -30,7 +30,7 @@ SMOOTH, TORN = 1.5, 3.0
 """Differences of neighbouring displacements, in pixels of the network's picture, up to which the flow is one surface's, and from
 which on it is two surfaces' that meet there: between them it leads nowhere."""
 
-BORDER = 0.08
+BORDER = 0.06
 """Distance from the heads, in sides of the square, at which all around a head that keeps still rests."""
 
 AT_REST = 1 / 64
@@ -74,9 +74,9 @@ def _near(carried: Carried) -> Tensor:
 
 
 def _beyond(carried: Carried, near: Tensor, margin: int, reach: float) -> np.ndarray:
-    """(S + 2 margin, S + 2 margin, 5) float32: displacement x, y in pixels of the picture, as far as it is ``near`` (1, 1, S, S),
-    and the logarithm of the ratio, going on beyond the square and fading out there within ``reach`` of its sides."""
-    known = torch.cat([_shift(carried) * near, carried.ratio.log().float().cpu()], 1)
+    """(S + 2 margin, S + 2 margin, 5) float32: displacement x, y in pixels of the picture and the logarithm of the ratio, as
+    far as they are ``near`` (1, 1, S, S), going on beyond the square and fading out there within ``reach`` of its sides."""
+    known = torch.cat([_shift(carried), carried.ratio.log().float().cpu()], 1) * near
     side = near.shape[-1]
     wide = torch.nn.functional.pad(known, (margin,) * 4)
     mask = torch.nn.functional.pad(torch.ones_like(known[:, :1]), (margin,) * 4)
