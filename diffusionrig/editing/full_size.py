@@ -30,7 +30,7 @@ SMOOTH, TORN = 1.5, 3.0
 """Differences of neighbouring displacements, in pixels of the network's picture, up to which the flow is one surface's, and from
 which on it is two surfaces' that meet there: between them it leads nowhere."""
 
-BORDER = 0.06
+BORDER = 0.03
 """Distance from the heads, in sides of the square, at which all around a head that keeps still rests."""
 
 ALIKE, LENT = 3.0, 9.0
@@ -103,7 +103,7 @@ def _drawn(result: np.ndarray, source: np.ndarray, carried: Carried, near: np.nd
     shift, window = np.ascontiguousarray(_shift(carried)[0].permute(1, 2, 0).numpy()), np.ones((3, 3), np.uint8)
     torn = (cv2.dilate(shift, window) - cv2.erode(shift, window)).max(2)
     # What another photograph or the other half of the face lent does not lie at the flow's end.
-    image = torch.from_numpy(source).permute(2, 0, 1)[None].float() / 127.5 - 1
+    image = torch.from_numpy(source.astype(np.float32)).permute(2, 0, 1)[None] / 127.5 - 1
     own = to_uint8(relit(sampled(image, carried.flow.float().cpu()), carried.ratio.float().cpu())[0].numpy(), -1, 1)
     lent = cv2.GaussianBlur(np.abs(base - own).max(2), (0, 0), 1.0)
     detail = _ramp(confidence, LOST, SHOWN) * (1 - _ramp(torn, SMOOTH, TORN)) * (1 - other_shapes(residual))
