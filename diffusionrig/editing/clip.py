@@ -21,7 +21,7 @@ from diffusionrig.editing.order import Order
 from diffusionrig.editing.provenance import STATEMENT, movie_record, write_edited
 from diffusionrig.editing.reporting import write_report
 from diffusionrig.editing.rig import Rig
-from diffusionrig.editing.sides import list_pictures, look_at, plainly
+from diffusionrig.editing.sides import list_pictures, look_at, reader
 from diffusionrig.editing.smoothing import Smoothing
 from diffusionrig.errors import UsageError
 from diffusionrig.geometry.face_code import FaceCode
@@ -70,7 +70,8 @@ def run_clip(rig: Rig, order: Order, drive: Drive) -> dict[str, Any]:
     clip = ClipFrames(order.target, order.max_megapixels)
     fps = clip.fps or drive.fps or USUAL_FPS
     folder = make_folder(order.output_dir)
-    source = look_at(rig, paths, plainly(order.max_megapixels), order.source_model, order.batch_size, "sources")
+    source = look_at(rig, paths, reader(order.align_source, rig.size, order.max_megapixels), order.source_model, order.batch_size,
+                     "sources")
     faces = source.require_face("source")
     driving = _driving(rig, order, clip, folder)
     driver = smoothed(driving.code, fps, drive.smoothing).to(rig.device)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from diffusionrig.editing.pasting import bounds, laid_out, other_shapes, scaling, shield
 from diffusionrig.io.sheets import to_uint8
-from diffusionrig.render.carrying import Carried, pixel_plane
+from diffusionrig.render.carrying import Carried, pixel_plane, relit, sampled
 from diffusionrig.render.filling import REST, distance, faded
 from diffusionrig.render.trust import ramp
 
@@ -30,8 +30,12 @@ SMOOTH, TORN = 1.5, 3.0
 """Differences of neighbouring displacements, in pixels of the network's picture, up to which the flow is one surface's, and from
 which on it is two surfaces' that meet there: between them it leads nowhere."""
 
-BORDER = 0.08
+BORDER = 0.03
 """Distance from the heads, in sides of the square, at which all around a head that keeps still rests."""
+
+ALIKE, LENT = 3.0, 9.0
+"""Grey levels between the carried picture and the source along the flow, up to which it is the source's, and from which on it was
+lent from elsewhere."""
 
 AT_REST = 1 / 64
 """Displacement in pixels of the photograph that is none, and logarithm of a ratio, or share of change, likewise (in 1/16)."""
@@ -40,14 +44,14 @@ ROWS = 128
 """Rows of the photograph that are worked on together, which bounds the memory."""
 
 
-def carry_back(photo: np.ndarray, result: np.ndarray, carried: Carried, matrix: np.ndarray, size: int,
+def carry_back(photo: np.ndarray, result: np.ndarray, source: np.ndarray, carried: Carried, matrix: np.ndarray, size: int,
                others: Sequence[np.ndarray] = (), still: bool = False) -> np.ndarray:
     """``photo`` (H, W, 3) uint8 with an edit of the face whose aligned picture of ``size`` pixels ``matrix`` (3, 3) leads to.
 
-    ``result`` (S, S, 3) uint8 was drawn on the ``carried`` photograph (batch 1). What moves at the border of the aligned square
-    goes on moving beyond it, less and less; a head that keeps ``still``, whose face alone moves, takes nothing around it along.
-    Where nothing moves, no light changes and nothing was drawn anew, and on the ``others``, boxes (4,) of faces that are not to
-    change, not a bit of the photograph changes.
+    ``result`` (S, S, 3) uint8 was drawn on what was ``carried`` (batch 1) of the ``source``, the aligned picture of that size.
+    What moves at the border of the aligned square goes on moving beyond it, less and less; a head that keeps ``still``, whose face
+    alone moves, takes nothing around it along. Where nothing moves, no light changes and nothing was drawn anew, and on the
+    ``others``, boxes (4,) of faces that are not to change, not a bit of the photograph changes.
     """
     side = result.shape[0]
     to_picture = scaling(size, side) @ matrix
@@ -59,7 +63,7 @@ def carry_back(photo: np.ndarray, result: np.ndarray, carried: Carried, matrix: 
     place = bounds(np.linalg.inv(to_wide), side + 2 * margin, photo.shape)
     if place is None:
         return whole
-    drawn = _drawn(result, carried, near[0, 0].numpy())
+    drawn = _drawn(result, source, carried, near[0, 0].numpy())
     left, top, right, bottom = place
     for start in range(top, bottom, ROWS):
         window = (left, start, right, min(start + ROWS, bottom))
@@ -74,9 +78,9 @@ def _near(carried: Carried) -> Tensor:
 
 
 def _beyond(carried: Carried, near: Tensor, margin: int, reach: float) -> np.ndarray:
-    """(S + 2 margin, S + 2 margin, 5) float32: displacement x, y in pixels of the picture, as far as it is ``near`` (1, 1, S, S),
-    and the logarithm of the ratio, going on beyond the square and fading out there within ``reach`` of its sides."""
-    known = torch.cat([_shift(carried) * near, carried.ratio.log().float().cpu()], 1)
+    """(S + 2 margin, S + 2 margin, 5) float32: displacement x, y in pixels of the picture and the logarithm of the ratio, as
+    far as they are ``near`` (1, 1, S, S), going on beyond the square and fading out there within ``reach`` of its sides."""
+    known = torch.cat([_shift(carried), carried.ratio.log().float().cpu()], 1) * near
     side = near.shape[-1]
     wide = torch.nn.functional.pad(known, (margin,) * 4)
     mask = torch.nn.functional.pad(torch.ones_like(known[:, :1]), (margin,) * 4)
@@ -89,7 +93,7 @@ def _shift(carried: Carried) -> Tensor:
     return ((carried.flow - pixel_plane(carried.flow, side)) * (side / 2)).float().cpu()
 
 
-def _drawn(result: np.ndarray, carried: Carried, near: np.ndarray) -> np.ndarray:
+def _drawn(result: np.ndarray, source: np.ndarray, carried: Carried, near: np.ndarray) -> np.ndarray:
     """(S, S, 9) float32: what was drawn on the carried picture in grey levels, the carried picture itself, how much of its detail
     is shown (0..1), how much may have changed (0..1), and how far all of this counts: ``near`` (S, S)."""
     base = to_uint8(carried.picture[0].cpu().numpy(), -1, 1).astype(np.float32)
@@ -98,7 +102,12 @@ def _drawn(result: np.ndarray, carried: Carried, near: np.ndarray) -> np.ndarray
     residual = (result.astype(np.float32) - base) * (change > 0)[..., None]
     shift, window = np.ascontiguousarray(_shift(carried)[0].permute(1, 2, 0).numpy()), np.ones((3, 3), np.uint8)
     torn = (cv2.dilate(shift, window) - cv2.erode(shift, window)).max(2)
+    # What another photograph or the other half of the face lent does not lie at the flow's end.
+    image = torch.from_numpy(source.astype(np.float32)).permute(2, 0, 1)[None] / 127.5 - 1
+    own = to_uint8(relit(sampled(image, carried.flow.float().cpu()), carried.ratio.float().cpu())[0].numpy(), -1, 1)
+    lent = cv2.GaussianBlur(np.abs(base - own).max(2), (0, 0), 1.0)
     detail = _ramp(confidence, LOST, SHOWN) * (1 - _ramp(torn, SMOOTH, TORN)) * (1 - other_shapes(residual))
+    detail *= 1 - _ramp(lent, ALIKE, LENT)
     return np.ascontiguousarray(np.concatenate([residual, base, np.stack([detail, change, near], 2)], 2, dtype=np.float32))
 
 

@@ -136,5 +136,5 @@ def in_photograph(cut: Cut, photo: np.ndarray, result: np.ndarray, source: np.nd
     """The photograph of ``cut`` as it was read with ``result`` in the place of ``source``, both (S, S, 3) uint8; along the flow, in
     all of its resolution, where the result was drawn on the ``carried`` source (batch 1), whose head is ``still`` or turns."""
     if carried is not None:
-        return carry_back(photo, result, carried, cut.matrix, cut.size, cut.others, still)
+        return carry_back(photo, result, source, carried, cut.matrix, cut.size, cut.others, still)
     return paste_back(photo, result, source, cut.matrix, cut.size, cut.others)
