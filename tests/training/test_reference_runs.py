@@ -14,7 +14,7 @@ from reference_stores import SIZE, album, edits, singles
 from store_fakes import publish
 from torch import Tensor
 from training.test_distributed import MPIEXEC, needs_mpiexec, two_ranks
-from training.tiny import lone_world
+from training.tiny import SMALL, lone_world, write_store
 from training.two_pair_ranks import train as train_pairs
 
 from diffusionrig.cli import main
@@ -195,6 +195,9 @@ def test_refusals(people, scenes, person, prior, folder, tmp_path, capsys):
     small = (*NETWORK, "--image_size", "16")
     assert train(published, tmp_path / "run", "--max_steps", 1, network=small) in (1, 2)
     says("published", "no face codes", "create-data")
+    other = write_store(tmp_path / "other")
+    assert train(f"{people},{other}", tmp_path / "run", "--max_steps", 1, network=small) in (1, 2)
+    says("other was made with the head model toy-head, not open-head-1")
     assert train(f"{people},{scenes}", tmp_path / "run", "--data_shares", "1,2,3", "--max_steps", 1) == 2
     says("--data_shares gives 3 shares for 2 stores")
     assert train(people, tmp_path / "run", "--data_shares", "often", "--max_steps", 1) == 2
@@ -214,8 +217,6 @@ def test_refusals(people, scenes, person, prior, folder, tmp_path, capsys):
 
 
 def test_weights_of_the_other_condition_are_refused(people, person, tmp_path, capsys):
-    from training.tiny import SMALL
-
     assert main(["train", *SMALL, "--data_dir", str(people), "--log_dir", str(tmp_path / "published"), "--max_steps", "1"]) == 0
     capsys.readouterr()
     model = tmp_path / "published" / "model000001.safetensors"
