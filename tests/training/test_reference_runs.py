@@ -27,7 +27,7 @@ from diffusionrig.model.config import CHANGE, PICTURE, ModelConfig
 from diffusionrig.randomness import torch_stream
 from diffusionrig.training.options import TrainOptions
 from diffusionrig.training.pair_batches import PairFaces, make_faces, shares
-from diffusionrig.training.picture_loss import GRADIENT, SQUARED, picture_loss
+from diffusionrig.training.picture_loss import FLOOR, GRADIENT, SQUARED, picture_loss, relative_loss
 
 NETWORK = ("--condition", "reference", "--encoder_type", "none", "--patch", "4", "--image_size", SIZE, "--num_channels", "16",
            "--norm_groups", "4", "--channel_mult", "1,2", "--num_res_blocks", "1", "--attention_resolutions", "",
@@ -280,3 +280,14 @@ def test_pixels_without_weight_do_not_count():
     assert picture_loss(wrong, truth, weight) == 0
     wrong[..., 0] = 1
     assert picture_loss(wrong, truth, weight) > 0
+
+
+def test_each_sample_counts_by_what_is_left_of_its_error():
+    stream = torch_stream("relative loss")
+    truth, error, weight = torch.zeros(2, 3, 8, 8), torch.randn(1, 3, 8, 8, generator=stream), torch.ones(2, 1, 8, 8)
+    carried = truth + error * torch.tensor([1.0, 10.0])[:, None, None, None]
+    alone = picture_loss(carried, truth, weight)
+    torch.testing.assert_close(relative_loss(carried, truth, weight, carried), alone / (alone + FLOOR))
+    halfway = relative_loss(carried / 2, truth, weight, carried)
+    assert (halfway < 0.55).all()
+    assert (relative_loss(truth, truth, weight, truth) == 0).all()  # nothing to learn, and no division by nothing
