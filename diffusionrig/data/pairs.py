@@ -81,10 +81,7 @@ class PairMaker:
     def __init__(self, stores: Sequence[FaceStoreDataset], head: HeadModel, seed: int, shares: Sequence[float] = (),
                  album: bool = False) -> None:
         self.stores, self.head, self.seed, self.album = list(stores), head, seed, album
-        for store in self.stores:
-            if not store.has_codes:
-                raise RigError(f"{store.path} is a published store, which holds no face codes to carry photographs by; create it "
-                               "again with create-data.")
+        require_codes(self.stores)
         self.size = stores[0].image_size
         if shares and (len(shares) != len(stores) or min(shares) < 0 or not sum(shares) > 0):
             raise UsageError(f"--data_shares gives {len(shares)} shares for {len(stores)} stores; give one number above zero for each.")
@@ -204,6 +201,14 @@ class PairMaker:
         weight = seen * (1 + HEAD_WEIGHT * carried.buffers.alpha) * (1 + FEATURE_WEIGHT * features(self.head, code, self.size))
         records = torch.tensor([int(self.starts[choice.store]) + choice.record for choice in choices])
         return Examples(reference_condition(carried), truth, weight, records)
+
+
+def require_codes(stores: Sequence[FaceStoreDataset]) -> None:
+    """RigError when one of the stores is a published one, which has rendered buffers alone."""
+    for store in stores:
+        if not store.has_codes:
+            raise RigError(f"{store.path} is a published store, which holds no face codes to carry photographs by; create it "
+                           "again with create-data.")
 
 
 def features(head: HeadModel, code: FaceCode, size: int) -> Tensor:

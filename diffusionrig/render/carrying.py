@@ -110,8 +110,10 @@ def carry(head: HeadModel, photo: Tensor, layers: Tensor, source: Posed, edited:
     moving = ramp(length(shift), STILL, MOVED)
     # A point at rest shows its own pixel, however thin or slanted it is there.
     trust = alpha * shown * torch.lerp(torch.ones_like(scale), ramp(scale, SHRUNK, KEPT) * aside, moving)
-    # Nothing is borrowed for what is half trusted: two faces would show through one another.
-    hidden = moving * (1 - ramp(shown * ramp(scale, 0.0, SHRUNK), 0.0, 0.5))
+    # Nothing is borrowed for what is half trusted: two faces would show through one another. Elsewhere single rows of pixels that
+    # pass for shown, as there are where the source's surface is seen edge-on, would make a comb.
+    steady = _softened(dilated(-dilated(-shown * ramp(scale, 0.0, SHRUNK), 5), 5))
+    hidden = moving * (1 - ramp(torch.maximum(trust, steady), 0.0, 0.5))
     shown, aside = unhidden(surface, here + across, deep_twin)
     borrowed = alpha * hidden * shown * aside * ramp(scale_twin, SHRUNK, KEPT)
 
@@ -183,8 +185,13 @@ def _around(shift: Tensor, before: Tensor, flow: Tensor) -> Tensor:
 
 def _eased(change: Tensor) -> Tensor:
     """A share with a soft border of two pixels around what it covers; zero where all around is zero."""
-    soft = pad(dilated(change, 5), (2,) * 4, mode="replicate")
+    return torch.maximum(change, _softened(dilated(change, 5)))
+
+
+def _softened(share: Tensor) -> Tensor:
+    """Means over squares of five pixels."""
+    soft = pad(share, (2,) * 4, mode="replicate")
     for axis in (-1, -2):
         count = soft.shape[axis] - 4
         soft = sum((soft.narrow(axis, step, count) for step in range(1, 5)), soft.narrow(axis, 0, count)) / 5
-    return torch.maximum(change, soft)
+    return soft

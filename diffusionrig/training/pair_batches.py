@@ -10,7 +10,7 @@ import torch
 
 from diffusionrig.data.dataset import FaceStoreDataset
 from diffusionrig.data.kept_pairs import KeptPairs
-from diffusionrig.data.pairs import PairMaker
+from diffusionrig.data.pairs import PairMaker, require_codes
 from diffusionrig.errors import UsageError
 from diffusionrig.model.config import PICTURE, ModelConfig
 from diffusionrig.render.condition import CHANNELS
@@ -26,6 +26,7 @@ class PairFaces(Faces):
     """Stores that a run learns the reference condition from; ``dataset`` is the first of them."""
 
     def __init__(self, datasets: Sequence[FaceStoreDataset], options: TrainOptions) -> None:
+        require_codes(datasets)
         super().__init__(datasets[0])
         if self.head is None:
             from diffusionrig.geometry.heads import load_head

@@ -14,7 +14,7 @@ from reference_stores import SIZE, album, edits, singles
 from store_fakes import publish
 from torch import Tensor
 from training.test_distributed import MPIEXEC, needs_mpiexec, two_ranks
-from training.tiny import lone_world
+from training.tiny import SMALL, lone_world, write_store
 from training.two_pair_ranks import train as train_pairs
 
 from diffusionrig.cli import main
@@ -27,7 +27,7 @@ from diffusionrig.model.config import CHANGE, PICTURE, ModelConfig
 from diffusionrig.randomness import torch_stream
 from diffusionrig.training.options import TrainOptions
 from diffusionrig.training.pair_batches import PairFaces, make_faces, shares
-from diffusionrig.training.picture_loss import GRADIENT, SQUARED, picture_loss
+from diffusionrig.training.picture_loss import FLOOR, GRADIENT, SQUARED, picture_loss, relative_loss
 
 NETWORK = ("--condition", "reference", "--encoder_type", "none", "--patch", "4", "--image_size", SIZE, "--num_channels", "16",
            "--norm_groups", "4", "--channel_mult", "1,2", "--num_res_blocks", "1", "--attention_resolutions", "",
@@ -195,6 +195,9 @@ def test_refusals(people, scenes, person, prior, folder, tmp_path, capsys):
     small = (*NETWORK, "--image_size", "16")
     assert train(published, tmp_path / "run", "--max_steps", 1, network=small) in (1, 2)
     says("published", "no face codes", "create-data")
+    other = write_store(tmp_path / "other")
+    assert train(f"{people},{other}", tmp_path / "run", "--max_steps", 1, network=small) in (1, 2)
+    says("other was made with the head model toy-head, not open-head-1")
     assert train(f"{people},{scenes}", tmp_path / "run", "--data_shares", "1,2,3", "--max_steps", 1) == 2
     says("--data_shares gives 3 shares for 2 stores")
     assert train(people, tmp_path / "run", "--data_shares", "often", "--max_steps", 1) == 2
@@ -214,8 +217,6 @@ def test_refusals(people, scenes, person, prior, folder, tmp_path, capsys):
 
 
 def test_weights_of_the_other_condition_are_refused(people, person, tmp_path, capsys):
-    from training.tiny import SMALL
-
     assert main(["train", *SMALL, "--data_dir", str(people), "--log_dir", str(tmp_path / "published"), "--max_steps", "1"]) == 0
     capsys.readouterr()
     model = tmp_path / "published" / "model000001.safetensors"
@@ -279,3 +280,14 @@ def test_pixels_without_weight_do_not_count():
     assert picture_loss(wrong, truth, weight) == 0
     wrong[..., 0] = 1
     assert picture_loss(wrong, truth, weight) > 0
+
+
+def test_each_sample_counts_by_what_is_left_of_its_error():
+    stream = torch_stream("relative loss")
+    truth, error, weight = torch.zeros(2, 3, 8, 8), torch.randn(1, 3, 8, 8, generator=stream), torch.ones(2, 1, 8, 8)
+    carried = truth + error * torch.tensor([1.0, 10.0])[:, None, None, None]
+    alone = picture_loss(carried, truth, weight)
+    torch.testing.assert_close(relative_loss(carried, truth, weight, carried), alone / (alone + FLOOR))
+    halfway = relative_loss(carried / 2, truth, weight, carried)
+    assert (halfway < 0.55).all()
+    assert (relative_loss(truth, truth, weight, truth) == 0).all()  # nothing to learn, and no division by nothing
