@@ -158,7 +158,7 @@ class PairMaker:
         away = FaceCode.concatenate([_swapped(code[row], others[row], choice) for row, choice in enumerate(choices)])
         centre = ffhq_centre(self.head.landmarks(self.head.vertices(code), code))
         home, abroad = pose_heads(self.head, code, self.size), pose_heads(self.head, away, self.size, centre)
-        there = carry(self.head, photo, photo, home, abroad)  # its background is not looked at
+        there = self._carried(photo, home, abroad)
         back = self._carried(there.picture, abroad, home)
         # What was lost on the way there is not known on the way back.
         lost = sampled(torch.cat([there.confidence, there.change], 1), back.flow).clamp(0, 1)
