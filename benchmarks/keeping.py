@@ -98,7 +98,7 @@ def draw_edit(rig: Rig, sources: Analysis, targets: Analysis, part: str, samplin
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", type=int, default=16)
-    parser.add_argument("--model", default="default")
+    parser.add_argument("--model", default="open64")
     parser.add_argument("--respacing", default="ddim20")
     parser.add_argument("--seed", type=int, default=20, help="of the first person; the others follow")
     parser.add_argument("--sheet", default="", help="PNG to write the pose edits to")

@@ -64,7 +64,7 @@ def train(root: Path, variant: str, steps: int) -> dict[str, Any]:
             rank, _, layers = kind.removeprefix("lora").partition("-")
             what = {"adapter": "lora", "rank": rank, **({"adapter_layers": layers.replace("+", ",")} if layers else {})}
         began = time.process_time()
-        run_step("train", *flags(stage=2, data_dir=root / "album", log_dir=folder, resume_checkpoint=checkpoint_path("default"),
+        run_step("train", *flags(stage=2, data_dir=root / "album", log_dir=folder, resume_checkpoint=checkpoint_path("open64"),
                                  max_steps=steps, batch_size=4, lr=rate, decay_steps=steps * 3 // 4, save_interval=steps,
                                  log_interval=20, ema_decay=0.99, consent="a synthetic person", **what))
         if not model.exists():
@@ -116,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     root = make_folder(args.output_dir)
     cast = prepare(root)
-    prior = checkpoint_path("default")
+    prior = checkpoint_path("open64")
     rows: list[dict[str, Any]] = [{"variant": "prior", "model": prior, "update": 0.0, "bytes": prior.stat().st_size}]
     rows += [train(root, variant, args.steps) for variant in args.variants]
     for row in rows:

@@ -47,7 +47,7 @@ def denoiser_of_people(rig: Rig, seed: int, count: int) -> Denoiser:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="default", help="checkpoint; the shipped prior when left out")
+    parser.add_argument("--model", default="open64", help="checkpoint; the shipped prior when left out")
     parser.add_argument("--pictures", type=int, default=8, help="synthetic people (8)")
     parser.add_argument("--calls", type=int, nargs="+", default=[4, 6, 8, 10, 12, 20], help="network calls")
     parser.add_argument("--seed", type=int, default=77, help="who the people are, and the noise")

@@ -23,7 +23,7 @@ from diffusionrig.model.config import ModelConfig
 from diffusionrig.model.network import DiffusionRig
 from diffusionrig.model.released import load_strict
 
-DEFAULT_PRIOR = "open64"
+DEFAULT_PRIOR = "open256"
 PRIOR_FOLDER = "priors"
 MEAN_SHAPE = "mean_shape"
 

@@ -34,7 +34,7 @@ class Rig:
 
     >>> rig = Rig.from_pretrained("default", device="cpu")
     >>> rig.size
-    64
+    256
     """
 
     def __init__(self, pretrained: Pretrained, encoder: str | None = None, device: torch.device | str = "cpu",

@@ -73,7 +73,7 @@ def test_mixed_noise_keeps_its_variance():
 
 
 def test_fifty_calls_bring_synthetic_photographs_back_at_over_35_db():
-    rig = Rig.from_pretrained("default", device="cpu", encoder="FIT")
+    rig = Rig.from_pretrained("open64", device="cpu", encoder="FIT")
     cast = choose_cast(load_head(), seed=5, album=1, held_out=1, strangers=1)
     photographs = render_photographs([cast.subject], cast.held_out, cast.head, 64)
     sources = rig.analyse(torch.from_numpy(np.stack(photographs)), cast.held_out[0].code)
@@ -87,7 +87,7 @@ def test_fifty_calls_bring_synthetic_photographs_back_at_over_35_db():
 
 
 def test_the_shipped_prior_gives_back_the_source_and_its_background():
-    rig = Rig.from_pretrained("default", device="cpu", encoder="FIT")
+    rig = Rig.from_pretrained("open64", device="cpu", encoder="FIT")
     album = choose_cast(load_head(), seed=3, album=1, held_out=1, strangers=1)
     photographs = render_photographs([album.subject, album.people[0]], [album.held_out[0], album.strangers[0]], album.head, 64)
     sources = rig.analyse(torch.from_numpy(photographs[0])[None], album.held_out[0].code)
