@@ -12,7 +12,7 @@ is captured and edited too. With --real True the person is real: frames of a por
 With --react True it is the chain of listener reactions: a synthetic corpus, every system trained with its small configuration,
 ten reactions to every item, scores beside baselines, and one listener drawn in the synthetic person's own model."""
 EXAMPLES = """  diffusionrig demo
-  diffusionrig demo --output_dir log/demo --steps 400
+  diffusionrig demo --output_dir log/demo --steps 200
   diffusionrig demo --real True --output_dir log/demo-real
   diffusionrig demo --react True --output_dir log/demo-react"""
 
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--react", type=boolean, default=False, help="listener reactions instead (default False)")
     parser.add_argument("--systems", default="", metavar="NAME,...", help="with --react True: which are trained (all)")
     parser.add_argument("--prior", default="default", help="model to start from (default: the shipped prior)")
-    parser.add_argument("--steps", type=positive_int, default=400, help="updates of stage 2 (default 400)")
+    parser.add_argument("--steps", type=positive_int, default=120, help="updates of stage 2 (default 120)")
     parser.add_argument("--seed", type=int, default=8, help="who the synthetic person is (default 8)")
 
 

@@ -18,7 +18,11 @@ from diffusionrig.io.files import make_folder, read_json, sha256_of
 from diffusionrig.io.images import read_image, write_png
 
 CONSENT = "a synthetic person, made by this program"
-PORTRAIT = "portrait.jpg"
+PORTRAIT, PHOTOGRAPH = "portrait.jpg", "astronaut.png"
+
+SLIDERS = {"serious": "mouthSmileLeft=0,mouthSmileRight=0,jawOpen=0", "turned": "yaw=+15",
+           "surprised": "browInnerUp=+0.7,jawOpen=+0.35"}
+"""What is done to the portrait by hand."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,10 +35,9 @@ class DemoSettings:
     album: int = 20
     held_out: int = 3
     strangers: int = 3
-    steps: int = 400
+    steps: int = 120
     batch_size: int = 4
     lr: float = 1e-4
-    respacing: str = "ddim20"
 
 
 def run_demo(settings: DemoSettings) -> dict[str, Any]:
@@ -50,16 +53,14 @@ def run_demo(settings: DemoSettings) -> dict[str, Any]:
           f"{settings.strangers} strangers to take from, in {photos}.")
     write_photographs(cast, photos)
     copy_portrait(photos / "portrait")
-    for group in ("album", "sources", "targets", "portrait"):
+    for group in ("album", "sources", "targets"):
         run_step("align", *flags(input_imgs_path=photos / group, output_imgs_path=aligned / group, output_size=256))
     model = personalise(settings, root, aligned / "album", prior, size, CONSENT)
-    for folder, keep in (("edits", "all"), ("edits_from_noise", "none")):
-        run_step("edit", *flags(model_path=model, source=aligned / "sources", target=aligned / "targets",
-                                modes="pose,exp,light,exp+light", keep=keep, timestep_respacing=settings.respacing,
-                                save_buffers=True, overwrite=True, output_dir=root / folder))
-    portrait(settings, root, aligned, prior)
-    scored = score_edits(cast, photos, aligned, root / "edits", root / "edits_from_noise",
-                         read_json(root / "edits" / "report.json")["outputs"], size)
+    run_step("edit", *flags(model_path=model, source=aligned / "sources", target=aligned / "targets",
+                            modes="pose,exp,light,exp+light", album=root / "store", save_buffers=True, overwrite=True,
+                            output_dir=root / "edits"))
+    portrait(root, photos, prior)
+    scored = score_edits(cast, photos, aligned, root / "edits", read_json(root / "edits" / "report.json")["outputs"], size)
     write_score_sheet(root / "edits_and_truth.png", scored)
     summary = summarise(scored)
     report = {"settings": dataclasses.asdict(settings), "prior": str(prior), "model": str(model), "image_size": size,
@@ -86,18 +87,18 @@ def personalise(settings: DemoSettings, root: Path, album: Path, prior: Path, si
 
 def copy_portrait(folder: Path) -> None:
     """Put the NASA portrait that ships with the package among the photographs."""
-    target = make_folder(folder) / "astronaut.png"
+    target = make_folder(folder) / PHOTOGRAPH
     if not target.exists():
         write_png(target, read_image(asset_path(PORTRAIT)))
 
 
-def portrait(settings: DemoSettings, root: Path, aligned: Path, prior: Path) -> None:
-    """Capture the real portrait, and edit it with the general prior: there is one photograph, so no personal model."""
-    run_step("capture", aligned / "portrait", *flags(output=root / "portrait_capture"))
-    run_step("edit", *flags(model_path=prior, source=aligned / "portrait", target=aligned / "targets",
-                            modes="pose,exp,light", keep="all", timestep_respacing=settings.respacing, overwrite=True,
-                            output_dir=root / "portrait_edits"))
-    run_step("edit", *flags(model_path=prior, source=aligned / "portrait", set="mouthSmileLeft=0,mouthSmileRight=0,yaw=-15",
-                            keep="all", timestep_respacing=settings.respacing, overwrite=True,
-                            output_dir=root / "portrait_sliders"))
+def portrait(root: Path, photos: Path, prior: Path) -> None:
+    """Capture the real portrait and edit it, whole and in its own resolution, with the general prior: there is one photograph, so
+    no personal model."""
+    run_step("capture", photos / "portrait", *flags(output=root / "portrait_capture"))
+    run_step("edit", photos / "portrait" / PHOTOGRAPH, *flags(model_path=prior, target=photos / "targets", modes="pose,exp,light",
+                                                              overwrite=True, output_dir=root / "portrait_edits"))
+    for name, sliders in SLIDERS.items():
+        run_step("edit", photos / "portrait" / PHOTOGRAPH, *flags(model_path=prior, set=sliders, overwrite=True,
+                                                                  output_dir=root / f"portrait_{name}"))
 

@@ -14,21 +14,19 @@ from diffusionrig.io.sheets import contact_sheet
 
 HONEST_WORD = """## A word on quality
 
-The scores are those of a synthetic person, whose true photograph after each edit is known. The real portrait is edited with
-the general prior alone: one photograph is no album, and the prior has seen synthetic faces only, at {size} x {size} pixels.
-Look at `portrait_capture/` to judge whether the head sits on the face, and at `portrait_edits/` for what the prior makes of
-it: pose, expression and light change as asked; likeness, hair and background come from the photograph where the head keeps
-its shape (`--keep all`), and are a synthetic prior's guess where it does not, most of all beside a head that turns. For a real
-person, train stage 2 on about 20 of their photographs (`make demo-real` does that with a video), and stage 1 on real faces for
-real quality.
+The scores are those of a synthetic person, whose true photograph after each edit is known. The real portrait is edited with the
+general prior alone, at {size} pixels, and comes back whole in its own resolution: `portrait_edits/`, `portrait_serious/`,
+`portrait_turned/`, `portrait_surprised/`. What the photograph shows is carried along; what it does not show (teeth behind closed
+lips, the far cheek) the network draws, and there it is weakest. For a person with an album train stage 2 on about 20
+photographs, which then lend each edit what its source lacks (`make demo-real` does that with a video).
 """
 
 
 def write_score_sheet(path: Path, scored: Sequence[Scored]) -> None:
-    """Source, target, truth, rendered buffer and result of every scored edit."""
-    rows = [[item.source, item.target, item.truth, item.rendered, item.from_noise, item.result] for item in scored]
+    """Source, target, truth, rendered buffer, carried photograph and result of every scored edit."""
+    rows = [[item.source, item.target, item.truth, item.rendered, item.carried, item.result] for item in scored]
     titles = [f"{item.mode} {item.psnr['edit']:.1f} dB" for item in scored]
-    write_png(path, contact_sheet(rows, ["source", "target", "truth", "rendered buffer", "from noise", "edit"], titles, cell=128),
+    write_png(path, contact_sheet(rows, ["source", "target", "truth", "rendered buffer", "carried", "edit"], titles, cell=128),
               {"Comment": "AI-edited"})
 
 
@@ -47,8 +45,8 @@ def write_report(root: Path, report: dict[str, Any]) -> None:
     verdict = "\n".join(f"- {mode}: the edit {'beats both baselines' if won else 'does NOT beat both baselines'}"
                         for mode, won in report["beats_both_baselines"].items())
     count = next(iter(report["scores"].values()))["edits"]["count"]
-    text = (f"# Demo\n\nMean over {count} edits a mode, measured on the face against the true photograph. The edit keeps what the "
-            "source shows (`--keep all`); the edit from noise keeps nothing, as in the published method.\n\n"
+    text = (f"# Demo\n\nMean over {count} edits a mode, measured on the face against the true photograph. The carried "
+            "photograph is what the network starts from: the source's own pixels, moved by the mesh.\n\n"
             f"{score_table(report['scores'])}\n\n{verdict}\n\nTook {report['seconds']:.0f} s. Pictures: `edits_and_truth.png`, "
             f"`edits/contact_sheet.png`, `store.png`.\n\n{HONEST_WORD.format(size=report['image_size'])}")
     write_text(root / "report.md", text)

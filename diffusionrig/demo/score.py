@@ -22,7 +22,7 @@ from diffusionrig.image_metrics import psnr, ssim
 from diffusionrig.io.images import read_image
 from diffusionrig.io.resize import resize_square
 
-CANDIDATES = ("edit", "edit from noise", "unchanged source", "rendered buffer")
+CANDIDATES = ("edit", "carried photograph", "unchanged source", "rendered buffer")
 BASELINES = CANDIDATES[2:]
 
 
@@ -35,7 +35,7 @@ class Scored:
     target: np.ndarray
     truth: np.ndarray
     rendered: np.ndarray
-    from_noise: np.ndarray
+    carried: np.ndarray
     result: np.ndarray
     psnr: dict[str, float]
     ssim: dict[str, float]
@@ -52,12 +52,10 @@ def _largest_face(photo: np.ndarray, landmarker: FaceLandmarker, name: str) -> F
     return faces[0]
 
 
-def score_edits(cast: Cast, photos: Path, aligned: Path, edits: Path, from_noise: Path, entries: Sequence[dict[str, Any]],
-                size: int) -> list[Scored]:
+def score_edits(cast: Cast, photos: Path, aligned: Path, edits: Path, entries: Sequence[dict[str, Any]], size: int) -> list[Scored]:
     """Score every entry of an edit report whose mode is one code part.
 
-    ``from_noise`` is the folder of the same edits with nothing kept of the source. The true photograph is cut out by the very
-    square that alignment cut from the source, then brought to ``size``.
+    The true photograph is cut out by the very square that alignment cut from the source, then brought to ``size``.
     """
     landmarker = FaceLandmarker()
     scored = []
@@ -71,13 +69,13 @@ def score_edits(cast: Cast, photos: Path, aligned: Path, edits: Path, from_noise
         truth = resize_square(align(truth, points, 256).image, size)
         mask = align(np.repeat((region.numpy() * 255).astype(np.uint8)[..., None], 3, 2), points, 256).image
         weight = _tensor(resize_square(mask, size))[:, :1]
-        images = {"edit": read_image(edits / entry["file"]), "edit from noise": read_image(from_noise / entry["file"]),
+        images = {"edit": read_image(edits / entry["file"]), "carried photograph": read_image(edits / entry["buffers"]["carried"]),
                   "unchanged source": resize_square(read_image(aligned / "sources" / f"{source}.png"), size),
                   "rendered buffer": read_image(edits / entry["buffers"]["rendered"])}
         reference = _tensor(truth)
         scored.append(Scored(
             entry["mode"], images["unchanged source"], resize_square(read_image(aligned / "targets" / f"{target}.png"), size),
-            truth, images["rendered buffer"], images["edit from noise"], images["edit"],
+            truth, images["rendered buffer"], images["carried photograph"], images["edit"],
             {name: psnr(_tensor(image), reference, weight).item() for name, image in images.items()},
             {name: ssim(_tensor(image), reference, weight).item() for name, image in images.items()}))
     return scored

@@ -7,13 +7,13 @@ from diffusionrig.demo.score import Scored, summarise, wins
 
 def scored(mode: str, edit: float, source: float, buffer: float) -> Scored:
     image = np.zeros((2, 2, 3), np.uint8)
-    values = {"edit": edit, "edit from noise": 17.0, "unchanged source": source, "rendered buffer": buffer}
+    values = {"edit": edit, "carried photograph": 17.0, "unchanged source": source, "rendered buffer": buffer}
     return Scored(mode, image, image, image, image, image, image, values, {name: value / 100 for name, value in values.items()})
 
 
 def test_means_are_taken_per_mode():
     summary = summarise([scored("exp", 24, 20, 18), scored("exp", 26, 22, 19), scored("pose", 21, 15, 16)])
-    assert summary["exp"]["psnr"] == pytest.approx({"edit": 25, "edit from noise": 17, "unchanged source": 21,
+    assert summary["exp"]["psnr"] == pytest.approx({"edit": 25, "carried photograph": 17, "unchanged source": 21,
                                                      "rendered buffer": 18.5})
     assert summary["exp"]["edits"]["count"] == 2
     assert summary["pose"]["ssim"]["edit"] == pytest.approx(0.21)
