@@ -37,6 +37,9 @@ FEATURES = ("jaw", "mouth", "eye")
 LENT = ("face", "lips", "eyelids", "eyes", "inner_mouth", "teeth", "tongue", "brows")
 """Regions of the head that are lent."""
 
+SAME = 1e-3
+"""Largest difference of expression and pose between two captures of one photograph."""
+
 MOST = 200
 """Photographs an album may have here; each is held posed, at a few megabytes."""
 
@@ -70,12 +73,18 @@ class Album:
         images = scale_images(torch.stack([sample.image for sample in held])).to(device)
         return Album(images, codes, [sample.source for sample in held], head, rasterizer)
 
-    def choose(self, code: FaceCode) -> list[list[int]]:
-        """For each of B edited codes the photographs to take from, best first."""
-        chosen = []
-        for one in code:
+    def choose(self, code: FaceCode, source: FaceCode) -> list[list[int]]:
+        """For each of B edited codes the photographs to take from, best first; never that of the ``source`` (B codes) itself."""
+        chosen: list[list[int]] = []
+        for one, before in zip(code, source):
             away = turned(one.repeat(len(self)), self.posed.code).to(one.pose) / TURN
             features = (self.posed.code.expression - one.expression)[:, self._features.to(one.expression.device)].norm(dim=1)
+            held = self.posed.code
+            same = torch.cat([held.expression - before.expression, held.pose - before.pose], 1).abs().amax(1) < SAME
+            features, away = (torch.where(same, torch.inf, values) for values in (features, away))
+            if bool(same.all()):
+                chosen.append([])
+                continue
             order = [int((features + 0.5 * away).argmin()), int((away + 0.2 * features).argmin())]
             chosen.append(list(dict.fromkeys(order))[:LENDERS])
         return chosen
@@ -89,14 +98,15 @@ class Album:
         mask = torch.stack(known).amax(0)[:, None].to(edited.points)
         return interpolate(edited.fragments, self.head.faces, mask).clamp(0, 1)
 
-    def lend(self, base: Carried, edited: Posed) -> tuple[Carried, list[list[str]]]:
-        """``base`` (B) with what it lacks filled in, and for each picture the names of the photographs that were asked."""
+    def lend(self, base: Carried, source: FaceCode, edited: Posed) -> tuple[Carried, list[list[str]]]:
+        """``base`` (B), carried from the ``source`` codes, with what it lacks filled in, and for each picture the names of the
+        photographs that were asked."""
         if edited.code.head != self.posed.code.head:
             raise RigError(f"The album's codes belong to the head model {self.posed.code.head}, the edit's to {edited.code.head}; "
                            "create the album's store again with the same encoder.")
         face = self._face(edited)
         lacking = ((1 - base.confidence) * face).sum((1, 2, 3)) > LACKING * face.shape[-1] ** 2
-        chosen = [rows if bool(need) else [] for rows, need in zip(self.choose(edited.code), lacking)]
+        chosen = [rows if bool(need) else [] for rows, need in zip(self.choose(edited.code, source), lacking)]
         for place in range(LENDERS):
             rows = [row for row, lenders in enumerate(chosen) if len(lenders) > place]
             if not rows:

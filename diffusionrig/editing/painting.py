@@ -113,7 +113,7 @@ class Painter:
             carried = carry(self.head, sources.faces.images, sources.layers, sources.posed, edited)
             lenders = None
             if self.album is not None:
-                carried, lenders = self.album.lend(carried, edited)
+                carried, lenders = self.album.lend(carried, sources.faces.code, edited)
             return Condition(reference_condition(carried), edited.buffers, carried, lenders)
 
     def paint(self, sources: Prepared, code: FaceCode, centre: Tensor, sampling: Sampling, latent: Tensor | None = None,
