@@ -26,6 +26,7 @@ from pathlib import Path
 from diffusionrig.cli.choosing_threads import COUNTS, OPENCV, WAITING, computing_threads, look
 
 WAYS = ("as it was", "auto")
+PATIENCE = 120.0  # seconds after which no further turn of calls begins, once there were three
 
 
 def worker(auto: bool) -> None:
@@ -56,7 +57,7 @@ def worker(auto: bool) -> None:
 
 @contextlib.contextmanager
 def neighbours(count: int, apart: bool) -> Iterator[None]:
-    words = [sys.executable, "-c", "while True: sum(range(10000))"]
+    words = [sys.executable, "-c", "while True: sum(range(10_000))"]
     busy = [subprocess.Popen(words, start_new_session=apart) for _ in range(count)]
     try:
         time.sleep(1)
@@ -79,7 +80,10 @@ def calls(rounds: int, each: int, environment: Mapping[str, str]) -> tuple[list[
             workers.append(process)
             threads.append(process.stdout.readline().strip())
         taken: list[list[tuple[float, float]]] = [[] for _ in WAYS]
-        for _ in range(rounds):
+        began = time.monotonic()
+        for turn in range(rounds):
+            if turn >= 3 and time.monotonic() - began > PATIENCE:
+                break
             for process, times in zip(workers, taken):
                 process.stdin.write(f"{each}\n")
                 process.stdin.flush()
