@@ -6,27 +6,38 @@ The benchmark makes its own neighbours: so many processes that each keep one pro
 setting (a thread for each processor, which spins while it waits) and one that chose with the neighbours running as a command does,
 take turns of `--calls` calls; whole commands take turns likewise. Medians, and the ratio of the medians (above 1: auto is faster).
 `--apart` starts each neighbour in a session of its own, which Linux gives a share of its own where it groups by sessions
-(sched_autogroup_enabled), as it does for programs of other terminals. On a machine that is not idle the rows say nothing: the load
-beside the neighbours is printed.
+(sched_autogroup_enabled), as it does for programs of other terminals. Turns in which programs of others took more than a tenth of a
+processor are left out; where fewer than three are left, all count, and the row says how much of the machine the others had.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from diffusionrig.cli.choosing_threads import COUNTS, OPENCV, WAITING, computing_threads, look
+from diffusionrig.io.processors import allowed_processors, idle_seconds
 
 WAYS = ("as it was", "auto")
+CALM = 0.1  # processors that others may take in a turn
 PATIENCE = 120.0  # seconds after which no further turn of calls begins, once there were three
+
+
+@dataclasses.dataclass(frozen=True)
+class Turn:
+    """One turn of both ways."""
+
+    taken: list[list[tuple[float, float]]]  # of each way, (wall, processor) milliseconds of its calls
+    others: float  # processors that programs of others took meanwhile
 
 
 def worker(auto: bool) -> None:
@@ -56,20 +67,35 @@ def worker(auto: bool) -> None:
 
 
 @contextlib.contextmanager
-def neighbours(count: int, apart: bool) -> Iterator[None]:
+def neighbours(count: int, apart: bool) -> Iterator[list[int]]:
+    """So many busy processes; their numbers."""
     words = [sys.executable, "-c", "while True: sum(range(10_000))"]
     busy = [subprocess.Popen(words, start_new_session=apart) for _ in range(count)]
     try:
         time.sleep(1)
-        yield
+        yield [process.pid for process in busy]
     finally:
         for process in busy:
             process.kill()
             process.wait()
 
 
-def calls(rounds: int, each: int, environment: Mapping[str, str]) -> tuple[list[str], list[list[tuple[float, float]]]]:
-    """Of both ways the number of threads, and (wall, processor) milliseconds of every call."""
+def processor_seconds(number: int) -> float:
+    """What the process ``number`` has used up to now."""
+    columns = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
+    return (int(columns[11]) + int(columns[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def busy_seconds(numbers: Sequence[int]) -> float:
+    """What programs other than ``numbers`` and this one have used, of all processors together; 0 where the system does not say."""
+    counted = idle_seconds(allowed_processors() or ())
+    if not counted:
+        return 0.0
+    return counted[1] - counted[0] - sum(map(processor_seconds, (*numbers, os.getpid())))
+
+
+def calls(rounds: int, each: int, beside: list[int], environment: Mapping[str, str]) -> tuple[list[str], list[Turn]]:
+    """Of both ways the number of threads; and the turns."""
     with contextlib.ExitStack() as stack:
         workers, threads = [], []
         for way in WAYS:
@@ -79,18 +105,21 @@ def calls(rounds: int, each: int, environment: Mapping[str, str]) -> tuple[list[
             stack.callback(process.kill)
             workers.append(process)
             threads.append(process.stdout.readline().strip())
-        taken: list[list[tuple[float, float]]] = [[] for _ in WAYS]
-        began = time.monotonic()
+        turns: list[Turn] = []
+        start = time.monotonic()
         for turn in range(rounds):
-            if turn >= 3 and time.monotonic() - began > PATIENCE:
+            if turn >= 3 and time.monotonic() - start > PATIENCE:
                 break
-            for process, times in zip(workers, taken):
+            began, others = time.perf_counter(), busy_seconds([*beside, *(process.pid for process in workers)])
+            taken = []
+            for process in workers:
                 process.stdin.write(f"{each}\n")
                 process.stdin.flush()
-                for pair in process.stdout.readline().split():
-                    wall, _, own = pair.partition(":")
-                    times.append((float(wall), float(own)))
-    return threads, taken
+                pairs = [pair.partition(":") for pair in process.stdout.readline().split()]
+                taken.append([(float(wall), float(own)) for wall, _, own in pairs])
+            others = busy_seconds([*beside, *(process.pid for process in workers)]) - others
+            turns.append(Turn(taken, others / (time.perf_counter() - began)))
+    return threads, turns
 
 
 def commands(rounds: int, environment: Mapping[str, str]) -> list[list[float]]:
@@ -128,9 +157,13 @@ def main() -> None:
     print("Before: " + ("the system does not say what is idle, auto is as it was" if seen is None else
                         f"{seen.idle:.2f} of {seen.count} processors idle") + f", load {os.getloadavg()[0]:.1f}", flush=True)
     for count in args.neighbours:
-        with neighbours(count, args.apart):
-            threads, taken = calls(args.rounds, args.calls, environment)
-            print(f"{count} neighbours", flush=True)
+        with neighbours(count, args.apart) as numbers:
+            threads, turns = calls(args.rounds, args.calls, numbers, environment)
+            calm = [turn for turn in turns if turn.others <= CALM]
+            counted = calm if len(calm) >= 3 else turns
+            print(f"{count} neighbours; {len(counted)} of {len(turns)} turns count, in them others took "
+                  f"{statistics.median(turn.others for turn in counted):.2f} processors", flush=True)
+            taken = [[pair for turn in counted for pair in turn.taken[index]] for index in range(len(WAYS))]
             walls = [statistics.median(wall for wall, _ in times) for times in taken]
             for way, number, wall, times in zip(WAYS, threads, walls, taken):
                 own = statistics.median(own for _, own in times)
