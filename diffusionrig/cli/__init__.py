@@ -17,6 +17,8 @@ from types import ModuleType
 from typing import NoReturn
 
 from diffusionrig import __version__
+from diffusionrig.cli.arguments import add_threads_argument
+from diffusionrig.cli.choosing_threads import computing_threads
 from diffusionrig.errors import RigError
 
 COMMANDS: dict[str, str] = {
@@ -37,6 +39,8 @@ COMMANDS: dict[str, str] = {
     "verify": "read back the provenance of an edited image",
 }
 GROUPS: dict[str, str] = {"react": "listener reactions: data, features, metrics, generators, frames"}
+# They read, count and draw curves, or (align) have workers instead; all others take --threads.
+WITHOUT_THREADS = {"align", "ema", "plot", "inspect", "convert-assets", "verify", "react index", "react check"}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -50,7 +54,21 @@ def command_parser(command: str, prog: str | None = None) -> argparse.ArgumentPa
     parser = _Parser(prog=prog or f"diffusionrig {command}", description=module.DESCRIPTION,
                      epilog=f"examples:\n{module.EXAMPLES}", formatter_class=argparse.RawDescriptionHelpFormatter)
     module.add_arguments(parser)
+    if command not in WITHOUT_THREADS:
+        # A command with actions of its own (react coefficients train) has flags on these alone.
+        actions = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+        for each in [own for action in actions for own in action.choices.values()] or [parser]:
+            add_threads_argument(each)
     return parser
+
+
+def _threads(command: str, argv: Sequence[str], prog: str) -> contextlib.AbstractContextManager[None]:
+    """``--threads``, found before anything else: a command's flags alone load PyTorch, which reads its settings then."""
+    if command in WITHOUT_THREADS or {"-h", "--help"} & set(argv):
+        return contextlib.nullcontext()
+    parser = _Parser(prog=prog, add_help=False)
+    add_threads_argument(parser)
+    return computing_threads(parser.parse_known_args(argv)[0].threads)
 
 
 def run_command(command: str, argv: Sequence[str] | None = None, prog: str | None = None, **defaults: object) -> int:
@@ -58,12 +76,14 @@ def run_command(command: str, argv: Sequence[str] | None = None, prog: str | Non
     flags in which a script differs from the command."""
     name = prog or f"diffusionrig {command}"
     try:
-        module = _module(command)
-        parser = command_parser(command, prog)
-        parser.set_defaults(**defaults)
-        args = parser.parse_args(argv)
-        with _assets(args):
-            return int(module.run(args) or 0)
+        words = sys.argv[1:] if argv is None else argv
+        with _threads(command, words, name):
+            module = _module(command)
+            parser = command_parser(command, prog)
+            parser.set_defaults(**defaults)
+            args = parser.parse_args(words)
+            with _assets(args):
+                return int(module.run(args) or 0)
     except RigError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return error.exit_code

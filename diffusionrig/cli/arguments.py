@@ -26,6 +26,23 @@ def positive_int(text: str) -> int:
     return value
 
 
+def thread_count(text: str) -> int:
+    """``auto`` as 0, or a number of threads."""
+    if text.strip().lower() == "auto":
+        return 0
+    try:
+        return positive_int(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a whole number above zero") from None
+
+
+def add_threads_argument(parser: argparse.ArgumentParser) -> None:
+    """``--threads``: acted upon by ``run_command``, before the command is loaded; a command needs not look at it."""
+    parser.add_argument("--threads", type=thread_count, default=0, metavar="auto|N",
+                        help="that compute on the CPU: a number, or as many as there are idle processors when the command starts, "
+                             "unless OMP_NUM_THREADS says (auto)")
+
+
 def add_device_argument(parser: argparse.ArgumentParser) -> None:
     """``--device``: where tensors live; resolved by ``diffusionrig.devices.resolve_device``."""
     parser.add_argument("--device", default="auto", help="auto (CUDA when there is one), cpu, cuda, cuda:1, mps")

@@ -33,7 +33,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frame_step", type=positive_int, default=30, help="of every clip, each so many-th frame counts (30)")
     parser.add_argument("--features", default="", metavar="NAME", help="the network that features given as .npy come from")
     parser.add_argument("--renderer", default="", metavar="NAME", help="how the frames were drawn, for the record")
-    parser.add_argument("--threads", type=positive_int, default=os.cpu_count() or 1, help="of FRDist on the CPU (all cores)")
     add_device_argument(parser)
 
 
@@ -61,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         pictures = Pictures(Path(args.real_frames), Path(args.made_frames), args.frame_step, args.features)
     others = read_json(args.against) if args.against else None
     plan = Plan(("official", "fixed") if args.mode == "both" else (args.mode,), names, args.frames, pictures, args.renderer,
-                str(resolve_device(args.device)), args.threads)
+                str(resolve_device(args.device)), args.threads or os.cpu_count() or 1)
     split = Corpus.open(args.data).split(args.split, args.variant)
     found, scores = score_file(Path(args.predictions), split, plan)
     if others is not None:
