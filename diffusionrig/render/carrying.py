@@ -43,6 +43,10 @@ RELIT = 0.15
 INNER = ("eyes", "inner_mouth", "teeth", "tongue")
 """Regions of a head that lids and lips may hide."""
 
+BETWEEN, SURE = (0.3, 0.7), 0.99
+"""Shares of the person between which a pixel is neither, and, where that is stretched to 0..1, from which on it counts as carried
+along: what is half resting lies at neither place."""
+
 SHADED = 0.55
 """Brightness of these parts, as the head model renders them, behind lids and lips."""
 
@@ -120,7 +124,7 @@ def carry(head: HeadModel, photo: Tensor, layers: Tensor, source: Posed, edited:
     shift = spread_out(shift, trust, 1 - hidden, before, alpha)
     background, person = layers.split([3, 1], 1)
     # What comes from the person moves and is relit with the head; all else rests, and lies open where the person was.
-    share = grid_sample(person, (here + shift).permute(0, 2, 3, 1), padding_mode="border", align_corners=False)
+    share = ramp(grid_sample(person, (here + shift).permute(0, 2, 3, 1), padding_mode="border", align_corners=False), *BETWEEN)
     moving = ramp(length(shift), STILL, MOVED)
     uncovered = moving * person * (1 - share)
     shift = shift * torch.lerp(torch.ones_like(share), share, moving)
@@ -133,7 +137,9 @@ def carry(head: HeadModel, photo: Tensor, layers: Tensor, source: Posed, edited:
     picture = torch.lerp(picture, other, borrowed)
     # Lids and lips drawn over an eye or into a mouth that the source keeps shut would be worse than the head model's own.
     picture = torch.lerp(picture, edited.buffers.rendered.clamp(0, 1) * 2 * SHADED - 1, hidden * (1 - borrowed) * inside * alpha)
-    confidence = torch.lerp(_around(shift, before, flow) * (1 - uncovered), trust, alpha * share)
+    # On the rim of the mesh, where the photograph shows something else than the person, neither is sure.
+    confidence = torch.where(alpha > 0, trust * torch.lerp(torch.ones_like(share), ramp(share, SURE, 1.0), moving),
+                             _around(shift, before, flow) * (1 - uncovered))
     change = torch.maximum(1 - confidence, torch.maximum(ramp(log.abs().amax(1, keepdim=True), 0.0, RELIT),
                                                          ramp(length(shift), 0.0, MOVED)))
     return Carried(picture, confidence, ratio, flow, _eased(change), background, edited.buffers, before)

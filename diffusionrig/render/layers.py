@@ -36,7 +36,7 @@ def split_layers(photo: Tensor, alpha: Tensor) -> Tensor:
     if photo.shape[-1] != size:
         photo = interpolate(photo, (size, size), mode="area" if photo.shape[-1] > size else "bilinear")
     # The mesh may reach beyond the head that the photograph shows, above all at short hair: only its core is taken on trust.
-    core = 1 - dilated(1 - alpha, _odd(size / 12))
+    core = 1 - dilated(1 - alpha, _odd(size / 24))
     person = torch.maximum(_hair(photo, alpha), core)
     hole = (dilated(person, _odd(size / 32)) > 0.05).to(photo.dtype)
     return torch.cat([filled(photo, 1 - hole), person], 1)
