@@ -47,6 +47,9 @@ BETWEEN, SURE = (0.3, 0.7), 0.99
 """Shares of the person between which a pixel is neither, and, where that is stretched to 0..1, from which on it counts as carried
 along: what is half resting lies at neither place."""
 
+HELD = 0.75
+"""Share of the network's say that hair which is carried along beyond the head is spared: carried it keeps its strands."""
+
 SHADED = 0.55
 """Brightness of these parts, as the head model renders them, behind lids and lips."""
 
@@ -140,8 +143,9 @@ def carry(head: HeadModel, photo: Tensor, layers: Tensor, source: Posed, edited:
     # On the rim of the mesh, where the photograph shows something else than the person, neither is sure.
     confidence = torch.where(alpha > 0, trust * torch.lerp(torch.ones_like(share), ramp(share, SURE, 1.0), moving),
                              _around(shift, before, flow) * (1 - uncovered))
-    change = torch.maximum(1 - confidence, torch.maximum(ramp(log.abs().amax(1, keepdim=True), 0.0, RELIT),
-                                                         ramp(length(shift), 0.0, MOVED)))
+    spared = 1 - HELD * moving * share * (1 - uncovered) * torch.where(alpha > 0, hidden * (1 - inside), 1.0)
+    change = spared * torch.maximum(1 - confidence, torch.maximum(ramp(log.abs().amax(1, keepdim=True), 0.0, RELIT),
+                                                                  ramp(length(shift), 0.0, MOVED)))
     return Carried(picture, confidence, ratio, flow, _eased(change), background, edited.buffers, before)
 
 
