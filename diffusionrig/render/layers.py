@@ -19,7 +19,7 @@ COARSE = 64
 REACH, END = 0.14, 0.24
 """Distances from the head, in picture widths, up to which there may be hair, and from which on there is none."""
 
-ALIKE, UNLIKE = 0.10, 0.30
+ALIKE, UNLIKE = 0.16, 0.40
 """Differences from the surroundings, in a picture of -1..1, up to which a pixel belongs to them, and from which on it is hair."""
 
 FEWEST = 0.02
