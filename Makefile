@@ -37,11 +37,13 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# Some benchmarks take what the demos leave.
+# Some benchmarks take what the demos leave. Those that need photographs, clips or stores of yours are run by hand.
+BY_HAND := benchmarks/expressions.py benchmarks/reenactment.py benchmarks/variants.py
+
 bench: install
 	test -f log/demo/report.json || $(BIN)/diffusionrig demo --output_dir log/demo
 	test -f log/demo-react/report.json || $(BIN)/diffusionrig demo --react True --output_dir log/demo-react
-	set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+	set -e; for script in $(filter-out $(BY_HAND),$(sort $(wildcard benchmarks/*.py))); do echo "== $$script"; $(BIN)/python $$script; done
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

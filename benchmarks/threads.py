@@ -52,7 +52,8 @@ def worker(auto: bool) -> None:
         predict = prediction_of(prior.network.eval().requires_grad_(False), "fp32")
         random, size = torch.Generator().manual_seed(0), prior.model.image_size
         x, buffers, latent = (torch.randn(4, *shape, generator=random)
-                              for shape in ((3, size, size), (9, size, size), (prior.model.latent_dim,)))
+                              for shape in ((3, size, size), (prior.model.condition_channels, size, size),
+                                            (prior.model.latent_dim,)))
         t = torch.full((4,), 500)
         with torch.inference_mode():
             predict(x, t, buffers, latent)

@@ -38,10 +38,9 @@ def _fours(image: Tensor) -> Tensor:
 
 
 def distance(mask: Tensor, reach: float) -> Tensor:
-    """(B, 1, H, W): distance to ``mask`` (B, 1, H, W) in picture widths, at most ``reach``, to within a pixel or a tenth.
+    """(B, 1, H, W): distance to ``mask`` (B, 1, H, W) in picture widths, at most ``reach``, to within an eighth of ``reach``.
 
-    Chamfer steps on a picture an eighth as fine would do for hair, but the border of the mask matters: a chain of dilations at
-    growing strides.
+    Counted in dilations on a picture of about 64 pixels: what depends on it fades over tens of pixels.
     """
     small = max_pool2d(mask, max(1, mask.shape[-1] // 64))
     small = (small > 0).to(mask.dtype)
