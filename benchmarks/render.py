@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from diffusionrig.errors import RigError
+from diffusionrig.faces.matting import person_matte
 from diffusionrig.geometry.alignment import ffhq_centre
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
@@ -102,7 +103,7 @@ def report_carry(head: HeadModel, args: argparse.Namespace, generator: torch.Gen
 
     def take_in() -> tuple[Posed, Tensor]:
         source = pose_heads(head, code, size, rasterizer=args.rasterizer)
-        return source, split_layers(photo, source.buffers.alpha)
+        return source, split_layers(photo, source.buffers.alpha, person_matte(photo))
 
     source, background = take_in()
     times = measure({"source": take_in, "carry": lambda: carry(

@@ -16,7 +16,8 @@ ALLOWED = {
     "capture": {"faces", "geometry", "render", "io"},
     "diffusion": set(),
     "model": {"diffusion"},
-    "data": {"io", "geometry", "render", "capture"},
+    # faces: what of a photograph is the person, as an edit sees it too.
+    "data": {"io", "geometry", "render", "faces", "capture"},
     # faces: a run measures at each save whether landmarks of drawn faces are where the photograph has them.
     "training": {"data", "model", "diffusion", "io", "geometry", "render", "faces"},
     "editing": {"io", "geometry", "render", "faces", "capture", "diffusion", "model", "data"},

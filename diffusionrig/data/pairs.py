@@ -8,15 +8,18 @@ from __future__ import annotations
 import collections
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from diffusionrig import __version__
 from diffusionrig.data.batches import scale_images
 from diffusionrig.data.dataset import FaceStoreDataset
 from diffusionrig.data.sampling import record_of
 from diffusionrig.errors import RigError, UsageError
+from diffusionrig.faces.matting import person_matte
 from diffusionrig.geometry.alignment import ffhq_centre
 from diffusionrig.geometry.camera import image_points
 from diffusionrig.geometry.face_code import FaceCode
@@ -89,6 +92,17 @@ class PairMaker:
         self.shares = weights / weights.sum()
         self.scenes = [_scenes(store) for store in self.stores]
         self.starts = np.cumsum([0, *(len(store) for store in self.stores)])
+
+    def origin(self) -> dict[str, Any]:
+        """What the samples depend on, for JSON: others of the same origin are the same, as long as the program is."""
+        stores = [{"records": len(store), "head": store.header.get("head_hash"), "series": store.header.get("series"),
+                   "first": float(store.code(0).pose.sum())} for store in self.stores]
+        return {"program": __version__, "seed": self.seed, "album": self.album, "size": self.size,
+                "shares": [float(share) for share in self.shares], "stores": stores}
+
+    def number_of(self, choice: Choice) -> int:
+        """The truth's record, counted over all stores."""
+        return int(self.starts[choice.store]) + choice.record
 
     def choose(self, sample: int) -> Choice:
         """What sample number ``sample`` of the run is."""
@@ -167,7 +181,7 @@ class PairMaker:
         return self._examples(back, photo, code, torch.ones_like(back.confidence), choices)
 
     def _carried(self, photo: Tensor, source: Posed, edited: Posed) -> Carried:
-        return carry(self.head, photo, split_layers(photo, source.buffers.alpha), source, edited)
+        return carry(self.head, photo, split_layers(photo, source.buffers.alpha, person_matte(photo)), source, edited)
 
     def _read(self, places: Sequence[tuple[int, int]], samples: Sequence[int]) -> tuple[Tensor, FaceCode]:
         held = [self.stores[store].item(record) for store, record in places]
@@ -199,7 +213,7 @@ class PairMaker:
     def _examples(self, carried: Carried, truth: Tensor, code: FaceCode, seen: Tensor,
                   choices: Sequence[Choice]) -> Examples:
         weight = seen * (1 + HEAD_WEIGHT * carried.buffers.alpha) * (1 + FEATURE_WEIGHT * features(self.head, code, self.size))
-        records = torch.tensor([int(self.starts[choice.store]) + choice.record for choice in choices])
+        records = torch.tensor([self.number_of(choice) for choice in choices])
         return Examples(reference_condition(carried), truth, weight, records)
 
 

@@ -13,6 +13,7 @@ from diffusionrig.data.batches import scale_images
 from diffusionrig.data.dataset import FaceStoreDataset
 from diffusionrig.editing.background import turned
 from diffusionrig.errors import RigError, UsageError
+from diffusionrig.faces.matting import person_matte
 from diffusionrig.geometry.arkit import ARKIT_NAMES
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
@@ -52,7 +53,7 @@ class Album:
         self.head, self.names, self.images = head, list(names), images
         with torch.inference_mode():
             self.posed = pose_heads(head, code, images.shape[-1], rasterizer=rasterizer)
-            self.layers = split_layers(images, self.posed.buffers.alpha)
+            self.layers = split_layers(images, self.posed.buffers.alpha, person_matte(images))
         every = head.expression_names != ARKIT_NAMES
         self._features = torch.tensor([every or name.startswith(FEATURES) for name in head.expression_names])
 

@@ -23,6 +23,7 @@ from diffusionrig.editing.prepared import Prepared
 from diffusionrig.editing.pretrained import Pretrained
 from diffusionrig.editing.sampling import Sampling, sample
 from diffusionrig.errors import RigError, UsageError
+from diffusionrig.faces.matting import person_matte
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.model.null_condition import null_share
@@ -94,7 +95,8 @@ class Painter:
         if self.pretrained.condition == REFERENCE:
             with torch.inference_mode():
                 posed = pose_heads(self.head, faces.code, self.size, faces.centre, self.rasterizer)
-                return Prepared(faces, posed=posed, layers=split_layers(faces.images, posed.buffers.alpha))
+                layers = split_layers(faces.images, posed.buffers.alpha, person_matte(faces.images))
+                return Prepared(faces, posed=posed, layers=layers)
         if self._settled(sampling).keep == "none":
             return Prepared(faces)
         own = self.buffers(faces.code, faces.centre)

@@ -13,7 +13,7 @@ from diffusionrig.faces.detector import detect_once, overlap
 from diffusionrig.faces.face import Face
 from diffusionrig.faces.landmark_indices import POINTS_68
 from diffusionrig.faces.mesh import Region, cut, points_in, region_of_box, region_of_points
-from diffusionrig.faces.networks import COEFFICIENTS, DETECTOR, MESH, Network
+from diffusionrig.faces.networks import COEFFICIENTS, DETECTOR, MESH, Network, bundle_member
 from diffusionrig.faces.search import searches
 
 MIN_PRESENCE = 0.5
@@ -37,7 +37,7 @@ class FaceLandmarker:
     def _network(self, name: str) -> Network:
         made: dict[str, Network] = self._local.__dict__.setdefault("networks", {})
         if name not in made:
-            made[name] = Network(name, self._threads)
+            made[name] = Network(bundle_member(name), self._threads)
         return made[name]
 
     def detect(self, image: np.ndarray, min_face: float = 40.0, thorough: bool = False) -> list[Face]:

@@ -1,4 +1,4 @@
-"""The three networks of MediaPipe's Face Landmarker, run by LiteRT straight from the shipped bundle's bytes."""
+"""The networks of MediaPipe that the package carries, run by LiteRT straight from the bytes of the shipped files."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ BUNDLE = "face_landmarker.task"
 DETECTOR = "face_detector.tflite"
 MESH = "face_landmarks_detector.tflite"
 COEFFICIENTS = "face_blendshapes.tflite"
+SEGMENTATION = "selfie_segmentation.tflite"
+"""A file of its own, not a member of the bundle."""
 CANONICAL = "geometry_pipeline_metadata_landmarks.binarypb"
 
 
@@ -62,10 +64,9 @@ def _quiet() -> Iterator[None]:
 
 
 class Network:
-    """One interpreter. Not to be shared between threads: inputs and outputs live inside it."""
+    """One interpreter of a ``.tflite`` file's bytes. Not to be shared between threads: inputs and outputs live inside it."""
 
-    def __init__(self, name: str, threads: int = 1) -> None:
-        model = bundle_member(name)
+    def __init__(self, model: bytes, threads: int = 1) -> None:
         with _quiet():
             from ai_edge_litert.interpreter import Interpreter
 

@@ -47,7 +47,10 @@ BETWEEN, SURE = (0.3, 0.7), 0.99
 """Shares of the person between which a pixel is neither, and, where that is stretched to 0..1, from which on it counts as carried
 along: what is half resting lies at neither place."""
 
-HELD = 0.75
+FRINGE = 7
+"""Side in pixels of the neighbourhood of the person that is taken from the filled background, too, where the person moves away."""
+
+HELD = 0.5
 """Share of the network's say that hair which is carried along beyond the head is spared: carried it keeps its strands."""
 
 SHADED = 0.55
@@ -129,7 +132,8 @@ def carry(head: HeadModel, photo: Tensor, layers: Tensor, source: Posed, edited:
     # What comes from the person moves and is relit with the head; all else rests, and lies open where the person was.
     share = ramp(grid_sample(person, (here + shift).permute(0, 2, 3, 1), padding_mode="border", align_corners=False), *BETWEEN)
     moving = ramp(length(shift), STILL, MOVED)
-    uncovered = moving * person * (1 - share)
+    # The outermost strands are too thin to count as the person, and would stay behind as an outline.
+    uncovered = moving * _softened(dilated(person, FRINGE)) * (1 - share)
     shift = shift * torch.lerp(torch.ones_like(share), share, moving)
     flow = here + shift
     new = shade(edited.buffers.normal, edited.code.light)
@@ -143,7 +147,7 @@ def carry(head: HeadModel, photo: Tensor, layers: Tensor, source: Posed, edited:
     # On the rim of the mesh, where the photograph shows something else than the person, neither is sure.
     confidence = torch.where(alpha > 0, trust * torch.lerp(torch.ones_like(share), ramp(share, SURE, 1.0), moving),
                              _around(shift, before, flow) * (1 - uncovered))
-    spared = 1 - HELD * moving * share * (1 - uncovered) * torch.where(alpha > 0, hidden * (1 - inside), 1.0)
+    spared = 1 - HELD * moving * share * (1 - uncovered) * (1 - alpha)
     change = spared * torch.maximum(1 - confidence, torch.maximum(ramp(log.abs().amax(1, keepdim=True), 0.0, RELIT),
                                                                   ramp(length(shift), 0.0, MOVED)))
     return Carried(picture, confidence, ratio, flow, _eased(change), background, edited.buffers, before)

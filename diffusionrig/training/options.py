@@ -25,6 +25,8 @@ class TrainOptions:
                                    "from, comma separated; empty for in proportion to their sizes")
     distinct_samples: int = setting(0, "--condition reference: so many different samples, kept in memory once they are made "
                                        "(1.6 MB each at 256 pixels); 0 makes every sample anew")
+    keep_samples: str = setting("", "folder that keeps the distinct samples, for a run that goes on and for others of the "
+                                    "same stores, shares and seed")
     log_dir: str = setting("stage1", "folder of the run: models, states, logs; the same command again continues it")
     stage: int = setting(1, "1: everything trains; 2: the encoder is frozen, one person's album")
     resume_checkpoint: str = setting("", "weights to start from, .safetensors or a published .pt; stage 1 also continues "

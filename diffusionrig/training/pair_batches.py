@@ -61,7 +61,7 @@ class PairFaces(Faces):
     def loader(self, options: TrainOptions, world: World, samples_seen: int) -> Loader:
         maker: PairMaker | KeptPairs = self.maker
         if options.distinct_samples:
-            maker = KeptPairs(self.maker, options.distinct_samples)
+            maker = KeptPairs(self.maker, options.distinct_samples, options.keep_samples)
 
         def make(samples: list[int]) -> Batch:
             with torch.no_grad():

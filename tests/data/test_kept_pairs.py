@@ -8,6 +8,7 @@ from diffusionrig.data.dataset import FaceStoreDataset
 from diffusionrig.data.kept_pairs import KeptPairs
 from diffusionrig.data.pairs import PairMaker
 from diffusionrig.data.sampling import record_of
+from diffusionrig.errors import RigError
 from diffusionrig.geometry.heads import load_head
 
 DISTINCT = 4
@@ -56,3 +57,19 @@ def test_what_is_handed_out_can_be_changed_without_harm(maker):
     first = pairs.make([0])
     first.condition.zero_()
     assert float(pairs.make([0]).condition.abs().max()) > 0.5
+
+
+def test_a_folder_keeps_them_for_the_next_run(maker, tmp_path, monkeypatch):
+    first = KeptPairs(maker, DISTINCT, str(tmp_path)).make([0, 1, 2])
+    monkeypatch.setattr(maker, "make", lambda samples, mirrored=True: pytest.fail("made again"))
+    again = KeptPairs(maker, DISTINCT, str(tmp_path)).make([0, 1, 2])
+    for name in ("condition", "truth", "weight", "records"):
+        assert torch.equal(getattr(first, name), getattr(again, name))
+
+
+def test_a_folder_of_other_samples_is_refused(maker, store, tmp_path):
+    KeptPairs(maker, DISTINCT, str(tmp_path))
+    with pytest.raises(RigError, match="of other stores or settings"):
+        KeptPairs(PairMaker([store], load_head(), 4), DISTINCT, str(tmp_path))
+    with pytest.raises(RigError, match="of other stores or settings"):
+        KeptPairs(maker, DISTINCT + 1, str(tmp_path))

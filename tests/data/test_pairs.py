@@ -215,7 +215,7 @@ def test_a_mirrored_condition_is_that_of_the_mirrored_example(head):
     def condition(photo: Tensor, code: FaceCode, after: FaceCode) -> Tensor:
         with torch.no_grad():
             source = pose_heads(head, code, 128)
-            return reference_condition(carry(head, photo, split_layers(photo, source.buffers.alpha), source,
+            return reference_condition(carry(head, photo, split_layers(photo, source.buffers.alpha, source.buffers.alpha), source,
                                              pose_heads(head, after, 128)))
 
     ours = mirrored_condition(condition(photo, plain, edited))

@@ -64,7 +64,7 @@ def test_lending_raises_the_confidence_of_the_face_and_names_the_lenders(album, 
 def test_what_is_lent_is_matched_in_colour_and_only_where_it_is_lacking(album, reference_rig):
     head, posed = reference_rig.head, album.posed.rows([1])
     photo = album.images[1:2]
-    whole = carry(head, photo, split_layers(photo, posed.buffers.alpha), posed, posed)
+    whole = carry(head, photo, split_layers(photo, posed.buffers.alpha, posed.buffers.alpha), posed, posed)
     hole = torch.zeros_like(whole.confidence)
     hole[..., 28:40, 28:40] = 1
     lacking = dataclasses.replace(whole, picture=torch.where(hole > 0, -1.0, whole.picture),

@@ -56,11 +56,16 @@ def centre_of(head: HeadModel, code: FaceCode) -> Tensor:
     return ffhq_centre(head.landmarks(head.vertices(code), code))
 
 
+def layers_of(photo: Tensor, posed: Posed) -> Tensor:
+    """Of a bald person: all that is not the head is behind it."""
+    return split_layers(photo, posed.buffers.alpha, posed.buffers.alpha)
+
+
 def carried(head: HeadModel, photo: Tensor, code: FaceCode, edited: FaceCode, centre: Tensor | None = None,
             size: int = SIZE) -> tuple[Carried, Posed, Posed]:
     with torch.no_grad():
         source, after = pose_heads(head, code, size), pose_heads(head, edited, size, centre)
-        return carry(head, photo, split_layers(photo, source.buffers.alpha), source, after), source, after
+        return carry(head, photo, layers_of(photo, source), source, after), source, after
 
 
 def noise(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -152,8 +157,8 @@ def there_and_back(head: HeadModel, code: FaceCode, away: FaceCode, size: int = 
     photo = smooth(size) * 0.5 - 0.3
     with torch.no_grad():
         home, abroad = pose_heads(head, code, size), pose_heads(head, away, size, centre_of(head, code))
-        there = carry(head, photo, split_layers(photo, home.buffers.alpha), home, abroad)
-        back = carry(head, there.picture, split_layers(there.picture, abroad.buffers.alpha), abroad, home)
+        there = carry(head, photo, layers_of(photo, home), home, abroad)
+        back = carry(head, there.picture, layers_of(there.picture, abroad), abroad, home)
         lost = torch.nn.functional.grid_sample(there.confidence, back.flow.permute(0, 2, 3, 1), align_corners=False)
     return (back.picture - photo).abs().amax(1)[0], torch.minimum(back.confidence, lost)[0, 0], home.buffers.alpha[0, 0] > 0
 
@@ -235,7 +240,7 @@ def test_batched_equals_single(head):
     for row in range(3):
         alone, _, _ = carried(head, photo[row:row + 1], codes[row], edits[row])
         for field in ("picture", "confidence", "ratio", "flow", "change", "background", "heads"):
-            torch.testing.assert_close(getattr(whole, field)[row:row + 1], getattr(alone, field), rtol=0, atol=2e-4, msg=field)
+            torch.testing.assert_close(getattr(whole, field)[row:row + 1], getattr(alone, field), rtol=0, atol=1e-3, msg=field)
 
 
 def test_rows_of_posed_heads_are_those_heads(head):
@@ -284,9 +289,9 @@ def test_the_background_holds_nothing_of_the_head(head):
     with torch.no_grad():
         alpha = pose_heads(head, code, SIZE).buffers.alpha
     photo = torch.where(alpha > 0, 0.9, -0.4).expand(1, 3, SIZE, SIZE)
-    torch.testing.assert_close(split_layers(photo, alpha)[:, :3], torch.full_like(photo, -0.4), rtol=0, atol=1e-4)
+    torch.testing.assert_close(split_layers(photo, alpha, alpha)[:, :3], torch.full_like(photo, -0.4), rtol=0, atol=1e-4)
     far = noise(1, 3, SIZE, SIZE)
-    kept = split_layers(far, alpha)[:, :3]
+    kept = split_layers(far, alpha, alpha)[:, :3]
     assert torch.equal(kept[..., :4, :4], far[..., :4, :4])
 
 

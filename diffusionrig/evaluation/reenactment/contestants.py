@@ -12,6 +12,7 @@ from PIL import Image
 from diffusionrig.editing.controls import Edit
 from diffusionrig.editing.rig import Analysis
 from diffusionrig.evaluation.reenactment.framing import SIDE
+from diffusionrig.faces.matting import person_matte
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.io.sheets import to_uint8
@@ -84,7 +85,8 @@ def carried(case: Case) -> np.ndarray:
     photo = torch.from_numpy(case.source.astype(np.float32) / 127.5 - 1).permute(2, 0, 1)[None].to(device)
     with torch.inference_mode():
         source, edited = (pose_heads(case.head, code, SIDE, case.analysis.centre) for code in (case.analysis.code, case.code))
-        picture = carry(case.head, photo, split_layers(photo, source.buffers.alpha), source, edited).picture
+        layers = split_layers(photo, source.buffers.alpha, person_matte(photo))
+        picture = carry(case.head, photo, layers, source, edited).picture
     return to_uint8(picture[0].cpu().numpy(), -1, 1)
 
 
