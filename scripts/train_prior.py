@@ -20,7 +20,7 @@ from diffusionrig.io.checkpoints import load_checkpoint, save_checkpoint
 MODEL = ["--condition", "reference", "--image_size", "256", "--patch", "4", "--num_channels", "32", "--channel_mult", "1,2,3,4",
          "--num_res_blocks", "1", "--norm_groups", "8", "--attention_resolutions", "", "--encoder_type", "none",
          "--latent_dim", "1", "--predict_xstart", "True", "--one_call", "True", "--dropout", "0"]
-PRIVATE = ("data_dir", "log_dir", "resume_checkpoint", "device", "num_workers")
+PRIVATE = ("data_dir", "log_dir", "resume_checkpoint", "keep_samples", "device", "num_workers")
 
 
 def call(command: str, words: list[str]) -> None:
@@ -47,10 +47,11 @@ def main() -> None:
     parser.add_argument("--work_dir", type=Path, default=Path("log/prior"), help="stores and run (default log/prior)")
     parser.add_argument("--output", type=Path, default=PACKAGE_ASSETS / "priors" / "open256.safetensors")
     parser.add_argument("--export", type=Path, default=None, metavar="MODEL", help="train nothing; export this model of the run")
-    parser.add_argument("--count", type=int, default=2400, help="synthetic pictures, four of each person")
+    parser.add_argument("--count", type=int, default=1600, help="synthetic pictures, four of each person")
     parser.add_argument("--steps", type=int, default=5000, help="updates")
     parser.add_argument("--decay_steps", type=int, default=1200, help="last updates, over which the learning rate falls to 0")
-    parser.add_argument("--distinct_samples", type=int, default=3600)
+    parser.add_argument("--distinct_samples", type=int, default=6000,
+                        help="kept in the work folder, 1.6 MB each")
     parser.add_argument("--batch_size", type=int, default=8)
     parser.add_argument("--lr", type=float, default=8e-4)
     parser.add_argument("--seed", type=int, default=31, help="random world of the synthetic people")
@@ -66,16 +67,17 @@ def main() -> None:
         call("create-data", ["--data_dir", *(str(args.faces / name) for name in args.folders.split(",")), "--output_dir",
                              str(photographs), "--image_size", "256"])
         call("train", [*MODEL, "--data_dir", f"{edits},{photographs}", "--data_shares", "1,1", "--log_dir", str(run),
-                       "--distinct_samples", str(args.distinct_samples), "--batch_size", str(args.batch_size), "--max_steps",
-                       str(args.steps), "--decay_steps", str(args.decay_steps), "--lr", str(args.lr), "--optimizer", "adamw",
-                       "--warmup_steps", "100", "--ema_decay", "0.998", "--save_interval", "400", "--metric_count", "24",
-                       "--num_workers", "1", *(["--resume_checkpoint", args.start] if args.start else [])])
+                       "--distinct_samples", str(args.distinct_samples), "--keep_samples", str(args.work_dir / "samples"),
+                       "--batch_size", str(args.batch_size), "--max_steps", str(args.steps), "--decay_steps", str(args.decay_steps),
+                       "--lr", str(args.lr), "--optimizer", "adamw", "--warmup_steps", "100", "--ema_decay", "0.998",
+                       "--save_interval", "400", "--metric_count", "24", "--num_workers", "1", "--compile", "True",
+                       "--channels_last", "True", *(["--resume_checkpoint", args.start] if args.start else [])])
     # A run that was told to stop (SIGTERM) has saved its last state: that is the prior then.
     export(args.export or max(run.glob("model*.safetensors")), args.output)
     folder = run if args.export is None else args.export.parent
     for name in ("progress.csv", "metrics.csv", "config.yaml"):
         text = "\n".join(line for line in (folder / name).read_text().splitlines()
-                         if not line.strip().startswith(("data_dir:", "log_dir:", "resume_checkpoint:")))
+                         if not line.strip().startswith(("data_dir:", "log_dir:", "resume_checkpoint:", "keep_samples:")))
         args.output.with_name(f"{args.output.stem}.{name}").write_text(text + "\n")
 
 
