@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--keep", default="all")
     parser.add_argument("--framing", default=Plan.framing)
     parser.add_argument("--lpips", default="")
+    parser.add_argument("--groups", default="", help="csv file of names and groups")
     parser.add_argument("--out", default="log/real")
     args = parser.parse_args()
     out = make_folder(args.out)
@@ -49,7 +50,7 @@ def main() -> None:
     if args.pairs:
         plans.append(Plan(str(out / "pairs"), args.model, pairs=tuple(args.pairs), count=args.count, modes="exp"))
     for plan in plans:
-        chosen = Plan(**{**vars(plan), "framing": args.framing, "lpips": args.lpips, "overwrite": True})
+        chosen = Plan(**{**vars(plan), "framing": args.framing, "lpips": args.lpips, "groups": args.groups, "overwrite": True})
         report = run_reenactment(rig, chosen, sampling)
         print(f"\n{Path(plan.output_dir).name}, --keep {args.keep}, {report['pairs']} pairs\n{terminal_table(report)}", flush=True)
         for sentence in report["left_out"]:

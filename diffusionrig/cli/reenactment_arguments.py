@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def add_reenactment_arguments(parser: argparse.ArgumentParser) -> None:
-    """``--video``, ``--pairs``, ``--frames``, ``--framing``."""
+    """``--video``, ``--pairs``, ``--frames``, ``--framing``, ``--groups``."""
     from diffusionrig.evaluation.reenactment.framing import FRAMINGS
     from diffusionrig.evaluation.reenactment.report import Plan
 
@@ -28,11 +28,15 @@ def add_reenactment_arguments(parser: argparse.ArgumentParser) -> None:
                        help=f"of each clip so many frames, spread evenly, are target and truth ({Plan.frames})")
     group.add_argument("--framing", choices=list(FRAMINGS), default=Plan.framing,
                        help="; ".join(f"{name}: {text}" for name, text in FRAMINGS.items()) + f" ({Plan.framing})")
+    group.add_argument("--groups", default=Plan.groups, metavar="FILE",
+                       help="csv file with the columns name,group: the figures of each group of pictures or clips apart")
 
 
 def is_reenactment(args: argparse.Namespace) -> bool:
     """Whether real people are asked for; UsageError when what is asked for does not go together."""
     if not args.video and not args.pairs:
+        if args.groups:
+            raise UsageError("--groups belongs to --video or --pairs; give one of them, or leave it out.")
         return False
     if args.video and args.pairs:
         raise UsageError("--video and --pairs are two evaluations; give one of them, and the other with another --output_dir.")
@@ -51,7 +55,7 @@ def run_as_reenactment(rig: Rig, sampling: Sampling, args: argparse.Namespace) -
 
     report = run_reenactment(rig, Plan(
         args.output_dir, args.model_path or "default", tuple(args.video), tuple(args.pairs), args.frames, args.count or 0,
-        args.framing, args.modes or Plan.modes, args.identity, args.lpips, args.batch_size, args.overwrite), sampling)
+        args.framing, args.modes or Plan.modes, args.identity, args.lpips, args.batch_size, args.overwrite, args.groups), sampling)
     for sentence in report["left_out"]:
         print(f"diffusionrig evaluate: {sentence}", file=sys.stderr)
     print(terminal_table(report))

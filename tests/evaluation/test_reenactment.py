@@ -40,6 +40,8 @@ def clips(tmp_path_factory):
     write_movie(place / "film.mp4", [moved(image) for image in (first, others[1])], 5)
     write_movie(place / "empty.mp4", [GREY] * 3, 5)
     (place / "broken.mp4").write_bytes(b"no film")
+    (place / "columns.csv").write_text("file,kind\nfilm.mp4,old\n")
+    (place / "cells.csv").write_text("name,group\nfilm.mp4,\n")
     return place
 
 
@@ -165,7 +167,9 @@ def test_pairs_are_found_by_name_and_compared(checkpoint, tmp_path, capsys):
     Image.fromarray(GREY).save(second / "alone.png")
     (first / "6.png").write_bytes(b"")
     (second / "6.png").write_bytes(b"")
-    words = [*common_flags(checkpoint), "--modes", "exp", "--pairs", str(first), str(second), "--output_dir", str(tmp_path / "out")]
+    (tmp_path / "groups.csv").write_text("name,group\n3,young\n4.png,young\n4.png,bearded\n9.png,bearded\n9.png,old\n")
+    words = [*common_flags(checkpoint), "--modes", "exp", "--pairs", str(first), str(second), "--output_dir", str(tmp_path / "out"),
+             "--groups", str(tmp_path / "groups.csv")]
     assert run_command("evaluate", words) == 0
     printed = capsys.readouterr()
     assert "2 edits of 2 pairs, 2 left out" in printed.out
@@ -176,7 +180,13 @@ def test_pairs_are_found_by_name_and_compared(checkpoint, tmp_path, capsys):
     assert report["by_clip"] == {}
     assert [edit["truth"] for edit in report["edits"]] == ["<smiling>/3.jpg", "<smiling>/4.jpg"]
     assert report["summary"]["exp"]["source"]["psnr_head"]["median"] > 18
+    assert {group: entry["exp"]["source"]["pictures"] for group, entry in report["by_group"].items()} == {"young": 2, "bearded": 1}
+    assert report["by_group"]["bearded"]["exp"]["source"]["psnr"]["median"] == pytest.approx(
+        report["edits"][1]["figures"]["source"]["psnr"], rel=1e-4)
+    assert any("groups.csv names 1 that no pair has: 9.png." in note for note in report["notes"])
+    assert "bearded, exp: source" in printed.out
     page = (tmp_path / "out" / "evaluation.html").read_text()
+    assert "Group by group" in page
     assert "&lt;smiling&gt;" in page
     assert "<smiling>" not in page
 
@@ -191,6 +201,10 @@ def test_pairs_are_found_by_name_and_compared(checkpoint, tmp_path, capsys):
     (["--video", "{}/film.mp4", "--count", "3"], 2, "--frames"),
     (["--video", "{}/film.mp4", "--modes", "shape"], 2, "choose from pose, exp, light, latent"),
     (["--video", "{}/film.mp4", "--modes", ","], 2, "nothing to evaluate"),
+    (["--video", "{}/film.mp4", "--groups", "{}/none.csv"], 2, "no table of groups at"),
+    (["--video", "{}/film.mp4", "--groups", "{}/columns.csv"], 1, "must have the columns name,group"),
+    (["--video", "{}/film.mp4", "--groups", "{}/cells.csv"], 1, "line 2: a name and a group are needed"),
+    (["--groups", "{}/columns.csv"], 2, "--groups belongs to --video or --pairs"),
     (["--pairs", "{}/frames", "{}/nowhere"], 2, "no folder at"),
     (["--pairs", "{}/frames", "{}/film.mp4"], 2, "no folder at")])
 def test_misuse_is_one_sentence(clips, checkpoint, tmp_path, capsys, flags, status, sentence):

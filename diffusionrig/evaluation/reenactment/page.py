@@ -31,7 +31,8 @@ def reenactment_page(report: dict[str, Any], items: Sequence[Reenacted]) -> str:
         "<p>Medians, below them the quartiles; bold is the best but for the ceiling. The truth is the picture that the edit takes "
         f"from. Framing: {escape(FRAMINGS[data['framing']])}.</p>",
         *(_mode(mode, contestants) for mode, contestants in report["summary"].items()),
-        *_clips(report["by_clip"]), _costs(report),
+        *_parts("Clip by clip", "clip", report["by_clip"], 2), *_parts("Group by group", "group", report["by_group"], 1),
+        _costs(report),
         "<h2>Pictures</h2>", *_pictures(items),
         "<h2>What the numbers mean</h2>",
         "<dl>", *(f"<dt>{escape(name)}</dt><dd>{escape(text)}.</dd>" for name, text in report["definitions"].items()), "</dl>",
@@ -64,8 +65,8 @@ def _best(measure: str, contestants: dict[str, Any]) -> str:
     return max(known, key=lambda name: known[name], default="")
 
 
-def _clips(clips: dict[str, Any]) -> list[str]:
-    if len(clips) < 2:
+def _parts(title: str, column: str, clips: dict[str, Any], fewest: int) -> list[str]:
+    if len(clips) < fewest:
         return []
     body = []
     for clip, modes in clips.items():
@@ -74,7 +75,7 @@ def _clips(clips: dict[str, Any]) -> list[str]:
                      for name in PER_CLIP for one in CONTESTANTS]
             body.append([escape(clip), escape(mode), *cells, str(contestants[EDIT]["pictures"])])
     titles = (f"{escape(MEASURES[name].title)}<br>{escape(one.title)}" for name in PER_CLIP for one in CONTESTANTS)
-    return ["<h2>Clip by clip</h2>", table(["clip", "mode", *titles, "pairs"], body, "Medians.", 2)]
+    return [f"<h2>{title}</h2>", table([column, "mode", *titles, "pairs"], body, "Medians.", 2)]
 
 
 def _costs(report: dict[str, Any]) -> str:

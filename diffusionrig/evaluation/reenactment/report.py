@@ -20,6 +20,7 @@ from diffusionrig.evaluation.reenactment.contestants import CONTESTANTS, SOURCE
 from diffusionrig.evaluation.reenactment.drawing import Reenacted, reenact
 from diffusionrig.evaluation.reenactment.figures import MEASURES
 from diffusionrig.evaluation.reenactment.framing import FRAMINGS, SIDE
+from diffusionrig.evaluation.reenactment.groups import Groups, absent, by_group, read_groups
 from diffusionrig.evaluation.reenactment.looking import Looker
 from diffusionrig.evaluation.reenactment.material import Reenactments, clip_pairs, contents, folder_pairs
 from diffusionrig.evaluation.reenactment.page import reenactment_page
@@ -51,6 +52,7 @@ class Plan:
     modes     as ``diffusionrig edit`` takes them
     identity  name of an embedding; "" for dlib where it is installed, else fit; "none" leaves identity out
     lpips     folder with the files of LPIPS; "" leaves it out
+    groups    csv file of names and groups (``groups.read_groups``), whose figures are given apart; "" for none
     """
 
     output_dir: str
@@ -65,6 +67,7 @@ class Plan:
     lpips: str = ""
     batch_size: int = 4
     overwrite: bool = False
+    groups: str = ""
 
 
 def usual_identity() -> str:
@@ -79,10 +82,12 @@ def run_reenactment(rig: Rig, plan: Plan, sampling: Sampling) -> dict[str, Any]:
     if not edits:
         raise UsageError("--modes names nothing to evaluate; choose from pose, exp, light, latent, joined by + where wanted.")
     plan = dataclasses.replace(plan, identity=plan.identity or usual_identity())
+    groups = read_groups(plan.groups)
     given = contents(plan.clips, plan.pairs)
     folder = make_folder(plan.output_dir)
     configuration = {
         **{name: value for name, value in dataclasses.asdict(plan).items() if name not in {"output_dir", "overwrite"}},
+        "groups": {group: sorted(names) for group, names in groups.items()},
         "contents": configuration_hash(given), "side": SIDE, "sampling": dataclasses.asdict(sampling),
         "model_hash": rig.pretrained.hash, "encoder": rig.encoder().name, "precision": rig.precision}
     digest = configuration_hash(configuration)
@@ -100,11 +105,11 @@ def run_reenactment(rig: Rig, plan: Plan, sampling: Sampling) -> dict[str, Any]:
         "identity": None if identity is None else {"name": identity.name, "same_person_from": identity.same},
         "configuration": configuration, "configuration_hash": digest, "versions": versions(rig.device),
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "summary": summarise(items), "by_clip": by_clip(items),
+        "summary": summarise(items), "by_clip": by_clip(items), "by_group": by_group(items, groups),
         "speed": {**speed, "calls_per_edit": rig.calls(sampling), "inversion_calls": rig.inversion_calls(sampling)},
         "memory": peak_memory(rig.device),
         "left_out": material.left_out + refused,
-        "notes": _notes(plan, rig, items, identity.same if identity else None) + material.left_out + refused,
+        "notes": _notes(plan, rig, items, identity.same if identity else None, groups) + material.left_out + refused,
         "edits": [item.numbers() for item in items]}
     write_json(folder / REPORT, report)
     write_text_table(folder / TABLE, COLUMNS, rows(items))
@@ -130,12 +135,14 @@ def _definitions() -> dict[str, str]:
                           "identity are missing, so the medians are of the others"}
 
 
-def _notes(plan: Plan, rig: Rig, items: Sequence[Reenacted], same: float | None) -> list[str]:
+def _notes(plan: Plan, rig: Rig, items: Sequence[Reenacted], same: float | None, groups: Groups) -> list[str]:
     strangers = [item.pair.truth_name for item in items if same is not None and item.mode == items[0].mode
                  and (cosine := item.figures[SOURCE]["identity"]) is not None and cosine < same]
+    missing = absent(items, groups)
     notes = [f"The checkpoint draws {rig.size} pixels; its pictures were brought to {SIDE}." if rig.size != SIDE else "",
              "" if plan.lpips else ABSENT,
              "Identity was not measured, as --identity none asked." if plan.identity == "none" else "",
+             f"{plan.groups} names {len(missing)} that no pair has: {', '.join(missing[:5])}." if missing else "",
              WEAK if plan.identity == "fit" else "",
              f"Source and truth may be two people, by the identity embedding: {', '.join(strangers)}." if strangers else ""]
     for one in CONTESTANTS:

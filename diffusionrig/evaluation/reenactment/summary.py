@@ -58,7 +58,9 @@ def terminal_table(report: dict[str, Any]) -> str:
     """Medians of every contestant, mode by mode."""
     shown = [name for name in ON_TERMINAL if any(entry[name] for mode in report["summary"].values() for entry in mode.values())]
     lines = [f"{'median':<26}" + "".join(f"{name:>12}" for name in shown) + f"{'faces lost':>14}"]
-    for mode, contestants in report["summary"].items():
+    whole = list(report["summary"].items())
+    parts = [(f"{group}, {mode}", entry) for group, modes in report["by_group"].items() for mode, entry in modes.items()]
+    for mode, contestants in whole + parts:
         for name, entry in contestants.items():
             cells = ("-" if entry[key] is None else f"{entry[key]['median']:.{MEASURES[key].digits}f}" for key in shown)
             lost = f"{entry['faces_lost']} of {entry['pictures']}"
