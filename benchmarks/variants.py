@@ -33,7 +33,7 @@ from diffusionrig.model.network import DiffusionRig, build_network
 from diffusionrig.randomness import torch_stream
 from diffusionrig.training.ema import WeightAverage
 from diffusionrig.training.pair_batches import HEAD
-from diffusionrig.training.picture_loss import picture_loss, relative_loss
+from diffusionrig.training.picture_loss import FLOOR, picture_loss, relative_loss
 
 BATCH = 8
 
@@ -41,7 +41,8 @@ BATCH = 8
 @dataclasses.dataclass(frozen=True)
 class Variant:
     """``model`` and ``diffusion`` settings that differ from the base, and the loss: "weighted" (with gradients, more on
-    mouth and eyes, relative to the carried photograph's), "unweighted", "absolute size" (not relative), or "squares"."""
+    mouth and eyes, over the root of the carried photograph's), "unweighted", "absolute size" (over nothing), "relative" (over the
+    carried photograph's itself), or "squares"."""
 
     model: dict[str, object] = dataclasses.field(default_factory=dict)
     diffusion: dict[str, object] = dataclasses.field(default_factory=dict)
@@ -56,6 +57,7 @@ VARIANTS = {
     "diffusion": Variant(diffusion={"one_call": False}),
     "loss without weights": Variant(loss="unweighted"),
     "loss not relative": Variant(loss="absolute size"),
+    "loss relative": Variant(loss="relative"),
     "loss of squares": Variant(loss="squares"),
 }
 
@@ -66,6 +68,9 @@ def loss_of(kind: str, predicted: Tensor, batch: Examples) -> Tensor:
         return (predicted - batch.truth).square().flatten(1).mean(1)
     if kind == "absolute size":
         return picture_loss(predicted, batch.truth, weight)
+    if kind == "relative":
+        nothing_done = picture_loss(batch.condition[:, PICTURE], batch.truth, weight)
+        return picture_loss(predicted, batch.truth, weight) / (nothing_done + FLOOR)
     return relative_loss(predicted, batch.truth, weight, batch.condition[:, PICTURE])
 
 
@@ -131,13 +136,14 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--seconds", type=float, default=240)
     parser.add_argument("--distinct", type=int, default=1500)
+    parser.add_argument("--keep", default="", metavar="FOLDER", help="keeps the samples for the next time")
     parser.add_argument("--only", default="")
     args = parser.parse_args()
     torch.set_num_threads(1)
     head = load_head()
     edits, faces = (FaceStoreDataset(path, args.size, head) for path in args.stores.split(","))
     rest = [record for record in range(len(faces)) if record % 10]
-    kept = KeptPairs(PairMaker([edits, faces.only(rest)], head, 5, (1, 1)), args.distinct)
+    kept = KeptPairs(PairMaker([edits, faces.only(rest)], head, 5, (1, 1)), args.distinct, args.keep)
     unseen = FaceStoreDataset(args.unseen, args.size, head)
     with torch.no_grad():
         pairs = PairMaker([unseen], head, 0).make_records(range(min(len(unseen), 64)))

@@ -7,6 +7,9 @@ from torch import Tensor
 
 from diffusionrig.errors import RigError
 
+MOST_PSNR = 100.0
+"""Equal images would have an infinite PSNR, which JSON cannot say."""
+
 
 def _weights(images: Tensor, mask: Tensor | None) -> Tensor:
     if mask is None:

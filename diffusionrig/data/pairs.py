@@ -177,7 +177,7 @@ class PairMaker:
         # What was lost on the way there is not known on the way back.
         lost = sampled(torch.cat([there.confidence, there.change], 1), back.flow).clamp(0, 1)
         back.confidence = back.confidence * lost[:, :1]
-        back.change = torch.maximum(back.change, torch.maximum(1 - back.confidence, lost[:, 1:]))
+        back.change = torch.maximum(back.change, back.buffers.alpha * torch.maximum(1 - back.confidence, lost[:, 1:]))
         return self._examples(back, photo, code, torch.ones_like(back.confidence), choices)
 
     def _carried(self, photo: Tensor, source: Posed, edited: Posed) -> Carried:

@@ -97,7 +97,9 @@ def _drawn(result: np.ndarray, source: np.ndarray, carried: Carried, near: np.nd
     """(S, S, 9) float32: what was drawn on the carried picture in grey levels, the carried picture itself, how much of its detail
     is shown (0..1), how much may have changed (0..1), and how far all of this counts: ``near`` (S, S)."""
     base = to_uint8(carried.picture[0].cpu().numpy(), -1, 1).astype(np.float32)
-    confidence, change = (values[0, 0].float().cpu().numpy() for values in (carried.confidence, carried.change))
+    # What a head leaves open shows the filled background, which is new as well.
+    altered = torch.maximum(carried.change, 1 - carried.confidence)
+    confidence, change = (values[0, 0].float().cpu().numpy() for values in (carried.confidence, altered))
     # A network that runs in bf16 rounds what it was to leave as it is.
     residual = (result.astype(np.float32) - base) * (change > 0)[..., None]
     shift, window = np.ascontiguousarray(_shift(carried)[0].permute(1, 2, 0).numpy()), np.ones((3, 3), np.uint8)

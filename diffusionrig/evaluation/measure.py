@@ -20,7 +20,7 @@ from diffusionrig.evaluation.material import Material, Truth
 from diffusionrig.evaluation.perception import LEAST_SIDE, Lpips
 from diffusionrig.evaluation.regions import background
 from diffusionrig.geometry.face_code import FaceCode
-from diffusionrig.image_metrics import psnr, ssim
+from diffusionrig.image_metrics import MOST_PSNR, psnr, ssim
 from diffusionrig.io.sheets import to_uint8
 from diffusionrig.progress import Progress, track
 from diffusionrig.render.buffers import PhysicalBuffers
@@ -31,9 +31,6 @@ CANDIDATES = (EDIT, TRUTH, SOURCE, BUFFER)
 unchanged source and the bare rendered buffer."""
 
 CAPTURED_TOGETHER = 16
-
-MOST_PSNR = 100.0
-"""Equal images would have an infinite PSNR, which JSON cannot say."""
 
 
 @dataclasses.dataclass

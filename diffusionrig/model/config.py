@@ -25,8 +25,8 @@ CONDITIONS = ("buffers", "reference")
 
 REFERENCE_CHANNELS = 21
 """Of the reference condition; their order is that of ``render.condition``."""
-PICTURE, CHANGE = slice(0, 3), slice(4, 5)
-"""Where in it the carried photograph lies, and the share by which a result may differ from that."""
+PICTURE, CONFIDENCE, CHANGE = slice(0, 3), slice(3, 4), slice(4, 5)
+"""Where in it the carried photograph lies, how sure that is (-1..1), and the share by which a result may differ from it (0..1)."""
 
 
 @dataclass(frozen=True)

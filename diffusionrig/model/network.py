@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, interpolate
 
-from diffusionrig.model.config import CHANGE, PICTURE, ModelConfig
+from diffusionrig.model.config import CHANGE, CONFIDENCE, PICTURE, ModelConfig
 from diffusionrig.model.encoder import build_encoder
 from diffusionrig.model.null_condition import keep_some
 from diffusionrig.model.unet import UNet
+
+COARSE = 4
+"""Side in pixels of the squares whose means are the coarse part of an output."""
 
 
 class DiffusionRig(nn.Module):
@@ -44,10 +48,16 @@ class DiffusionRig(nn.Module):
 
 def finished(predicted: Tensor, condition: Tensor, config: ModelConfig) -> Tensor:
     """What the UNet's output means: under the reference condition it is added to the carried photograph where that may change, so
-    that an edit which changes nothing gives back the photograph; else it is the prediction itself."""
+    that an edit which changes nothing gives back the photograph; else it is the prediction itself.
+
+    Where the photograph shows what the edit shows, only the output's coarse part is added: shades may change there, but lashes,
+    pores and stubble stay, of which a loss on pixels would leave the mean.
+    """
     if config.condition == "buffers":
         return predicted
-    return condition[:, PICTURE] + condition[:, CHANGE] * predicted
+    coarse = interpolate(avg_pool2d(predicted, COARSE, ceil_mode=True), predicted.shape[-2:], mode="bilinear")
+    lost = (1 - condition[:, CONFIDENCE]) / 2
+    return condition[:, PICTURE] + condition[:, CHANGE] * torch.lerp(coarse, predicted, lost.to(predicted.dtype))
 
 
 def build_network(config: ModelConfig, seed: int = 0) -> DiffusionRig:

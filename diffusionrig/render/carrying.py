@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from torch.nn.functional import grid_sample, interpolate, pad
 
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.render.buffers import PhysicalBuffers
-from diffusionrig.render.filling import faded, spread_out
+from diffusionrig.render.filling import faded, filled, spread_out
 from diffusionrig.render.interpolation import interpolate as at_pixels
 from diffusionrig.render.mirroring import mirrored_vertices
 from diffusionrig.render.posing import Posed
@@ -50,8 +51,9 @@ along: what is half resting lies at neither place."""
 FRINGE = 7
 """Side in pixels of the neighbourhood of the person that is taken from the filled background, too, where the person moves away."""
 
-HELD = 0.5
-"""Share of the network's say that hair which is carried along beyond the head is spared: carried it keeps its strands."""
+HELD = 0.75
+"""Share of the network's say that the scalp is spared; all beyond the mesh is spared whole. Carried, hair keeps its strands, and
+the mean of what it may look like, which is what a loss on pixels teaches, is mist."""
 
 SHADED = 0.55
 """Brightness of these parts, as the head model renders them, behind lids and lips."""
@@ -69,7 +71,7 @@ class Carried:
     ratio       (B, 3, S, S) shading of the edit over that of the source, 1/5..5
     flow        (B, 2, S, S) place in the source of each pixel, image plane [-1, 1] with y down (``grid_sample`` with
                 ``align_corners=False``)
-    change      (B, 1, S, S) in 0..1, how much of the picture may differ from the photograph here; 0 when nothing is edited
+    change      (B, 1, S, S) in 0..1, how much a network may change here: on the mesh alone, and nothing when nothing is edited
     background  (B, 3, S, S) in [-1, 1], what is behind the source's person, filled in from around
     buffers     physical buffers of the edited code
     heads       (B, 1, S, S) 1 where the source's head was
@@ -107,55 +109,64 @@ def carry(head: HeadModel, photo: Tensor, layers: Tensor, source: Posed, edited:
     twin = source.points[:, mirror]
     flipped = torch.stack([-twin[..., 0], twin[..., 1]], -1)
     scales = [least_scale(edited.points, points, head.faces) for points in (source.points, flipped)]
-    inside = inner_parts(head, edited.points)
+    inside, scalp = (region(head, names, edited.points) for names in (INNER, ("scalp",)))
     attributes = torch.cat([source.normals, source.normals[:, mirror], source.points - edited.points, twin - edited.points,
-                            source.points[..., 2:], twin[..., 2:], *scales, inside], 2)
-    normal, other, shift, across, deep, deep_twin, scale, scale_twin, inside = at_pixels(
-        edited.fragments, head.faces, attributes).split([3, 3, 3, 3, 1, 1, 1, 1, 1], 1)
+                            source.points[..., 2:], twin[..., 2:], *scales, inside, scalp], 2)
+    normal, other, shift, across, deep, deep_twin, scale, scale_twin, inside, scalp = at_pixels(
+        edited.fragments, head.faces, attributes).split([3, 3, 3, 3, 1, 1, 1, 1, 1, 1], 1)
     here = pixel_plane(photo, size)
     shift, across = shift[:, :2], across[:, :2]
 
-    surface = surfaces(source.depth)
+    surface, (background, person) = surfaces(source.depth), layers.split([3, 1], 1)
     shown, aside = unhidden(surface, here + shift, deep)
     moving = ramp(length(shift), STILL, MOVED)
+    # Where the mesh reaches beyond the head, the photograph shows what is behind: nothing to be carried along.
+    shown = shown * torch.lerp(torch.ones_like(scale), _of_person(person, here + shift), moving)
     # A point at rest shows its own pixel, however thin or slanted it is there.
     trust = alpha * shown * torch.lerp(torch.ones_like(scale), ramp(scale, SHRUNK, KEPT) * aside, moving)
     # Nothing is borrowed for what is half trusted: two faces would show through one another. Elsewhere single rows of pixels that
     # pass for shown, as there are where the source's surface is seen edge-on, would make a comb.
-    steady = _softened(dilated(-dilated(-shown * ramp(scale, 0.0, SHRUNK), 5), 5))
+    steady = _softened(_opened(shown * ramp(scale, 0.0, SHRUNK)))
     hidden = moving * (1 - ramp(torch.maximum(trust, steady), 0.0, 0.5))
     shown, aside = unhidden(surface, here + across, deep_twin)
-    borrowed = alpha * hidden * shown * aside * ramp(scale_twin, SHRUNK, KEPT)
+    lent = shown * aside * ramp(scale_twin, SHRUNK, KEPT) * _of_person(person, here + across)
+    # Seen edge-on, a surface passes for hidden in stripes.
+    borrowed = alpha * hidden * _softened(_opened(1 - _opened(1 - lent)))
 
     shift = spread_out(shift, trust, 1 - hidden, before, alpha)
-    background, person = layers.split([3, 1], 1)
     # What comes from the person moves and is relit with the head; all else rests, and lies open where the person was.
-    share = ramp(grid_sample(person, (here + shift).permute(0, 2, 3, 1), padding_mode="border", align_corners=False), *BETWEEN)
+    share = _of_person(person, here + shift)
     moving = ramp(length(shift), STILL, MOVED)
     # The outermost strands are too thin to count as the person, and would stay behind as an outline.
-    uncovered = moving * _softened(dilated(person, FRINGE)) * (1 - share)
-    shift = shift * torch.lerp(torch.ones_like(share), share, moving)
+    fringe = _softened(dilated(person, FRINGE))
+    uncovered = moving * fringe * (1 - share)
+    along, shift = here + shift, shift * torch.lerp(torch.ones_like(share), share, moving)
     flow = here + shift
     new = shade(edited.buffers.normal, edited.code.light)
     log = faded(log_ratio(new, shade(normal, source.code.light)), alpha, SPREAD) * share
     ratio = log.exp()
-    picture = torch.lerp(relit(sampled(photo, flow), ratio), background, uncovered)
+    resting = photo if photo.shape[-1] == size else sampled(photo, here)
+    behind = torch.lerp(resting, background, fringe)
+    picture = torch.lerp(relit(sampled(photo, along), ratio), behind, moving * (1 - share))
     other = relit(sampled(photo, here + across), log_ratio(new, shade(other, source.code.light)).exp())
     picture = torch.lerp(picture, other, borrowed)
+    # Well within the head nothing of the background shows, whatever the source does not; on its rim the mesh may be too large.
+    within = 1 - dilated(1 - alpha, 2 * (size // 48) + 1)
+    lacking = moving * (1 - torch.maximum(share, borrowed)) * within
+    picture = torch.lerp(picture, filled(picture, alpha * torch.maximum(trust, borrowed)), _softened(lacking))
     # Lids and lips drawn over an eye or into a mouth that the source keeps shut would be worse than the head model's own.
     picture = torch.lerp(picture, edited.buffers.rendered.clamp(0, 1) * 2 * SHADED - 1, hidden * (1 - borrowed) * inside * alpha)
     # On the rim of the mesh, where the photograph shows something else than the person, neither is sure.
     confidence = torch.where(alpha > 0, trust * torch.lerp(torch.ones_like(share), ramp(share, SURE, 1.0), moving),
                              _around(shift, before, flow) * (1 - uncovered))
-    spared = 1 - HELD * moving * share * (1 - uncovered) * (1 - alpha)
-    change = spared * torch.maximum(1 - confidence, torch.maximum(ramp(log.abs().amax(1, keepdim=True), 0.0, RELIT),
-                                                                  ramp(length(shift), 0.0, MOVED)))
+    altered = torch.maximum(ramp(log.abs().amax(1, keepdim=True), 0.0, RELIT), ramp(length(shift), 0.0, MOVED))
+    change = alpha * torch.maximum(share, within) * (1 - HELD * scalp) * torch.maximum(1 - confidence, altered)
     return Carried(picture, confidence, ratio, flow, _eased(change), background, edited.buffers, before)
 
 
-def inner_parts(head: HeadModel, points: Tensor) -> Tensor:
-    """(B, V, 1) for points (B, V, 3): 1 at eyeballs, teeth, tongue and the inside of the mouth, by the head's regions."""
-    known = [head.regions[name] for name in INNER if name in head.regions]
+def region(head: HeadModel, names: Sequence[str], points: Tensor) -> Tensor:
+    """(B, V, 1) for points (B, V, 3): 1 in the head's regions of these ``names``, as far as it knows them."""
+    known = [head.regions[name] for name in names if name in head.regions]
     mask = torch.stack(known).amax(0) if known else points.new_zeros(points.shape[1])
     return mask.to(points)[None, :, None].expand(len(points), -1, 1)
 
@@ -188,6 +199,11 @@ def sampled(photo: Tensor, flow: Tensor) -> Tensor:
     return grid_sample(photo, flow.permute(0, 2, 3, 1), mode=mode, padding_mode="border", align_corners=False)
 
 
+def _of_person(person: Tensor, flow: Tensor) -> Tensor:
+    """Share (B, 1, S, S) in 0..1 of the person at the places ``flow`` of the source, 0 and 1 but for a narrow border."""
+    return ramp(grid_sample(person, flow.permute(0, 2, 3, 1), padding_mode="border", align_corners=False), *BETWEEN)
+
+
 def _around(shift: Tensor, before: Tensor, flow: Tensor) -> Tensor:
     """Confidence beyond the edited head: full where the picture rests and no head was, less where it was drawn along, little
     where the old head was, none where the flow leaves the photograph."""
@@ -200,6 +216,11 @@ def _around(shift: Tensor, before: Tensor, flow: Tensor) -> Tensor:
 def _eased(change: Tensor) -> Tensor:
     """A share with a soft border of two pixels around what it covers; zero where all around is zero."""
     return torch.maximum(change, _softened(dilated(change, 5)))
+
+
+def _opened(share: Tensor) -> Tensor:
+    """``share`` (B, 1, H, W) without what is narrower than five pixels."""
+    return dilated(-dilated(-share, 5), 5)
 
 
 def _softened(share: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 from diffusionrig.diffusion.config import DiffusionConfig
 from diffusionrig.faces.landmarker import FaceLandmarker
 from diffusionrig.faces.mesh import Region, region_of_points
-from diffusionrig.image_metrics import psnr, ssim
+from diffusionrig.image_metrics import MOST_PSNR, psnr, ssim
 from diffusionrig.io.resize import resize_square
 from diffusionrig.io.sheets import to_uint8
 from diffusionrig.model.network import DiffusionRig
@@ -66,7 +66,7 @@ class FixedSet:
         """How pictures (N, 3, S, S) in [-1, 1] differ from the photographs of the set.
 
         texture_frechet  distance of the two sets by colour and texture (``texture_distance``)
-        face_psnr        mean PSNR on the face, dB
+        face_psnr        mean PSNR on the face, dB, each at most 100
         face_ssim        mean SSIM on the face
         colour_error     mean distance of the mean colours of the face, grey levels of 0..255
         landmark_error   mean distance of the 68 landmarks, per cent of the distance between the outer corners of the eyes
@@ -79,7 +79,7 @@ class FixedSet:
             images, truth, mask = images[there], truth[there], self.mask[there]
             area = mask.sum((2, 3))
             colours = [(one * mask).sum((2, 3)) / area for one in (images, truth)]
-            figures["face_psnr"] = float(psnr(images, truth, mask).mean())
+            figures["face_psnr"] = float(psnr(images, truth, mask).clamp(max=MOST_PSNR).mean())
             figures["face_ssim"] = float(ssim(images, truth, mask).mean())
             figures["colour_error"] = float((colours[0] - colours[1]).norm(dim=1).mean()) * 255
         figures.update(self._compare_landmarks(_pictures(drawn)))

@@ -29,9 +29,9 @@ def picture_loss(predicted: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
 
 
 def relative_loss(predicted: Tensor, truth: Tensor, weight: Tensor, carried: Tensor) -> Tensor:
-    """(B,) losses over those of the ``carried`` photographs (B, 3, S, S): 1 for a network that adds nothing.
+    """(B,) losses over the square roots of those of the ``carried`` photographs (B, 3, S, S).
 
-    Errors differ tenfold between a turned head and a lifted brow, and turned heads would have the network to themselves; this way
-    each sample counts by what is left of its error, as decibels do.
+    Errors differ tenfold between a turned head and a lifted brow. By themselves turned heads would have the network to themselves;
+    relative to the carried photograph's, as decibels count, lifted brows would. The root lies between.
     """
-    return picture_loss(predicted, truth, weight) / (picture_loss(carried, truth, weight) + FLOOR)
+    return picture_loss(predicted, truth, weight) / (picture_loss(carried, truth, weight) + FLOOR).sqrt()

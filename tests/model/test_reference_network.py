@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from diffusionrig.errors import UsageError
-from diffusionrig.model.config import CHANGE, PICTURE, REFERENCE_CHANNELS, ModelConfig
+from diffusionrig.model.config import CHANGE, CONFIDENCE, PICTURE, REFERENCE_CHANNELS, ModelConfig
 from diffusionrig.model.network import DiffusionRig, build_network, finished
 from diffusionrig.model.patches import PatchHead, folded
 from diffusionrig.randomness import torch_stream
@@ -75,8 +75,20 @@ def test_nothing_changes_where_nothing_may(patch):
 
 def test_what_the_output_means():
     seen, output = condition(), draw(2, 3, 32, 32, seed=3)
-    torch.testing.assert_close(finished(output, seen, REFERENCE), seen[:, :3] + seen[:, 4:5] * output)
+    lost = seen.clone()
+    lost[:, CONFIDENCE] = -1
+    torch.testing.assert_close(finished(output, lost, REFERENCE), seen[:, :3] + seen[:, 4:5] * output)
     assert finished(output, seen[:, :9], PLAIN) is output
+
+
+def test_what_the_photograph_shows_keeps_its_detail():
+    sure = condition(change=1.0)
+    sure[:, CONFIDENCE] = 1
+    checks = torch.ones(32, 32)
+    checks[::2, ::2] = checks[1::2, 1::2] = -1
+    output = checks.expand(2, 3, 32, 32)
+    torch.testing.assert_close(finished(output, sure, REFERENCE), sure[:, PICTURE], rtol=0, atol=1e-6)  # detail is not drawn over
+    torch.testing.assert_close(finished(torch.full_like(output, 0.3), sure, REFERENCE), sure[:, PICTURE] + 0.3)  # shades are
 
 
 @pytest.mark.parametrize("patch", [2, 4])

@@ -282,12 +282,13 @@ def test_pixels_without_weight_do_not_count():
     assert picture_loss(wrong, truth, weight) > 0
 
 
-def test_each_sample_counts_by_what_is_left_of_its_error():
+def test_large_errors_count_by_their_roots():
     stream = torch_stream("relative loss")
     truth, error, weight = torch.zeros(2, 3, 8, 8), torch.randn(1, 3, 8, 8, generator=stream), torch.ones(2, 1, 8, 8)
     carried = truth + error * torch.tensor([1.0, 10.0])[:, None, None, None]
     alone = picture_loss(carried, truth, weight)
-    torch.testing.assert_close(relative_loss(carried, truth, weight, carried), alone / (alone + FLOOR))
-    halfway = relative_loss(carried / 2, truth, weight, carried)
-    assert (halfway < 0.55).all()
+    nothing_done = relative_loss(carried, truth, weight, carried)
+    torch.testing.assert_close(nothing_done, alone / (alone + FLOOR).sqrt())
+    assert 2 < nothing_done[1] / nothing_done[0] < 0.5 * alone[1] / alone[0]
+    assert (relative_loss(carried / 2, truth, weight, carried) < 0.55 * nothing_done).all()
     assert (relative_loss(truth, truth, weight, truth) == 0).all()  # nothing to learn, and no division by nothing

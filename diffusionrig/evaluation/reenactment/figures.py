@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from diffusionrig.evaluation.control import pose_error
-from diffusionrig.evaluation.measure import MOST_PSNR
 from diffusionrig.evaluation.perception import Lpips
 from diffusionrig.evaluation.reenactment.framing import SIDE
 from diffusionrig.evaluation.reenactment.looking import Look
@@ -17,7 +16,7 @@ from diffusionrig.geometry.arkit import ARKIT_NAMES
 from diffusionrig.geometry.expression_map import expression_map
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
-from diffusionrig.image_metrics import psnr, ssim
+from diffusionrig.image_metrics import MOST_PSNR, psnr, ssim
 from diffusionrig.render.physical import render_buffers
 
 
