@@ -19,6 +19,9 @@ SLOWEST, FASTEST = Fraction(10), Fraction(120)
 _EXACT, _STEADY = 0.05, 0.4
 """How far, in frames, a picture may lie from its place for a rate to be the clip's own, and to count as constant at all."""
 
+_SEEN = 0.04
+"""Seconds by which it may not be more, however slow the pictures come: lips and sound part."""
+
 _LAST = 0.51
 """How much longer or shorter than the others, in frames, the last picture may stay."""
 
@@ -46,7 +49,7 @@ class Timing:
     def keeps(self, rate: float | Fraction) -> bool:
         """Whether the pictures one by one at ``rate`` stand where their stamps say."""
         rate = Fraction(rate)
-        return _stray(self.times, rate) <= _STEADY and abs(self.seconds * float(rate) - len(self.times)) <= _LAST
+        return _stray(self.times, rate) <= min(_STEADY, _SEEN * rate) and abs(self.seconds * float(rate) - len(self.times)) <= _LAST
 
     def numbers(self, rate: float | Fraction) -> np.ndarray:
         """(m,) number of the picture that stands at each step of ``rate``; each picture once where the clip has that rate.
@@ -83,7 +86,7 @@ def timing_of(times: np.ndarray, last: float | None, stated: Iterable[Fraction |
     choices = [*named, *STANDARD, measured]
     strays = [_stray(times, rate) for rate in choices]
     rate = next((choice for choice, stray in zip(choices, strays) if stray <= _EXACT), choices[int(np.argmin(strays))])
-    if min(strays) > _STEADY:
+    if min(strays) > min(_STEADY, _SEEN * rate):
         rate = min(max(_tidy(1 / usual), SLOWEST), FASTEST)
     timing = Timing(times, seconds, rate, False)
     return dataclasses.replace(timing, steady=timing.keeps(rate))
