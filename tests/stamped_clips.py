@@ -35,7 +35,8 @@ def write_stamped(path: Path, pictures: Sequence[np.ndarray], times: Sequence[fl
     """``pictures`` at ``times`` (seconds), and mono ``sound`` (n,) float32 at 48 kHz, whose first sample is at ``sound_start``."""
     import av
 
-    unit = Fraction(1, 1000)
+    # AVI has no stamps: a picture for every unit.
+    unit = Fraction(1, rate if path.suffix == ".avi" else 1000)
     webm = path.suffix == ".webm"
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream(codec or ("libvpx-vp9" if webm else "libx264"), rate=rate, options=options or {})

@@ -94,7 +94,7 @@ def fit_sound(sound: Sound, seconds: float) -> tuple[Sound, str]:
 
     With sentences, else "", when more than 0.1 s of it come before the pictures, or are wanting at their end.
     """
-    wanted, first = round(seconds * sound.rate), round(sound.start * sound.rate)
+    wanted, first = max(round(seconds * sound.rate), 0), round(sound.start * sound.rate)
     samples = np.zeros((wanted, sound.samples.shape[1]), np.float32)
     heard = sound.samples[max(-first, 0):max(wanted - first, 0)]
     samples[max(first, 0):max(first, 0) + len(heard)] = heard

@@ -95,7 +95,7 @@ def timing_of(times: np.ndarray, last: float | None, stated: Iterable[Fraction |
 def _tidy(rate: float) -> Fraction:
     """A standard rate where one is near."""
     nearest = min(STANDARD, key=lambda standard: abs(float(standard) / rate - 1))
-    return nearest if abs(float(nearest) / rate - 1) <= _SNAP else Fraction(rate).limit_denominator(100)
+    return nearest if abs(float(nearest) / rate - 1) <= _SNAP else max(Fraction(rate).limit_denominator(100), Fraction(1, 100))
 
 
 def _stray(times: np.ndarray, rate: Fraction) -> float:

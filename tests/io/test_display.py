@@ -41,6 +41,8 @@ def test_turned_and_mirrored_clips_come_out_as_players_show_them(tmp_path, name)
     for frame in (next(all_frames(path))[1], next(frames_at(path, [0.5])), FrameSequence(path)[0], ClipFrames(path).first()):
         assert frame.shape == expected.shape
         assert np.abs(frame.astype(int) - expected).mean() < 6
+    assert [frame.shape for frame in ClipFrames(path)] == [expected.shape] * 3
+    assert all(np.abs(frame.astype(int) - expected).mean() < 6 for frame in ClipFrames(path))
     assert (movie_info(path).height, movie_info(path).width) == expected.shape[:2]
 
 

@@ -15,6 +15,7 @@ from diffusionrig.io.sound import fit_sound, read_sound
 from diffusionrig.io.timeline import read_timeline
 from diffusionrig.io.timing import timing_of
 from diffusionrig.io.video import all_frames, frame_count, frames_at
+from diffusionrig.io.wav import read_wav, wav_info
 
 VARYING = [0, 0.04, 0.08, 0.36, 0.4, 0.44, 0.9, 0.94, 0.98, 1.02]
 CONTAINERS = ["mp4", "mov", "mkv", "webm"]
@@ -101,12 +102,22 @@ def test_sound_stays_with_the_pictures(tmp_path, kind, start):
     assert onset(fitted.samples, fitted.rate) == pytest.approx(0.8 + start, abs=0.004)
     # Codecs fill their last block, so that a sound may end a little later than it should.
     said = {0.5: r"", 0.0: r"The sound is 0\.(50|49|48) s shorter than the 2\.00 s of pictures; its end is silent\.",
-            -0.5: r"The first 0\.50 s of the sound come before the pictures and are left out\. The sound ends (1\.00|0\.99|0\.98) s "
-                  r"before the 2\.00 s of pictures do; the rest is silent\."}
+            -0.5: r"The first 0\.50 s of the sound come before the pictures and are left out\. "
+                  r"The sound ends (1\.00|0\.99|0\.98) s before the 2\.00 s of pictures do; the rest is silent\."}
     assert re.fullmatch(said[start], note)
     info = movie_info(path)
     assert info.sound_start == pytest.approx(start, abs=0.025)
     assert info.sound_seconds == pytest.approx(1.5, abs=0.05)
+
+
+def test_a_video_taken_for_its_sound_begins_with_the_pictures(tmp_path):
+    times = [number / 25 for number in range(30)]
+    for start in (0.2, -0.2):
+        path = write_stamped(tmp_path / "a.mp4", greys(30), [time + max(-start, 0) for time in times], sound=click(1.0, 0.5),
+                             sound_start=max(start, 0))
+        samples, rate = read_wav(path)
+        assert onset(samples, rate) == pytest.approx(0.5 + start, abs=0.004)
+        assert wav_info(path).seconds == pytest.approx(1.0 + start, abs=0.03)
 
 
 def test_bare_aac_is_heard_without_the_encoders_delay(tmp_path):
@@ -185,7 +196,10 @@ def test_shares_are_shares_of_time(tmp_path):
 
 
 def test_a_container_without_stamps_keeps_the_order_of_its_pictures(tmp_path):
-    path = write_stamped(tmp_path / "a.avi", greys(12), [number / 25 for number in range(12)], codec="mpeg4")
+    # They are stored in another order than shown.
+    path = write_stamped(tmp_path / "a.avi", greys(12), [number / 25 for number in range(12)], sound=click(0.4, 0.2))
+    sound = read_sound(path)
+    assert sound.start + onset(sound.samples, sound.rate) == pytest.approx(0.2, abs=0.03)
     clip = ClipFrames(path)
     assert (clip.fps, len(clip)) == (25, 12)
     assert [which(frame, 12) for frame in clip] == list(range(12))
