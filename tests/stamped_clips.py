@@ -64,6 +64,21 @@ def write_stamped(path: Path, pictures: Sequence[np.ndarray], times: Sequence[fl
     return path
 
 
+def write_sound(path: Path, sound: np.ndarray, start: float = 0.0) -> Path:
+    """Mono ``sound`` (n,) float32 at 48 kHz as AAC, without pictures, its first sample at ``start`` seconds."""
+    import av
+
+    with av.open(str(path), "w", format="mp4" if start else None) as container:
+        stream: Any = container.add_stream("aac", rate=48000, layout="mono")
+        for begin in range(0, len(sound), 1024):
+            block = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound[None, begin:begin + 1024]), format="fltp", layout="mono")
+            block.sample_rate, block.time_base = 48000, Fraction(1, 48000)
+            block.pts = begin + round(start * 48000)
+            container.mux(stream.encode(block))
+        container.mux(stream.encode())
+    return path
+
+
 def click(seconds: float, at: float) -> np.ndarray:
     """Mono sound at 48 kHz, silent but for a burst of 10 ms ``at`` that many seconds."""
     sound = np.zeros(round(seconds * 48000), np.float32)

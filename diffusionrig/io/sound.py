@@ -25,8 +25,8 @@ _HEARD = 0.1
 class Sound:
     """``samples`` (n, channels) float32 in -1..1, one or two channels, and their ``rate`` in hertz.
 
-    ``start``  seconds from the first picture of the video to the first sample, below zero for sound that begins earlier; 0 for a
-    sound file
+    ``start``  seconds from the first picture of the video to the first sample, below zero for sound that begins earlier; of a sound
+    file what its edit list says, else 0
     """
 
     samples: np.ndarray
@@ -71,14 +71,16 @@ def read_sound(path: str | Path) -> Sound | None:
             blocks += parts
             held += sum(part.shape[1] for part in parts)
         blocks += [part.to_ndarray() for part in resampler.resample(None)]
-        primed = container.format.name == "aac"
+        primed, edited = container.format.name == "aac", container.format.name.startswith("mov")
         moving = any(not stream.disposition & Disposition.attached_pic for stream in container.streams.video)
     if not blocks or not sum(block.shape[1] for block in blocks):
         raise RigError(f"{file} holds no sound; copy it again or leave it out.")
     samples = np.ascontiguousarray(np.concatenate(blocks, 1).T, np.float32)
     if primed and len(samples) > _PRIMING:
         samples = samples[_PRIMING:]
-    return Sound(samples, rate, (start or 0.0) - read_timeline(file).origin if moving else 0.0)
+    # Beside pictures; by an edit list; other sound files have no clock but their own beginning.
+    origin = read_timeline(file).origin if moving else 0.0 if edited else start or 0.0
+    return Sound(samples, rate, (start or 0.0) - origin)
 
 
 def _silence(seconds: float, rate: int, channels: int, file: Path) -> np.ndarray:

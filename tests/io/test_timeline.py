@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from stamped_clips import click, greys, onset, set_edit, which, write_stamped
+from stamped_clips import click, greys, onset, set_edit, which, write_sound, write_stamped
 
 from diffusionrig.errors import RigError
 from diffusionrig.io.clip_frames import ClipFrames
@@ -14,7 +14,7 @@ from diffusionrig.io.movies import movie_info, write_movie
 from diffusionrig.io.sound import fit_sound, read_sound
 from diffusionrig.io.timeline import read_timeline
 from diffusionrig.io.timing import timing_of
-from diffusionrig.io.video import all_frames, frame_count, frames_at
+from diffusionrig.io.video import all_frames, frame_count, frames_at, pictures
 from diffusionrig.io.wav import read_wav, wav_info
 
 VARYING = [0, 0.04, 0.08, 0.36, 0.4, 0.44, 0.9, 0.94, 0.98, 1.02]
@@ -121,21 +121,19 @@ def test_a_video_taken_for_its_sound_begins_with_the_pictures(tmp_path):
 
 
 def test_bare_aac_is_heard_without_the_encoders_delay(tmp_path):
-    import av
-
-    whole = click(1.0, 0.5)
     for kind in ("aac", "m4a"):
-        with av.open(str(tmp_path / f"a.{kind}"), "w") as container:
-            stream = container.add_stream("aac", rate=48000, layout="mono")
-            for begin in range(0, len(whole), 1024):
-                block = av.AudioFrame.from_ndarray(np.ascontiguousarray(whole[None, begin:begin + 1024]), format="fltp",
-                                                   layout="mono")
-                block.sample_rate, block.pts, block.time_base = 48000, begin, Fraction(1, 48000)
-                container.mux(stream.encode(block))
-            container.mux(stream.encode())
-        sound = read_sound(tmp_path / f"a.{kind}")
+        sound = read_sound(write_sound(tmp_path / f"a.{kind}", click(1.0, 0.5)))
         assert sound.start == 0
         assert onset(sound.samples, sound.rate) == pytest.approx(0.5, abs=0.002)
+
+
+def test_a_sound_file_starts_where_its_edit_list_says(tmp_path):
+    path = tmp_path / "a.m4a"
+    write_sound(path, click(1.0, 0.5), 0.25)
+    sound = read_sound(path)
+    assert sound.start + onset(sound.samples, sound.rate) == pytest.approx(0.75, abs=0.003)
+    samples, rate = read_wav(path)
+    assert onset(samples, rate) == pytest.approx(0.75, abs=0.003)
 
 
 def test_a_pause_in_the_sound_is_silence(tmp_path):
@@ -227,6 +225,23 @@ def test_a_cover_is_no_picture_of_the_clip(tmp_path):
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     assert [which(frame, 5) for frame in ClipFrames(path)] == list(range(5))
+
+
+def test_pictures_that_fail_to_decode_are_stood_in_for_unless_many(tmp_path):
+    path, longer = (write_stamped(tmp_path / f"{count}.mp4", greys(50)[:count], [number / 25 for number in range(count)])
+                    for count in (40, 50))
+    timeline = read_timeline(longer)
+    # The same pictures, of which the last ten are lost: 0.4 s.
+    assert [which(frame, 50) for frame in pictures(path, timeline, np.arange(50))] == list(range(40)) + [39] * 10
+    short = write_stamped(tmp_path / "short.mp4", greys(50)[:30], [number / 25 for number in range(30)])
+    seen = pictures(short, timeline, np.arange(50))
+    assert [which(next(seen), 50) for _ in range(30)] == list(range(30))
+    with pytest.raises(RigError, match=r"ends after 30 of 50 pictures; copy it again"):
+        next(seen)
+    # Within the clip, a picture that is not there leaves its place to the one before it.
+    holed = write_stamped(tmp_path / "holed.mp4", [*greys(50)[:20], *greys(50)[23:]],
+                          [number / 25 for number in range(50) if not 20 <= number < 23])
+    assert [which(frame, 50) for frame in pictures(holed, timeline, np.arange(18, 26))] == [18, 19, 19, 19, 19, 23, 24, 25]
 
 
 def test_stamps_that_span_days_are_damaged(tmp_path):
