@@ -173,7 +173,7 @@ def _captured(pictures: Iterable[Picture], encoder: Encoder, batch_size: int, de
             entry: dict[str, Any] = {"file": picture.file, "name": picture.name, "status": "unreadable", "confidence": 0.0,
                                      "note": picture.failure}
             if picture.frame is not None:
-                entry["frame"] = picture.frame
+                entry |= {"frame": picture.frame, "seconds": picture.seconds}
             if picture.image is None:
                 yield _Captured(picture, entry)
                 continue

@@ -10,17 +10,19 @@ import numpy as np
 
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.images import find_images, read_image
-from diffusionrig.io.video import VIDEO_SUFFIXES, all_frames, find_videos, frame_count
+from diffusionrig.io.timeline import read_timeline
+from diffusionrig.io.video import all_frames, find_videos, frame_count, is_video
 
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
     """One photograph or frame.
 
-    file   path of the photograph or of the video
-    name   what its results are called, unique within a run
-    frame  number of the frame, counted from 0; None for a photograph
-    image  (H, W, 3) uint8 RGB; None when it could not be read, and then ``failure`` says why
+    file     path of the photograph or of the video
+    name     what its results are called, unique within a run
+    frame    number of the frame, counted from 0; None for a photograph
+    image    (H, W, 3) uint8 RGB; None when it could not be read, and then ``failure`` says why
+    seconds  from the first frame to this one, as the video shows them; None for a photograph
     """
 
     file: str
@@ -28,16 +30,12 @@ class Picture:
     frame: int | None = None
     image: np.ndarray | None = None
     failure: str = ""
+    seconds: float | None = None
 
     @property
     def source(self) -> str:
         """The file, with the number of the frame behind a ``#`` where it is a video's."""
         return self.file if self.frame is None else f"{self.file}#{self.frame}"
-
-
-def is_video(path: Path) -> bool:
-    """Whether a file is taken for a video, by its ending."""
-    return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def listed_inputs(paths: Sequence[str]) -> list[Path]:
@@ -92,7 +90,9 @@ def read_pictures(files: Sequence[Path], max_megapixels: float, every: int = 1) 
         while any(other.lower().startswith(start.lower()) for other in names):
             start = f"{start}_"
         try:
-            for number, frame in all_frames(file, every):
-                yield Picture(str(file), f"{start}{number:04d}", number, frame)
+            timeline = read_timeline(file)
+            for number, frame in all_frames(file, every, timeline):
+                seconds = round(float(timeline.timing.times[number]), 4)
+                yield Picture(str(file), f"{start}{number:04d}", number, frame, seconds=seconds)
         except RigError as error:
             yield Picture(str(file), name, failure=str(error))

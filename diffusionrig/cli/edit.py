@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 DESCRIPTION = """Draw the person of the source picture with the expression, pose, light or latent of the target picture. Both may be
 folders. A photograph comes back whole, in its own size, with its largest face edited; of an aligned face (see diffusionrig align)
 the aligned picture is written. Writes {index}_{mode}.png, contact sheets and report.json. A .safetensors model describes itself;
-for a released .pt file the model flags do. A video as target drives the source frame by frame, {index}_{mode}.mp4 with sound."""
+for a released .pt file the model flags do. A video or an animated picture as target drives the source frame by frame,
+{index}_{mode}.mp4 with sound."""
 EXAMPLES = """  diffusionrig edit me.jpg --target smile.jpg --modes exp
   diffusionrig edit me.jpg --set jawOpen=0.6,yaw=15 --output_dir log/sliders
   diffusionrig edit me.jpg --set mouthSmileLeft=+0.3,mouthSmileRight=+0.3,yaw=+-10 --face 2

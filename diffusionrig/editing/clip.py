@@ -25,13 +25,14 @@ from diffusionrig.editing.sides import list_pictures, look_at, reader
 from diffusionrig.editing.smoothing import Smoothing
 from diffusionrig.errors import UsageError
 from diffusionrig.geometry.face_code import FaceCode
-from diffusionrig.io.clip_frames import ClipFrames, is_video
+from diffusionrig.io.clip_frames import ClipFrames
 from diffusionrig.io.files import make_folder, read_json, remove_files, write_json
 from diffusionrig.io.images import write_png
 from diffusionrig.io.movies import write_movie
 from diffusionrig.io.resize import resize_square
 from diffusionrig.io.sheets import contact_sheet, to_uint8
-from diffusionrig.io.sound import fit_sound, read_sound
+from diffusionrig.io.sound import fit_sound
+from diffusionrig.io.video import is_moving
 from diffusionrig.progress import Progress
 
 CODES, CLIP_JOURNAL = "driving_codes.npz", "driving.json"
@@ -52,10 +53,13 @@ class Drive:
 
 
 def drives(target: str, clip: bool) -> bool:
-    """Whether a target is a clip: a video, or a folder that is said to be one. UsageError when a picture is."""
-    if clip and target and not is_video(target) and Path(target).is_file():
-        raise UsageError(f"--clip True wants a video or a folder of frames, but {target} is one picture; leave --clip out.")
-    return bool(target) and (clip or is_video(target))
+    """Whether a target is a clip: a video, an animated picture, or a folder that is said to be one. UsageError when a still picture
+    is said to be one."""
+    moving = bool(target) and is_moving(target)
+    if clip and target and not moving and Path(target).is_file():
+        raise UsageError(f"--clip True wants a video, an animated picture or a folder of frames, but {target} is one picture; "
+                         "leave --clip out.")
+    return moving or (clip and bool(target))
 
 
 def run_clip(rig: Rig, order: Order, drive: Drive) -> dict[str, Any]:
@@ -76,7 +80,7 @@ def run_clip(rig: Rig, order: Order, drive: Drive) -> dict[str, Any]:
     driving = _driving(rig, order, clip, folder)
     driver = smoothed(driving.code, fps, drive.smoothing).to(rig.device)
     reference = driver[int(driving.found.nonzero()[0, 0])]
-    sound = read_sound(order.target) if clip.fps else None
+    sound = clip.sound()
     voice, note = (None, "") if sound is None else fit_sound(sound, len(driver) / fps)
     request = {**order.request(rig.pretrained.hash), "clip": clip.identity(), "drive": dataclasses.asdict(drive)}
     outputs = []

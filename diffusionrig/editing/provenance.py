@@ -11,9 +11,9 @@ import numpy as np
 
 from diffusionrig import __version__
 from diffusionrig.errors import RigError
-from diffusionrig.io.clip_frames import is_video
 from diffusionrig.io.images import read_image, read_png_text, write_png
 from diffusionrig.io.movies import movie_info
+from diffusionrig.io.video import is_video
 
 KEY = "diffusionrig"
 STATEMENT = "AI-edited"

@@ -1,4 +1,4 @@
-"""The frames of one clip, whether it is a video, a folder of pictures in their numbers' order, or a single picture."""
+"""The frames of one clip: a video, an animated picture, a folder of pictures in their numbers' order, or a single picture."""
 
 from __future__ import annotations
 
@@ -11,13 +11,9 @@ import numpy as np
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.files import sha256_of
 from diffusionrig.io.images import find_images, read_image
-from diffusionrig.io.movies import movie_info
-from diffusionrig.io.video import VIDEO_SUFFIXES, all_frames
-
-
-def is_video(path: str | Path) -> bool:
-    """Whether a file is taken for a video, by its ending."""
-    return Path(path).suffix.lower() in VIDEO_SUFFIXES and not Path(path).is_dir()
+from diffusionrig.io.sound import Sound, read_sound
+from diffusionrig.io.timeline import Timeline, read_timeline
+from diffusionrig.io.video import is_moving, pictures
 
 
 def _natural(path: Path) -> list[tuple[bool, int, str]]:
@@ -26,22 +22,29 @@ def _natural(path: Path) -> list[tuple[bool, int, str]]:
 
 
 class ClipFrames:
-    """A clip at ``path``; iterate for its frames, (H, W, 3) uint8, one at a time.
+    """A clip at ``path``; iterate for its frames, (H, W, 3) uint8, one at a time, ``fps`` a second.
 
     length    number of frames; 1 for a picture
-    fps       of a video; None for pictures, which do not say
+    fps       of a video or an animated picture: the rate asked for, else its own; None for pictures, which do not say
+    retimed   whether frames are repeated or left out so that each stands at its time, since the clip has another rate or none;
+              never with ``retime`` False, which gives every frame once
     UsageError when there is nothing at ``path``, RigError when it cannot be read.
     """
 
-    def __init__(self, path: str | Path, max_megapixels: float = 100.0) -> None:
+    def __init__(self, path: str | Path, max_megapixels: float = 100.0, fps: float | None = None, retime: bool = True) -> None:
         self.path, self._limit = Path(path), max_megapixels
         if not self.path.exists():
             raise UsageError(f"There is no clip at {self.path}; check the path.")
         self.fps: float | None = None
+        self.retimed = False
         self._files: list[Path] = []
-        if is_video(self.path):
-            movie = movie_info(self.path)
-            self.fps, self.length = movie.fps, movie.frames
+        self._timeline: Timeline | None = None
+        if is_moving(self.path):
+            self._timeline = read_timeline(self.path)
+            timing, rate = self._timeline.timing, fps or self._timeline.timing.rate
+            self.fps, self.retimed = float(rate), retime and not timing.keeps(rate)
+            self._numbers = timing.numbers(rate) if retime else np.arange(len(timing))
+            self.length = len(self._numbers)
             return
         self._files = sorted(find_images(self.path, recursive=False), key=_natural) if self.path.is_dir() else [self.path]
         self.length = len(self._files)
@@ -52,12 +55,14 @@ class ClipFrames:
         return self.length
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        if self.fps is None:
-            for file in self._files:
-                yield read_image(file, self._limit)
-        else:
-            for _, pixels in all_frames(self.path):
-                yield pixels
+        if self._timeline is not None:
+            yield from pictures(self.path, self._timeline, self._numbers, self._limit)
+        for file in self._files:
+            yield read_image(file, self._limit)
+
+    def sound(self) -> Sound | None:
+        """The sound of a video, which begins at its ``start``; None where there is none. RigError when it cannot be decoded."""
+        return None if self._timeline is None or self._timeline.sound is None else read_sound(self.path)
 
     def first(self) -> np.ndarray:
         """The first frame; RigError when a video shows none."""
@@ -66,9 +71,10 @@ class ClipFrames:
         raise RigError(f"The video {self.path} holds no frames.")
 
     def addresses(self, count: int) -> list[str]:
-        """Where each of ``count`` frames is: a picture's path, or ``video#number``; the last one stands for those beyond."""
-        numbers = [min(number, self.length - 1) for number in range(count)]
-        return [f"{self.path}#{number}" if self.fps is not None else str(self._files[number]) for number in numbers]
+        """Where each of ``count`` frames is: a picture's path, or ``video#number``, counted in the video's own pictures; the last
+        one stands for those beyond."""
+        places = [min(place, self.length - 1) for place in range(count)]
+        return [str(self._files[place]) if self._timeline is None else f"{self.path}#{self._numbers[place]}" for place in places]
 
     def held(self, count: int) -> Iterator[np.ndarray]:
         """``count`` frames: the clip's own, then its last one again."""
@@ -84,7 +90,8 @@ class ClipFrames:
             yield frame
 
     def identity(self) -> str:
-        """What tells this clip from another: the hash of a file, or names, sizes and times of a folder's pictures."""
+        """What tells this clip from another: the hash of a file, with the rate where it is not its own, or names, sizes and times
+        of a folder's pictures."""
         if not self.path.is_dir():
-            return sha256_of(self.path)
+            return sha256_of(self.path) + (f" at {self.fps:g} fps" if self.retimed else "")
         return ";".join(f"{file.name}:{(stat := file.stat()).st_size}:{stat.st_mtime_ns}" for file in self._files)

@@ -13,7 +13,9 @@ import numpy as np
 
 from diffusionrig.errors import RigError
 from diffusionrig.io.images import IMAGE_SUFFIXES, png_bytes, read_image
-from diffusionrig.io.video import all_frames, frame_count
+from diffusionrig.io.timeline import read_timeline
+from diffusionrig.io.timing import Timing
+from diffusionrig.io.video import pictures
 
 
 def numbered_pictures(folder: str | Path) -> list[tuple[int, Path]]:
@@ -41,15 +43,18 @@ def write_frame_folder(folder: str | Path, frames: Iterable[np.ndarray]) -> int:
 
 
 class FrameSequence:
-    """The first ``length`` frames (all, when None) of a clip at ``path``, each (H, W, 3) uint8.
+    """The first ``length`` frames (all, when None) of a clip at ``path``, each (H, W, 3) uint8, ``fps`` a second.
 
-    Iterate for all of them, one at a time; ``sequence[i]`` reads one, which for a video decodes everything before it.
-    RigError when there are fewer than ``length``, or a number is missing between two pictures of a folder.
+    A video of another rate gives the frame that it shows at each of those moments; without ``fps``, and from a folder, frames come
+    as they are. Iterate for all of them, one at a time; ``sequence[i]`` reads one, which for a video decodes everything before it.
+    ``timing`` is a video's own, None of a folder. RigError when there are fewer than ``length``, or a number is missing between two
+    pictures of a folder.
     """
 
-    def __init__(self, path: str | Path, length: int | None = None) -> None:
+    def __init__(self, path: str | Path, length: int | None = None, fps: float | None = None) -> None:
         self.path = Path(path)
-        self._pictures: list[Path] | None = None
+        self.timing: Timing | None = None
+        self._pictures: list[Path] = []
         if self.path.is_dir():
             numbered = numbered_pictures(self.path)
             for (before, _), (after, file) in itertools.pairwise(numbered):
@@ -58,7 +63,10 @@ class FrameSequence:
             self._pictures = [file for _, file in numbered]
             count = len(numbered)
         else:
-            count = frame_count(self.path)
+            self._timeline = read_timeline(self.path)
+            self.timing = self._timeline.timing
+            self._numbers = self.timing.numbers(fps) if fps else np.arange(len(self.timing))
+            count = len(self._numbers)
         if length is not None and count < length:
             raise RigError(f"{self.path} has {count} frames, but {length} are needed; copy it again or leave the clip out.")
         self._length = count if length is None else length
@@ -67,23 +75,13 @@ class FrameSequence:
         return self._length
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        if self._pictures is not None:
-            for file in self._pictures[:self._length]:
-                yield read_image(file)
-            return
-        seen = 0
-        for seen, (_, pixels) in enumerate(all_frames(self.path), 1):
-            yield pixels
-            if seen == self._length:
-                return
-        if seen < self._length:
-            raise RigError(f"{self.path} ends after {seen} of {self._length} frames; copy it again.")
+        if self.timing is not None:
+            yield from pictures(self.path, self._timeline, self._numbers[:self._length])
+        for file in self._pictures[:self._length]:
+            yield read_image(file)
 
     def __getitem__(self, index: int) -> np.ndarray:
         number = range(self._length)[index]
-        if self._pictures is not None:
-            return read_image(self._pictures[number])
-        for at, pixels in enumerate(self):
-            if at == number:
-                return pixels
-        raise RigError(f"{self.path} has no frame {number}; copy it again.")
+        if self.timing is not None:
+            return next(pictures(self.path, self._timeline, self._numbers[number:number + 1]))
+        return read_image(self._pictures[number])

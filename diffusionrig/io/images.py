@@ -74,7 +74,7 @@ def decode_image(data: bytes, name: str = "image", max_megapixels: float = MAX_M
                 raise RigError(f"{name} has {width * height / 1e6:.1f} megapixels ({width} x {height}), more than "
                                f"the limit of {max_megapixels:g}; shrink it or raise --max_megapixels.")
             image.load()
-            return np.ascontiguousarray(np.asarray(_to_rgb(_upright(image))))
+            return np.ascontiguousarray(np.asarray(to_rgb(_upright(image))))
     except UnidentifiedImageError as error:
         raise RigError(f"{name} is not an image this program can read (JPEG, PNG, BMP, WebP, TIFF, GIF); "
                        "convert it or remove it.") from error
@@ -108,7 +108,7 @@ def _first_words(error: BaseException) -> str:
     return (str(error).splitlines() or [""])[0][:90] or type(error).__name__
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
     """Any Pillow mode to RGB, sRGB colours, transparency over BACKGROUND."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return _grey_from_deep(image)

@@ -11,18 +11,24 @@ from typing import Any
 import numpy as np
 
 from diffusionrig.errors import RigError
-from diffusionrig.io.files import atomic_path, existing_file, short_reason
+from diffusionrig.io.files import atomic_path, short_reason
 from diffusionrig.io.sound import Sound
+from diffusionrig.io.timeline import read_timeline
+from diffusionrig.io.video import pictures
 
 _CODECS = {"libx264": {"crf": "18", "preset": "medium"}, "mpeg4": {"qscale": "3"}}
 _SOUND_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 _AAC_BLOCK = 1024
+_BT709, _LIMITED = 1, 1
+"""Matrix, primaries and curve of BT.709, and video levels, by their numbers in ISO 23091-2. Players guess from the height of a
+picture where a file does not say."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Movie:
-    """What a video file says of itself: ``fps``, ``frames``, pictures' ``codec``, ``seconds`` of pictures, ``sound_seconds``
-    (None without sound), ``width``, ``height`` in pixels, and the free ``comment``."""
+    """What a video shows: ``fps``, constant or usual; ``frames`` that are shown; pictures' ``codec``; ``seconds`` of pictures;
+    ``sound_seconds`` (None without sound), and ``sound_start``, when it begins after the first picture; ``width`` and ``height``
+    in square pixels, upright; the free ``comment``."""
 
     fps: float
     frames: int
@@ -32,38 +38,30 @@ class Movie:
     width: int
     height: int
     comment: str
+    sound_start: float = 0.0
 
 
 def movie_info(path: str | Path) -> Movie:
-    """Rate, length and comment of a video; frames are counted where the file does not say. RigError when it is none."""
-    import av
-
-    file = existing_file(path, "video")
-    try:
-        with av.open(str(file)) as container:
-            stream = container.streams.video[0]
-            rate = stream.average_rate or stream.guessed_rate
-            frames = stream.frames or sum(1 for _ in container.decode(stream))
-            if not rate or not frames:
-                raise RigError(f"The video {file} holds no frames.")
-            sounds = container.streams.audio
-            duration = sounds[0].duration * sounds[0].time_base if sounds and sounds[0].duration else None
-            return Movie(float(rate), frames, stream.codec_context.name, float(frames / rate),
-                         None if duration is None else float(duration), stream.width, stream.height,
-                         container.metadata.get("comment", ""))
-    except (av.FFmpegError, IndexError) as error:
-        raise RigError(f"The video {file} cannot be decoded ({short_reason(error)}); convert it to MP4.") from error
+    """Rate, length, size and comment of a video, as its time stamps and its first picture say. RigError when it is none."""
+    timeline = read_timeline(path)
+    height, width = next(pictures(path, timeline, np.zeros(1, int))).shape[:2]
+    timing, (begin, end) = timeline.timing, timeline.sound or (0.0, 0.0)
+    heard = end - begin if timeline.sound else None
+    return Movie(float(timing.rate), len(timing), timeline.codec, timing.seconds, heard, width, height, timeline.comment, begin)
 
 
 def write_movie(path: str | Path, frames: Iterable[np.ndarray], fps: float, sound: Sound | None = None,
                 comment: str = "") -> int:
     """Write (H, W, 3) uint8 RGB ``frames`` of one size as MP4, atomically; returns how many there were.
 
-    Odd sides get one more row or column, as the codec needs even ones. ``sound`` is written as it is: cut it to the length of
-    the pictures first (``fit_sound``). ``comment`` is kept in the file. RigError when there are no frames or the disk is full.
+    Odd sides get one more row or column, as the codec needs even ones. Colours are BT.709's, and said to be. ``sound`` must start
+    with the pictures: cut it to their length first (``fit_sound``). ``comment`` is kept in the file. RigError when there are no
+    frames or the disk is full.
     """
     import av
 
+    if sound is not None and sound.start:
+        raise ValueError(f"write_movie takes sound that starts with the pictures, not {sound.start} s after them; use fit_sound")
     rate = Fraction(fps).limit_denominator(1001)
     stream_of = iter(frames)
     first = next(stream_of, None)
@@ -82,7 +80,8 @@ def write_movie(path: str | Path, frames: Iterable[np.ndarray], fps: float, soun
                 if frame.shape != first.shape:
                     raise RigError(f"Frame {count} of {path} has {frame.shape[1]} x {frame.shape[0]} pixels, the first has "
                                    f"{first.shape[1]} x {first.shape[0]}; frames of one size are needed.")
-                picture = av.VideoFrame.from_ndarray(_even(frame), format="rgb24")
+                picture = av.VideoFrame.from_ndarray(_even(frame), format="rgb24").reformat(
+                    format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED)
                 picture.pts, picture.time_base = count, 1 / rate
                 container.mux(pictures.encode(picture))
                 count += 1
@@ -114,6 +113,9 @@ def _picture_stream(container: Any, rate: Fraction, height: int, width: int) -> 
     stream = container.add_stream(name, rate=rate, options=_CODECS[name])
     stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
     stream.time_base = stream.codec_context.time_base = 1 / rate
+    context = stream.codec_context
+    context.colorspace = context.color_primaries = context.color_trc = _BT709
+    context.color_range = _LIMITED
     # The same bytes on every machine: libx264 slices by the number of threads.
     stream.codec_context.thread_count = 1
     return stream

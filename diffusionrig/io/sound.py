@@ -1,4 +1,4 @@
-"""The sound of a sound file or of a video, and cutting it to a length."""
+"""The sound of a sound file or of a video, and laying it beside pictures."""
 
 from __future__ import annotations
 
@@ -8,54 +8,103 @@ from pathlib import Path
 import numpy as np
 
 from diffusionrig.errors import RigError
-from diffusionrig.io.files import existing_file, short_reason
+from diffusionrig.io.files import existing_file
+from diffusionrig.io.timeline import LONGEST, opened, read_timeline
+
+_PRIMING = 1024
+"""Samples of silence that every AAC encoder puts first; containers say so, a bare ``.aac`` stream cannot."""
+
+_LEAP = 0.04
+"""Seconds by which a stamp must be later than the samples before it for there to be a pause; Matroska's are rounded to 0.001."""
+
+_HEARD = 0.1
+"""Seconds of sound that may be cut or wanting without a word."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Sound:
-    """``samples`` (n, channels) float32 in -1..1, one or two channels, and their ``rate`` in hertz."""
+    """``samples`` (n, channels) float32 in -1..1, one or two channels, and their ``rate`` in hertz.
+
+    ``start``  seconds from the first picture of the video to the first sample, below zero for sound that begins earlier; of a sound
+    file what its edit list says, else 0
+    """
 
     samples: np.ndarray
     rate: int
+    start: float = 0.0
 
     @property
     def seconds(self) -> float:
         return len(self.samples) / self.rate
 
+    @property
+    def end(self) -> float:
+        """Seconds from the first picture to the end of the sound."""
+        return self.start + self.seconds
+
 
 def read_sound(path: str | Path) -> Sound | None:
     """All of the sound of a sound file or video; None for a video without. RigError when the file cannot be decoded.
 
-    More than two channels are mixed down to two.
+    More than two channels are mixed down to two. Pauses that the time stamps leave are silence.
     """
     import av
+    from av.stream import Disposition
 
     file = existing_file(path, "sound or video file")
-    try:
-        with av.open(str(file)) as container:
-            if not container.streams.audio:
-                if container.streams.video:
-                    return None
-                raise RigError(f"{file} holds neither sound nor pictures; give a WAV file or a video with sound.")
-            stream = container.streams.audio[0]
-            layout = "mono" if stream.channels == 1 else "stereo"
-            resampler = av.AudioResampler(format="fltp", layout=layout, rate=stream.rate)
-            blocks = [part.to_ndarray() for frame in container.decode(stream) for part in resampler.resample(frame)]
-            blocks += [part.to_ndarray() for part in resampler.resample(None)]
-            rate = int(stream.rate)
-    except (av.FFmpegError, IndexError, ValueError) as error:
-        raise RigError(f"The sound of {file} cannot be decoded ({short_reason(error)}); convert it to WAV.") from error
+    with opened(file, "sound of") as container:
+        if not container.streams.audio:
+            if container.streams.video:
+                return None
+            raise RigError(f"{file} holds neither sound nor pictures; give a WAV file or a video with sound.")
+        stream = container.streams.audio[0]
+        layout, rate = "mono" if stream.channels == 1 else "stereo", int(stream.rate)
+        resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate)
+        blocks: list[np.ndarray] = []
+        start, held = None, 0
+        for frame in container.decode(stream):
+            parts = [part.to_ndarray() for part in resampler.resample(frame)]
+            if start is None:
+                start = frame.time or 0.0
+            elif frame.time is not None and frame.time - start - held / rate > _LEAP:
+                parts.insert(0, _silence(frame.time - start - held / rate, rate, 1 if layout == "mono" else 2, file))
+            blocks += parts
+            held += sum(part.shape[1] for part in parts)
+        blocks += [part.to_ndarray() for part in resampler.resample(None)]
+        primed, edited = container.format.name == "aac", container.format.name.startswith("mov")
+        moving = any(not stream.disposition & Disposition.attached_pic for stream in container.streams.video)
     if not blocks or not sum(block.shape[1] for block in blocks):
         raise RigError(f"{file} holds no sound; copy it again or leave it out.")
-    return Sound(np.ascontiguousarray(np.concatenate(blocks, 1).T, np.float32), rate)
+    samples = np.ascontiguousarray(np.concatenate(blocks, 1).T, np.float32)
+    if primed and len(samples) > _PRIMING:
+        samples = samples[_PRIMING:]
+    # Beside pictures; by an edit list; other sound files have no clock but their own beginning.
+    origin = read_timeline(file).origin if moving else 0.0 if edited else start or 0.0
+    return Sound(samples, rate, (start or 0.0) - origin)
+
+
+def _silence(seconds: float, rate: int, channels: int, file: Path) -> np.ndarray:
+    """(channels, n) zeros for a pause; RigError for one that damaged stamps must have made."""
+    if seconds > LONGEST:
+        raise RigError(f"The sound of {file} pauses for {seconds / 3600:.0f} hours by its time stamps, which are damaged; convert "
+                       "it to WAV.")
+    return np.zeros((channels, round(seconds * rate)), np.float32)
 
 
 def fit_sound(sound: Sound, seconds: float) -> tuple[Sound, str]:
-    """``sound`` cut, or filled up with silence, to ``seconds``; with one sentence when it was more than 0.1 s short, else ""."""
-    wanted, held = round(seconds * sound.rate), len(sound.samples)
-    if held >= wanted:
-        return Sound(sound.samples[:wanted], sound.rate), ""
-    silence = np.zeros((wanted - held, sound.samples.shape[1]), np.float32)
-    short = seconds - sound.seconds
-    note = f"The sound is {short:.2f} s shorter than the {seconds:.2f} s of pictures; its end is silent." if short > 0.1 else ""
-    return Sound(np.concatenate([sound.samples, silence]), sound.rate), note
+    """``sound`` as it is heard during ``seconds`` of pictures, silent before it starts and after it ends, with ``start`` 0.
+
+    With sentences, else "", when more than 0.1 s of it come before the pictures, or are wanting at their end.
+    """
+    wanted, first = max(round(seconds * sound.rate), 0), round(sound.start * sound.rate)
+    samples = np.zeros((wanted, sound.samples.shape[1]), np.float32)
+    heard = sound.samples[max(-first, 0):max(wanted - first, 0)]
+    samples[max(first, 0):max(first, 0) + len(heard)] = heard
+    notes, short = [], seconds - sound.end
+    if sound.start < -_HEARD:
+        notes.append(f"The first {-sound.start:.2f} s of the sound come before the pictures and are left out.")
+    if short > _HEARD and abs(sound.start) <= _HEARD:
+        notes.append(f"The sound is {short:.2f} s shorter than the {seconds:.2f} s of pictures; its end is silent.")
+    elif short > _HEARD:
+        notes.append(f"The sound ends {min(short, seconds):.2f} s before the {seconds:.2f} s of pictures do; the rest is silent.")
+    return Sound(samples, sound.rate), " ".join(notes)

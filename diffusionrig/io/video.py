@@ -1,86 +1,113 @@
-"""Reading frames of a video, through PyAV, which carries its own codecs."""
+"""Reading pictures of a video as players show them: in their time, upright, with square pixels. PyAV carries its own codecs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from diffusionrig.errors import RigError
+from diffusionrig.io.animations import animation_frames, is_animated
+from diffusionrig.io.display import as_shown
 from diffusionrig.io.files import existing_file
+from diffusionrig.io.images import MAX_MEGAPIXELS
+from diffusionrig.io.timeline import Timeline, opened, picture_stream, read_timeline
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".vid", ".ebm")
 """Endings, in lower case, by which a file is taken for a video."""
 
+_SAME = 1e-4
+"""Seconds within which two stamps are one."""
+
+_LOST = 0.5
+"""Seconds at the end of a clip that may fail to decode without a word: the last picture stays."""
+
+
+def is_video(path: str | Path) -> bool:
+    """Whether a file is taken for a video, by its ending."""
+    return Path(path).suffix.lower() in VIDEO_SUFFIXES and not Path(path).is_dir()
+
+
+def is_moving(path: str | Path) -> bool:
+    """Whether a file is a video or an animated picture."""
+    return is_video(path) or is_animated(path)
+
 
 def frames_at(path: str | Path, shares: Sequence[float] | np.ndarray) -> Iterator[np.ndarray]:
-    """The frames at these increasing shares (0..1) of a video's length, each (H, W, 3) uint8 RGB.
+    """The pictures that are shown at these increasing shares (0..1) of a clip's length, each (H, W, 3) uint8 RGB.
 
     Decodes once from the start, so it is exact for every codec. RigError when the file cannot be decoded or is empty.
     """
-    import av
-
-    file = existing_file(path, "video")
-    try:
-        with av.open(str(file)) as container:
-            stream = container.streams.video[0]
-            total = stream.frames or sum(1 for _ in container.decode(stream))
-            if total == 0:
-                raise RigError(f"The video {file} holds no frames.")
-            wanted = [min(int(share * total), total - 1) for share in shares]
-            container.seek(0)
-            position = 0
-            for index, frame in enumerate(container.decode(stream)):
-                while position < len(wanted) and wanted[position] == index:
-                    yield _upright(frame)
-                    position += 1
-                if position == len(wanted):
-                    return
-    except (av.FFmpegError, IndexError) as error:
-        raise RigError(f"The video {file} cannot be decoded ({error}); convert it to MP4.") from error
+    timeline = read_timeline(path)
+    return pictures(path, timeline, timeline.timing.at(np.asarray(shares, np.float64) * timeline.timing.seconds))
 
 
 def frame_count(path: str | Path) -> int:
-    """How many frames a video has; decodes it where the file does not say. RigError when it is no readable video."""
-    import av
-
-    file = existing_file(path, "video")
-    try:
-        with av.open(str(file)) as container:
-            stream = container.streams.video[0]
-            return stream.frames or sum(1 for _ in container.decode(stream))
-    except (av.FFmpegError, IndexError) as error:
-        raise RigError(f"The video {file} cannot be decoded ({error}); convert it to MP4.") from error
+    """How many pictures a clip shows. RigError when it is no readable video."""
+    return len(read_timeline(path).timing)
 
 
-def all_frames(path: str | Path, every: int = 1) -> Iterator[tuple[int, np.ndarray]]:
-    """Number, counted from 0, and pixels (H, W, 3) uint8 RGB of every ``every``-th frame, decoded as they are asked for.
+def all_frames(path: str | Path, every: int = 1, timeline: Timeline | None = None) -> Iterator[tuple[int, np.ndarray]]:
+    """Number, counted from 0, and pixels (H, W, 3) uint8 RGB of every ``every``-th picture shown, decoded as they are asked for.
 
-    RigError when the file cannot be decoded; a video that is cut short gives the frames before the cut, then the error.
+    ``timeline`` is the file's own, where it is known already. RigError when the file cannot be decoded; a video that is cut short
+    gives the pictures before the cut, then the error.
     """
-    import av
-
-    file = existing_file(path, "video")
-    try:
-        with av.open(str(file)) as container:
-            for number, frame in enumerate(container.decode(container.streams.video[0])):
-                if number % every == 0:
-                    yield number, _upright(frame)
-    except (av.FFmpegError, IndexError) as error:
-        raise RigError(f"The video {file} cannot be decoded ({error}); convert it to MP4.") from error
+    timeline = timeline or read_timeline(path)
+    wanted = np.arange(0, len(timeline.timing), every)
+    return zip(wanted.tolist(), pictures(path, timeline, wanted))
 
 
-def _upright(frame: Any) -> np.ndarray:
-    """The pixels as players show them: telephones record lying frames and note how to turn them."""
-    pixels = np.asarray(frame.to_ndarray(format="rgb24"))
-    quarters = round(getattr(frame, "rotation", 0) / 90) % 4
-    return np.ascontiguousarray(np.rot90(pixels, quarters)) if quarters else pixels
+def pictures(path: str | Path, timeline: Timeline, numbers: np.ndarray, max_megapixels: float = MAX_MEGAPIXELS
+             ) -> Iterator[np.ndarray]:
+    """The pictures of these numbers, which do not fall, each (H, W, 3) uint8 RGB; one that cannot be decoded is stood in for by the
+    one before it. RigError when more than half a second is missing at the end."""
+    held: Callable[[], np.ndarray] | None = None
+    pixels: np.ndarray | None = None
+    last, position = -1, 0
+    for number, show in _decoded(existing_file(path, "video"), timeline, max_megapixels):
+        while position < len(numbers) and numbers[position] < number:
+            pixels = (held or show)() if pixels is None else pixels
+            yield pixels
+            position += 1
+        held, pixels, last = show, None, number
+        while position < len(numbers) and numbers[position] == number:
+            pixels = show() if pixels is None else pixels
+            yield pixels
+            position += 1
+        if position == len(numbers):
+            return
+    times = timeline.timing.times
+    if held is None or times[numbers[-1]] - times[min(last, len(times) - 1)] > _LOST:
+        raise RigError(f"{path} ends after {last + 1} of {len(times)} pictures; copy it again.")
+    for _ in range(position, len(numbers)):
+        pixels = held() if pixels is None else pixels
+        yield pixels
+
+
+def _decoded(file: Path, timeline: Timeline, max_megapixels: float) -> Iterator[tuple[int, Callable[[], np.ndarray]]]:
+    """Number of each picture that decodes, rising, and what makes its pixels."""
+    if is_animated(file):
+        for number, (_, image) in enumerate(animation_frames(file, max_megapixels)):
+            yield number, lambda image=image: image  # type: ignore[misc]
+        return
+    number, times = -1, timeline.timing.times
+    with opened(file) as container:
+        for frame in container.decode(picture_stream(container)):
+            if frame.width * frame.height > max_megapixels * 1e6:
+                raise RigError(f"{file} has pictures of {frame.width} x {frame.height} pixels, more than the limit of "
+                               f"{max_megapixels:g} megapixels; shrink it or raise --max_megapixels.")
+            number += 1
+            if timeline.stamped and frame.time is not None:
+                # A picture that failed to decode leaves its place to the one before it.
+                number = max(number, int(np.searchsorted(times, frame.time - timeline.origin - _SAME)))
+            yield number, functools.partial(as_shown, frame, timeline.pixel)
 
 
 def find_videos(folder: str | Path) -> list[Path]:
     """Video files under ``folder`` by their ending, sorted by path; hidden ones and those in hidden folders are left out."""
     root = Path(folder)
-    return sorted(path for path in root.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
+    return sorted(path for path in root.rglob("*") if is_video(path) and path.is_file()
                   and not any(part.startswith(".") for part in path.relative_to(root).parts))

@@ -10,7 +10,7 @@ import numpy as np
 
 from diffusionrig.errors import RigError
 from diffusionrig.io.files import atomic_path, existing_file
-from diffusionrig.io.sound import Sound, read_sound
+from diffusionrig.io.sound import Sound, fit_sound, read_sound
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,11 +59,11 @@ def read_wav(path: str | Path) -> tuple[np.ndarray, int]:
 
 
 def _decoded(file: Path) -> Sound:
-    """What PyAV decodes of a sound file."""
+    """What PyAV decodes of a sound file; of a video, the sound from the first picture on."""
     decoded = read_sound(file)
     if decoded is None:
         raise RigError(f"{file} holds no sound; copy it again.")
-    return decoded
+    return fit_sound(decoded, decoded.end)[0] if decoded.start else decoded
 
 
 def _numbers(data: bytes, width: int) -> np.ndarray:

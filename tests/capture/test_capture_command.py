@@ -95,9 +95,9 @@ def test_frames_of_a_video_are_captured_too(tmp_path: Path, capsys: pytest.Captu
     assert main(["capture", str(folder), "-o", str(target), "--image_size", "64", "--device", "cpu", "--every", "2",
                  "--save_mesh", "False", "--batch_size", "2", "--use_model", "FIT"]) == 0
     report = json.loads((target / "report.json").read_text())
-    assert [(row["name"], row.get("frame"), row["status"]) for row in report["images"]] == [
-        ("broken", None, "unreadable"), ("clip_frame0000", 0, "captured"), ("clip_frame0002", 2, "no face"),
-        ("clip_frame0004", 4, "captured")]
+    assert [(row["name"], row.get("frame"), row.get("seconds"), row["status"]) for row in report["images"]] == [
+        ("broken", None, None, "unreadable"), ("clip_frame0000", 0, 0.0, "captured"), ("clip_frame0002", 2, 0.2, "no face"),
+        ("clip_frame0004", 4, 0.4, "captured")]
     assert (target / "clip_frame0004_overlay.png").is_file()
     assert load_codes(target / "codes.npz")[1] == [f"{folder / 'clip.MP4'}#0", f"{folder / 'clip.MP4'}#4"]
     assert "clip.MP4#2: No face was found." in capsys.readouterr().out

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from stamped_clips import greys, write_stamped
 
 from diffusionrig.capture.inputs import count_pictures, listed_inputs, read_pictures
 from diffusionrig.errors import UsageError
@@ -40,6 +41,13 @@ def test_photographs_and_videos_of_a_folder_come_in_order_with_unique_names(tmp_
     assert "cannot be decoded" in pictures[0].failure
     assert pictures[0].image is None
     assert pictures[1].image is not None
+
+
+def test_frames_say_when_the_video_shows_them(tmp_path: Path) -> None:
+    path = write_stamped(tmp_path / "clip.mp4", greys(4), [0, 0.04, 0.32, 0.36])
+    pictures = list(read_pictures([path], 1.0))
+    assert [(picture.frame, picture.seconds) for picture in pictures] == [(0, 0.0), (1, 0.04), (2, 0.32), (3, 0.36)]
+    assert [picture.seconds for picture in read_pictures([path], 1.0, every=2)] == [0.0, 0.32]
 
 
 def test_nothing_to_capture_is_one_sentence(tmp_path: Path) -> None:

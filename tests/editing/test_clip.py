@@ -6,7 +6,9 @@ import pytest
 import torch
 from PIL import Image
 from seed_faces import face_code, photo
+from stamped_clips import click, greys, onset, write_stamped
 
+from diffusionrig.capture.saved_codes import load_codes
 from diffusionrig.cli import main
 from diffusionrig.editing import clip as clip_module
 from diffusionrig.editing.clip import Drive, drives, run_clip
@@ -22,7 +24,7 @@ from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.heads import load_head
 from diffusionrig.geometry.rotations import axis_angle_to_matrix
 from diffusionrig.io.movies import movie_info, write_movie
-from diffusionrig.io.sound import Sound
+from diffusionrig.io.sound import Sound, read_sound
 
 QUICK = Sampling(respacing="ddim2", seed=1)
 
@@ -98,6 +100,35 @@ def test_a_video_gives_its_rate_and_its_sound(rig, order, tmp_path):
     assert (info.frames, info.fps) == (4, 12.5)
     assert abs(info.sound_seconds - info.seconds) < 1 / 12.5
     assert "shorter than the 0.32 s of pictures; its end is silent" in report["problems"][0]["problem"]
+
+
+def test_a_clip_of_varying_rate_is_edited_in_its_time(rig, order, tmp_path):
+    times = [0, 0.04, 0.08, 0.36, 0.4, 0.44]
+    path = write_stamped(tmp_path / "drive.mp4", greys(6), times, sound=click(0.4, 0.2), sound_start=0.1)
+    report = run_clip(rig, dataclasses.replace(order, target=str(path), edits=parse_modes("exp")), Drive())
+    assert report["problems"] == []
+    assert (report["clip"]["frames"], report["clip"]["fps"]) == (12, 25)
+    info = movie_info(tmp_path / "out" / "0_exp.mp4")
+    assert (info.frames, info.fps, info.seconds) == (12, 25, pytest.approx(0.48))
+    # Frames that the clip holds are drawn from one picture of it.
+    code, places = load_codes(tmp_path / "out" / "driving_codes.npz")
+    assert [int(place.rpartition("#")[2]) for place in places] == [0, 1, 2, 2, 2, 2, 2, 2, 2, 3, 4, 5]
+    torch.testing.assert_close(code.expression[3:9], code.expression[2:3].expand(6, -1))
+    heard = read_sound(tmp_path / "out" / "0_exp.mp4")
+    assert heard.start + onset(heard.samples, heard.rate) == pytest.approx(0.3, abs=0.004)
+
+
+@pytest.mark.parametrize("clip", [False, True])
+def test_an_animated_picture_drives_as_a_video_does(rig, order, checkpoint, tmp_path, clip, capsys):
+    path = tmp_path / "drive.gif"
+    first, *others = (Image.fromarray(picture) for picture in greys(3))
+    first.save(path, save_all=True, append_images=others, duration=[100, 300, 100])
+    assert drives(str(path), clip)
+    words = ["edit", "--model_path", str(checkpoint), "--source", order.source, "--target", str(path), "--modes", "exp",
+             "--timestep_respacing", "ddim2", "--device", "cpu", "--output_dir", str(tmp_path / "cli"), "--clip", str(clip)]
+    assert main(words) == 0
+    assert "0_exp.mp4: 5 frames" in capsys.readouterr().out
+    assert (movie_info(tmp_path / "cli" / "0_exp.mp4").fps, movie_info(tmp_path / "cli" / "0_exp.mp4").frames) == (10, 5)
 
 
 @pytest.mark.parametrize("keep", ["none", "all"])

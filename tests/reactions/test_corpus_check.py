@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from reaction_corpora import copied, written
+from stamped_clips import greys, set_edit, write_stamped
 
 from diffusionrig.cli import main
 from diffusionrig.io.files import read_json
@@ -106,6 +107,26 @@ def test_frames_and_roles_are_looked_at(tmp_path: Path) -> None:
     assert sorted((finding.kind, finding.detail) for finding in found) == [
         ("misnamed", "It has the role Moderator, which NoXI does not know."), *[("missing", "The file is absent.")] * 3,
         ("short", "It has 0 of 48 frames.")]
+
+
+def test_a_video_of_another_rate_is_named_and_not_its_sound(tmp_path: Path) -> None:
+    root = copied(tmp_path / "corpus")
+    split = Corpus.open(root).split("val")
+    item = split.items[0]
+    steady, varying = (split.path("video", clip) for clip in (item.speaker, item.listener))
+    for place, times in ((steady, np.arange(58) / 30), (varying, np.concatenate([np.arange(20) / 25, 1.48 + np.arange(11) / 25]))):
+        place.parent.mkdir(parents=True)
+        write_stamped(place.with_name(place.name + ".mp4"), greys(len(times)), list(times), rate=30)
+    found = [finding for finding in check_corpus(root, ["val"])[0] if finding.kind not in ("mono", "missing")]
+    assert sorted((finding.kind, finding.modality, finding.detail) for finding in found) == [
+        ("rate", "video", "It has 30 frames a second, the corpus has 25; its 58 frames are read as 48, by their times."),
+        ("rate", "video", "It has frames at varying distances, about 25 a second, the corpus has 25; its 31 frames are read as 48, "
+                          "by their times.")]
+    assert not any(finding.problem for finding in found)
+    # A video that the edit list cuts is as long as what it shows.
+    set_edit(steady.with_name(steady.name + ".mp4"), 3, 36, 30)
+    short = [finding for finding in check_corpus(root, ["val"])[0] if finding.kind == "short"]
+    assert [(finding.modality, finding.detail) for finding in short] == [("video", "It has 30 of 48 frames.")]
 
 
 def test_sentences_of_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from reaction_corpora import written
+from reaction_corpora import copied, written
+from stamped_clips import click, greys, onset, which, write_stamped
 
 from diffusionrig.errors import RigError
 from diffusionrig.reactions.corpus import Corpus
@@ -91,6 +92,25 @@ def clip() -> ClipData:
 def test_the_sound_of_a_clip_lasts_as_long_as_its_frames(clip: ClipData) -> None:
     samples, rate = clip.sound
     assert (len(samples), rate) == (10 * 640, 16000)
+
+
+def test_pictures_and_sound_of_a_video_of_another_rate_stand_at_the_corpuss_times(tmp_path: Path) -> None:
+    root = copied(tmp_path / "corpus")
+    split = Corpus.open(root, 25).split("val")
+    clip = split.items[0].speaker
+    split.path("audio", clip).unlink()
+    video = split.path("video", clip).with_name(split.path("video", clip).name + ".mp4")
+    video.parent.mkdir(parents=True)
+    write_stamped(video, greys(30), list(np.arange(30) / 30), rate=30, sound=click(0.8, 0.3), sound_start=0.2)
+    data = ClipData(split, clip)
+    assert [which(frame, 30) for frame in data.frames()] == [int((step + 0.5) / 25 * 30) for step in range(25)]
+    samples, rate = data.sound
+    assert len(samples) == rate
+    assert onset(samples[:, None], rate) == pytest.approx(0.5, abs=0.004)
+    # Sound that ends too early is another matter than sound that begins late.
+    write_stamped(video, greys(30), list(np.arange(30) / 30), rate=30, sound=click(0.5, 0.3), sound_start=0.2)
+    with pytest.raises(RigError, match=r"ends at 0\.7\d s, but 25 frames take 1\.00 s"):
+        ClipData(split, clip).sound  # noqa: B018
 
 
 class FakeSmile:

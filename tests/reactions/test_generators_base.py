@@ -123,7 +123,11 @@ def test_clips_are_kept_as_long_as_they_fit(split):
 def test_a_speaker_is_told_with_absolute_coefficients_and_sound(split):
     clip = split.items[0].speaker
     told = Clips(split).speaker(clip)
-    np.testing.assert_allclose(told.coefficients, split.coefficients(clip), atol=1e-6)
+    # To the bit, whatever the mean face is.
+    assert split.mean_face is not None
+    assert split.mean_face.any()
+    np.testing.assert_array_equal(told.coefficients, split.coefficients(clip))
+    assert told.coefficients.dtype == np.float32
     assert told.audio[AUDIO].shape == (48, 26)
     assert Clips(split, audio=False).speaker(clip).audio == {}
 
@@ -135,6 +139,8 @@ def test_histories_are_the_same_persons_other_clips_or_anothers(split):
     assert own.name == person_of(clip) != other.name
     assert len(own.emotion) == SMALL.clips - 1
     assert not any(np.array_equal(rows, split.emotion(clip)) for rows in own.emotion)
+    for rows, known in zip(own.coefficients, clips.others(clip), strict=True):
+        np.testing.assert_array_equal(rows, split.coefficients(known))
 
 
 def test_sound_that_ends_early_is_one_sentence(tmp_path):

@@ -54,7 +54,7 @@ def clip_pairs(clips: Sequence[str], frames: int, framing: str, finder: FaceFind
     left_out: list[str] = []
     for name, clip in zip(short_names(clips), clips):
         try:
-            entry, found, problems = _of_clip(name, ClipFrames(clip), frames, framing, finder)
+            entry, found, problems = _of_clip(name, ClipFrames(clip, retime=False), frames, framing, finder)
         except RigError as error:
             left_out.append(str(error) if clip in str(error) else f"{clip}: left out: {error}")
             continue
@@ -175,7 +175,7 @@ def contents(clips: Sequence[str], folders: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for clip in clips:
         try:
-            found[clip] = ClipFrames(clip).identity()
+            found[clip] = ClipFrames(clip, retime=False).identity()
         except UsageError:
             raise
         except RigError:

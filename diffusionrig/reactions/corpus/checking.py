@@ -20,8 +20,8 @@ from diffusionrig.reactions.corpus.matrices import matrix_problems
 from diffusionrig.reactions.corpus.reading import read_coefficients, read_emotion
 from diffusionrig.reactions.corpus.walking import clips_on_disk
 
-KINDS = ("missing", "short", "misnamed", "damaged", "list", "matrix", "unlisted", "mono")
-NOTES = ("unlisted", "mono")
+KINDS = ("missing", "short", "misnamed", "damaged", "list", "matrix", "unlisted", "mono", "rate")
+NOTES = ("unlisted", "mono", "rate")
 """Kinds that are worth knowing but keep nothing from working."""
 
 
@@ -167,7 +167,15 @@ class _Clips:
         self.rows[clip, "coefficients"] = len(read_coefficients(path))
 
     def _video(self, clip: ClipId, path: Path) -> None:
-        self.rows[clip, "video"] = len(FrameSequence(path))
+        fps = self.split.fps
+        frames = FrameSequence(path, fps=fps)
+        self.rows[clip, "video"] = len(frames)
+        timing = frames.timing
+        if timing is not None and not timing.keeps(fps):
+            pace = f"{float(timing.rate):.5g} frames a second" if timing.steady else (
+                f"frames at varying distances, about {float(timing.rate):.5g} a second")
+            self._add(clip, "video", "rate", path, f"It has {pace}, the corpus has {fps}; its {len(timing)} frames are read as "
+                                                   f"{len(frames)}, by their times.")
 
     def _audio(self, clip: ClipId, path: Path) -> None:
         info = wav_info(path)

@@ -199,11 +199,12 @@ class Split:
         return crop_sound(samples, rate, self.length, self.fps, path), rate
 
     def frames(self, clip: ClipId) -> FrameSequence:
-        """The T frames, each (H, W, 3) uint8, decoded as they are asked for."""
+        """The T frames, each (H, W, 3) uint8, decoded as they are asked for; of a video of another rate than the corpus's the frame
+        that is shown at each time."""
         path = self.path("video", clip)
         if not path.exists():
             raise UsageError(f"There is no video {path} (nor a file of that name); check the corpus.")
-        return FrameSequence(path, self.length)
+        return FrameSequence(path, self.length, self.fps)
 
     @cached_property
     def hash(self) -> str:

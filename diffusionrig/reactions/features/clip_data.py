@@ -55,9 +55,11 @@ class ClipData:
             found = read_sound(video)
             if found is None:
                 raise RigError(f"{video} has no sound, and {self.split.path('audio', self.clip)} is absent; add one of them.")
-            fitted, note = fit_sound(found, self.length / self.fps)
-            if note:
-                raise RigError(f"{video}: {note.rstrip('.')}; extract the video again or leave the clip out.")
+            seconds = self.length / self.fps
+            if found.end < seconds - 0.1:
+                raise RigError(f"The sound of {video} ends at {found.end:.2f} s, but {self.length} frames take {seconds:.2f} s; "
+                               "extract the video again or leave the clip out.")
+            fitted, _ = fit_sound(found, seconds)
             samples, rate = fitted.samples.mean(1, dtype=np.float32), fitted.rate
         wanted = round(self.length * rate / self.fps)
         return np.concatenate([samples[:wanted], np.zeros(max(0, wanted - len(samples)), np.float32)]), rate

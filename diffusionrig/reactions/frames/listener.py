@@ -70,12 +70,14 @@ def is_store(place: str) -> bool:
     return (Path(place) / DATA_FILE).is_file()
 
 
-def find_listener(place: str, seeing: Rig | Capturing, record: int = 0, max_megapixels: float = 100.0) -> Listener:
+def find_listener(place: str, seeing: Rig | Capturing, record: int = 0, max_megapixels: float = 100.0,
+                  fps: float | None = None) -> Listener:
     """The listener at ``place``: a photograph, a store of faces (its record number ``record``), a video, or a folder of frames,
-    of which the first that shows a face is taken. UsageError when there is nothing, RigError when no face is found."""
+    of which the first that shows a face is taken; ``fps`` is the rate at which a video's frames are counted (None: its own).
+    UsageError when there is nothing, RigError when no face is found."""
     if is_store(place):
         return _stored(place, seeing, record)
-    clip = ClipFrames(place, max_megapixels)
+    clip = ClipFrames(place, max_megapixels, fps)
     return in_frames(clip, seeing, place)
 
 

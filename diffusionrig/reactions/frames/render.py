@@ -17,7 +17,7 @@ from diffusionrig.editing.rig import Rig
 from diffusionrig.editing.smoothing import Smoothing, one_euro
 from diffusionrig.errors import UsageError
 from diffusionrig.io.clip_frames import ClipFrames
-from diffusionrig.io.sound import Sound, read_sound
+from diffusionrig.io.sound import read_sound
 from diffusionrig.reactions.corpus.corpus import Corpus
 from diffusionrig.reactions.frames.codes import from_photograph, neutral_of, reaction_codes
 from diffusionrig.reactions.frames.drawing import Company, Look, Motion, draw_reaction
@@ -126,19 +126,15 @@ def _samples(wanted: Sequence[int] | None, held: int, path: Path) -> list[int]:
 def _listener(order: Order, scene: _Scene, seeing: Rig | Capturing) -> Listener:
     place = order.listener or scene.listener
     if place:
-        return find_listener(place, seeing, order.record)
+        return find_listener(place, seeing, order.record, fps=None if order.listener else scene.fps)
     if isinstance(seeing, Capturing):
         return nobody(seeing.head, seeing.device)
     raise UsageError("No --listener was given; name a photograph, a store or a clip of the listener, or use --mesh_only True.")
 
 
 def _scene(order: Order) -> _Scene:
-    speaker = ClipFrames(order.speaker) if order.speaker else None
-    sound = read_sound(order.audio) if order.audio else None
-    if order.audio and sound is None:
-        raise UsageError(f"{order.audio} is a video without sound; give the speaker's sound with --audio, or leave it out.")
     if not order.data:
-        return _Scene(Company(speaker, _shown(order.listener), sound or _own_sound(order.speaker)))
+        return _Scene(_company(order, order.reading.fps or USUAL_FPS, order.speaker, order.listener))
     if order.item is None:
         raise UsageError("--data needs --item, the number of the item in the split's mirrored order.")
     split = Corpus.open(order.data).split(order.split)
@@ -146,26 +142,30 @@ def _scene(order: Order) -> _Scene:
         raise UsageError(f"The split {order.split} of {order.data} holds {len(split)} items; --item {order.item} is not among 0 to "
                          f"{len(split) - 1}.")
     item = split.items[order.item]
-    seen, shown = (split.path("video", clip) for clip in (item.speaker, item.listener))
+    seen, shown = (str(path) if (path := split.path("video", clip)).exists() else "" for clip in (item.speaker, item.listener))
     heard = split.path("audio", item.speaker)
-    company = Company(speaker or (ClipFrames(seen) if seen.exists() else None), ClipFrames(shown) if shown.exists() else None,
-                      sound or (read_sound(heard) if heard.is_file() else None))
-    return _Scene(company, str(shown) if shown.exists() else "", split.mean_face, float(split.fps),
+    company = _company(order, order.reading.fps or float(split.fps), order.speaker or seen, shown, heard)
+    return _Scene(company, shown, split.mean_face, float(split.fps),
                   {name: split.emotion(clip) for name, clip in (("listener_gt", item.listener), ("speaker_gt", item.speaker))
                    if split.path("emotion", clip).is_file()},
                   split.coefficients(item.listener) if split.path("coefficients", item.listener).is_file() else None)
 
 
-def _shown(listener: str) -> ClipFrames | None:
-    """The listener's own clip as a column of the video; None for a photograph or a store."""
-    if not listener or is_store(listener):
-        return None
-    clip = ClipFrames(listener)
-    return clip if len(clip) > 1 else None
-
-
-def _own_sound(speaker: str) -> Sound | None:
-    return read_sound(speaker) if speaker and Path(speaker).is_file() and ClipFrames(speaker).fps is not None else None
+def _company(order: Order, fps: float, speaker: str, listener: str, heard: Path | None = None) -> Company:
+    """Speaker and listener beside the reaction, at its rate, and the sound: what the order names, else the corpus's file ``heard``,
+    else that of the speaker's video."""
+    sound = read_sound(order.audio) if order.audio else None
+    if order.audio and sound is None:
+        raise UsageError(f"{order.audio} is a video without sound; give the speaker's sound with --audio, or leave it out.")
+    shown = None if not listener or is_store(listener) else ClipFrames(listener, fps=fps)
+    if shown is not None and not order.data and len(shown) == 1:
+        shown = None  # a photograph is no column of its own
+    seen = ClipFrames(speaker, fps=fps) if speaker else None
+    if sound is None and heard is not None and heard.is_file():
+        sound = read_sound(heard)
+    if sound is None and seen is not None:
+        sound = seen.sound()
+    return Company(seen, shown, sound)
 
 
 def _tensors(prediction: StoredPrediction, scene: _Scene) -> dict[str, torch.Tensor]:

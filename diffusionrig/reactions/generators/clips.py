@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import OrderedDict
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -76,14 +77,17 @@ class Clips:
     def speaker(self, clip: ClipId) -> SpeakerClip:
         """What a generator is told about the speaker: absolute coefficients, as on disk."""
         read = self(clip)
-        return SpeakerClip(str(clip), read.emotion.numpy(), (read.coefficients + self.mean_face).numpy(),
-                           {AUDIO: read.audio.numpy()} if self.audio else {})
+        return SpeakerClip(str(clip), read.emotion.numpy(), self._absolute(clip), {AUDIO: read.audio.numpy()} if self.audio else {})
 
     def history(self, clip: ClipId) -> ListenerHistory:
         """The other clips of the person in ``clip``: of the same session and role, in the split's order."""
-        others = [self(other) for other in self.others(clip)]
-        return ListenerHistory(person_of(clip), [other.emotion.numpy() for other in others],
-                               [(other.coefficients + self.mean_face).numpy() for other in others])
+        others = self.others(clip)
+        return ListenerHistory(person_of(clip), [self(other).emotion.numpy() for other in others],
+                               [self._absolute(other) for other in others])
+
+    def _absolute(self, clip: ClipId) -> np.ndarray:
+        """Coefficients (T, 58) to the bit as on disk: the mean face taken off and put back would round them."""
+        return self.split.coefficients(clip)[:len(self(clip))]
 
     def stranger(self, clip: ClipId) -> ListenerHistory:
         """The history of another person: of the next listener in the split's order. UsageError when there is none."""

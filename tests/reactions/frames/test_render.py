@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from seed_faces import face_code, photo
+from stamped_clips import click, greys, onset, which, write_stamped
 
 from diffusionrig.cli import main
 from diffusionrig.data.records import code_arrays
@@ -20,6 +21,8 @@ from diffusionrig.editing.provenance import read_provenance
 from diffusionrig.editing.sampling import Sampling
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.movies import movie_info
+from diffusionrig.io.sound import read_sound
+from diffusionrig.io.video import all_frames
 from diffusionrig.io.wav import write_wav
 from diffusionrig.reactions.corpus.attributes import COLUMNS
 from diffusionrig.reactions.frames import drawing
@@ -145,6 +148,20 @@ def test_a_corpus_gives_speaker_listener_sound_and_truth(rig, order, corpus):
     assert np.array_equal(torch.load(place / "listener_pred_3dmm.pt", weights_only=True)[1].numpy(), motion()[::-1])
     with pytest.raises(UsageError, match="holds 2 items"):
         render(dataclasses.replace(asked, item=2), rig)
+
+
+def test_a_speakers_clip_is_shown_and_heard_in_the_reactions_time(order, tmp_path):
+    times = [0, 0.02, 0.04, 0.12, 0.16]
+    clip = write_stamped(tmp_path / "speaker.mp4", greys(5), times, sound=click(0.1, 0.05), sound_start=0.08)
+    asked = dataclasses.replace(order, listener="", audio="", speaker=str(clip), samples=[0])
+    report = render(asked, Capturing(encoder="FIT", device="cpu"))
+    assert report["clips"]["b1_ind1"]["notes"] == []
+    addresses = json.loads((Path(report["folder"]) / "b1_ind1.json").read_text())
+    assert [int(place.rpartition("#")[2]) for place in addresses["sp_gt_frame_address"]] == [1, 2, 2, 3, 4]
+    movie = Path(report["folder"]) / "b1_ind1.mp4"
+    assert [which(frame[:, :32], 5) for _, frame in all_frames(movie)] == [1, 2, 2, 3, 4]
+    sound = read_sound(movie)
+    assert sound.start + onset(sound.samples, sound.rate) == pytest.approx(0.13, abs=0.004)
 
 
 def test_frames_for_fid_come_without_a_video(order, tmp_path):
