@@ -28,14 +28,14 @@ def test_bundle_is_the_published_file():
     (COEFFICIENTS, (1, 146, 2), [(52,)]),
 ])
 def test_networks_have_the_expected_shapes(name, shape, outputs):
-    assert [value.shape for value in Network(name)(np.zeros(shape, np.float32))] == outputs
+    assert [value.shape for value in Network(bundle_member(name))(np.zeros(shape, np.float32))] == outputs
 
 
 def test_loading_says_nothing_on_standard_error():
     import subprocess
     import sys
 
-    code = "from diffusionrig.faces.networks import Network, MESH; Network(MESH); import os; os.write(2, b'kept')"
+    code = "from diffusionrig.faces.networks import Network, MESH, bundle_member; Network(bundle_member(MESH)); import os; os.write(2, b'kept')"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60).stderr == b"kept"
 
 

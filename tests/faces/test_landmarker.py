@@ -12,7 +12,7 @@ from diffusionrig.faces.detector import Detections, anchors, merge, overlap
 from diffusionrig.faces.landmark_indices import COEFFICIENT_POINTS, POINTS_68
 from diffusionrig.faces.landmarker import FaceLandmarker
 from diffusionrig.faces.mesh import Region, cut, region_of_points
-from diffusionrig.faces.networks import COEFFICIENTS, Network
+from diffusionrig.faces.networks import COEFFICIENTS, Network, bundle_member
 from diffusionrig.geometry.arkit import ARKIT_NAMES
 
 
@@ -40,7 +40,7 @@ def test_the_portrait(face):
 
 
 def test_coefficients_do_not_depend_on_place_size_or_turn(face):
-    network = Network(COEFFICIENTS)
+    network = Network(bundle_member(COEFFICIENTS))
     for angle in (0.0, 0.4, 3.0):
         turn = 3.0 * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         assert np.allclose(coefficients(network, face.points[:, :2] @ turn.T + 90), face.coefficients, atol=2e-3)
