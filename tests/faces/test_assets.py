@@ -35,7 +35,8 @@ def test_loading_says_nothing_on_standard_error():
     import subprocess
     import sys
 
-    code = "from diffusionrig.faces.networks import Network, MESH, bundle_member; Network(bundle_member(MESH)); import os; os.write(2, b'kept')"
+    code = ("from diffusionrig.faces.networks import MESH, Network, bundle_member; Network(bundle_member(MESH)); "
+            "import os; os.write(2, b'kept')")
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60).stderr == b"kept"
 
 
