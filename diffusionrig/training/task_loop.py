@@ -16,6 +16,7 @@ from diffusionrig.io.settings_files import write_settings
 from diffusionrig.progress import Progress
 from diffusionrig.training.distributed import World
 from diffusionrig.training.journal import Journal
+from diffusionrig.training.learned import is_that_corpus
 from diffusionrig.training.loop import Run
 from diffusionrig.training.run_folder import RunFolder
 from diffusionrig.training.signals import StopSignals
@@ -95,6 +96,11 @@ def _find_state(folder: RunFolder, options: TaskOptions, meta: dict[str, Any]) -
         if state["meta"].get(key) != meta.get(key):
             raise UsageError(f"{path} continues a run whose {key} is {state['meta'].get(key)}, not {meta.get(key)}; choose another "
                              "log_dir.")
+    before, now = state["meta"].get("data") or {}, meta.get("data") or {}
+    if not is_that_corpus(before, now):
+        raise UsageError(f"{path} belongs to a run that learned from another corpus ({before.get('corpus')}, {before.get('split')}) than "
+                         f"the one given ({now.get('corpus')}, {now.get('split')}); choose another log_dir, or start over with resume "
+                         "never and overwrite True.")
     return state, str(path)
 
 
