@@ -26,7 +26,8 @@ from diffusionrig.editing.smoothing import Smoothing
 from diffusionrig.errors import UsageError
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.io.clip_frames import ClipFrames, is_video
-from diffusionrig.io.files import make_folder, read_json, remove_files, write_json
+from diffusionrig.io.files import read_json, remove_files, write_json
+from diffusionrig.io.folder_lock import folder_lock
 from diffusionrig.io.images import write_png
 from diffusionrig.io.movies import write_movie
 from diffusionrig.io.resize import resize_square
@@ -65,11 +66,16 @@ def run_clip(rig: Rig, order: Order, drive: Drive) -> dict[str, Any]:
     ``{index}_{mode}_strip.png``; for all, the captured codes and ``report.json``.
     """
     _check(order)
+    with folder_lock(order.output_dir, "edit"):
+        return _run(rig, order, drive)
+
+
+def _run(rig: Rig, order: Order, drive: Drive) -> dict[str, Any]:
     began = time.monotonic()
     paths = list_pictures(order.source, "source")
     clip = ClipFrames(order.target, order.max_megapixels)
     fps = clip.fps or drive.fps or USUAL_FPS
-    folder = make_folder(order.output_dir)
+    folder = Path(order.output_dir)
     source = look_at(rig, paths, reader(order.align_source, rig.size, order.max_megapixels), order.source_model, order.batch_size,
                      "sources")
     faces = source.require_face("source")

@@ -11,6 +11,7 @@ from diffusionrig.editing.controls import Edit
 from diffusionrig.editing.sampling import Sampling
 from diffusionrig.errors import UsageError
 from diffusionrig.io.files import read_json
+from diffusionrig.io.folder_lock import in_use
 
 REPORT = "report.json"
 
@@ -86,9 +87,9 @@ def guard(folder: Path, request: dict[str, Any], overwrite: bool) -> None:
 
 
 def free_folder(usual: Path, request: dict[str, Any]) -> Path:
-    """``usual``, or the first of usual-2, usual-3 ... that does not hold the results of another request."""
+    """``usual``, or the first of usual-2, usual-3 ... that neither holds the results of another request nor is in use."""
     number, folder = 1, usual
-    while _taken(folder, request):
+    while in_use(folder) or _taken(folder, request):
         number += 1
         folder = usual.with_name(f"{usual.name}-{number}")
     return folder

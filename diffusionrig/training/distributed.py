@@ -23,6 +23,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from diffusionrig.errors import RigError
+from diffusionrig.io.folder_lock import folder_lock
 from diffusionrig.training.heartbeat import Heartbeat, LastWord
 from diffusionrig.training.launch import Launch, local_device, read_launch, share_cores
 
@@ -101,6 +102,13 @@ class World:
             time.sleep(LINGER)
             raise SystemExit(outcome[1])
         return outcome[0]  # type: ignore[return-value]
+
+    @contextlib.contextmanager
+    def holding(self, folder: str | Path, command: str) -> Iterator[None]:
+        """Hold ``folder`` for the whole job, so that no other writes to it; RigError while another does."""
+        with contextlib.ExitStack() as held:
+            self.on_main(lambda: held.enter_context(folder_lock(folder, command)))
+            yield
 
     def parallel(self, module: nn.Module) -> nn.Module:
         """``module`` wrapped so that gradients are averaged over the ranks; itself when there is one rank."""

@@ -112,8 +112,9 @@ class Holdout:
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on as if nothing had happened."""
-        return {"records": self.records, "pictures": self.pictures, "album": self.album, "best_step": self.best_step, "best_loss": self.best_loss, "waited": self.waited,
-                "first_loss": self.first_loss, "last_step": self.last_step, "tensors": self.tensors}
+        return {"records": self.records, "pictures": self.pictures, "album": self.album, "best_step": self.best_step,
+                "best_loss": self.best_loss, "waited": self.waited, "first_loss": self.first_loss, "last_step": self.last_step,
+                "tensors": self.tensors}
 
     def is_that_of(self, state: Mapping[str, Any]) -> bool:
         """Whether a run with this ``state`` held out the same photographs."""

@@ -50,8 +50,8 @@ def require_same_stores(meta: Mapping[str, Any], options: TrainOptions, folder: 
     """UsageError when a run in ``folder`` would go on with other photographs than it learned from."""
     reason = other_stores(meta, options)
     if reason:
-        raise UsageError(f"The run in {folder} cannot go on with --data_dir {options.data_dir}: {reason}; choose another --log_dir, or "
-                         "start over with --resume never --overwrite True.")
+        raise UsageError(f"The run in {folder} cannot go on with --data_dir {options.data_dir}: {reason}; choose another "
+                         "--log_dir, or start over with --resume never --overwrite True.")
 
 
 def is_that_corpus(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:

@@ -75,8 +75,8 @@ def find_start(options: TrainOptions) -> Start:
     # The state of a personal run goes on with its own person: consent, held-out photographs and steps are hers.
     goes_on = stage == options.stage and state.exists() and not (stage == 2 and other_stores(meta, options))
     if meta.get("kind") == "adapter" and not goes_on:
-        raise UsageError(f"{chosen} is an adapter without its training state, or one of other photographs, and nothing can be trained on "
-                         f"top of it; start from its base model {meta['base']['name']}.")
+        raise UsageError(f"{chosen} is an adapter without its training state, or one of other photographs, and nothing can be "
+                         f"trained on top of it; start from its base model {meta['base']['name']}.")
     if goes_on:
         start = _from_state(options, state)
         start.go_back = inside

@@ -29,8 +29,14 @@ def train_task(task: Task, options: TaskOptions, world: World) -> dict[str, Any]
     """Train until ``max_steps`` updates or a signal; returns the report that is written to ``report.json``.
 
     The folder holds ``modelN.safetensors`` (self-describing by ``task.meta``), ``stateN.pt``, ``progress.csv``, ``log.txt``,
-    ``config.yaml`` and ``report.json``. A state in it is continued exactly; with other settings of the network it is refused.
+    ``config.yaml`` and ``report.json``. A state in it is continued exactly; with other settings of the network, or another
+    corpus, it is refused. RigError while another run works in the folder.
     """
+    with world.holding(options.log_dir, task.name):
+        return _train(task, options, world)
+
+
+def _train(task: Task, options: TaskOptions, world: World) -> dict[str, Any]:
     folder = RunFolder(options.log_dir)
     meta = {**task.meta, "task": task.name, "seed": options.seed, "options": dataclasses.asdict(options),
             "versions": {"diffusionrig": __version__, "torch": str(torch.__version__), "python": platform.python_version()}}
@@ -98,9 +104,9 @@ def _find_state(folder: RunFolder, options: TaskOptions, meta: dict[str, Any]) -
                              "log_dir.")
     before, now = state["meta"].get("data") or {}, meta.get("data") or {}
     if not is_that_corpus(before, now):
-        raise UsageError(f"{path} belongs to a run that learned from another corpus ({before.get('corpus')}, {before.get('split')}) than "
-                         f"the one given ({now.get('corpus')}, {now.get('split')}); choose another log_dir, or start over with resume "
-                         "never and overwrite True.")
+        raise UsageError(f"{path} belongs to a run that learned from another corpus ({before.get('corpus')}, {before.get('split')})"
+                         f" than the one given ({now.get('corpus')}, {now.get('split')}); choose another log_dir, or start over "
+                         "with resume never and overwrite True.")
     return state, str(path)
 
 

@@ -141,3 +141,21 @@ def test_an_error_under_mpiexec_is_said_once(store, tmp_path):
                                          launcher=MPIEXEC))
     assert status == 2
     assert errors.count("--stage 3 does not exist") == 1
+
+
+@needs_mpiexec
+def test_the_ranks_of_a_job_share_its_folder_and_no_other_job_does(store, tmp_path):
+    flags = [*SMALL, "--data_dir", store, "--log_dir", tmp_path / "run"]
+    job = command(*flags, launcher=MPIEXEC)
+    try:
+        wait_for(tmp_path / "run" / "progress.csv", job)
+        for launcher in (MPIEXEC, ()):
+            status, _, errors = finished(command(*flags, "--max_steps", 1, launcher=launcher))
+            assert status == 1
+            assert errors.count("is in use by process") == 1, errors
+            assert "Traceback" not in errors
+    finally:
+        job.terminate()
+    finished(job)
+    assert not (tmp_path / "run" / ".diffusionrig.lock").exists()
+    assert (tmp_path / "run" / "log.txt").read_text().count("Stage 1, ") == 1

@@ -9,7 +9,8 @@ from training.tiny import SMALL, write_store
 
 from diffusionrig.cli import main
 from diffusionrig.data.dataset import FaceStoreDataset
-from diffusionrig.data.identity import MOST, SMALL as SMALL_STORE, StoreIdentity
+from diffusionrig.data.identity import MOST, StoreIdentity
+from diffusionrig.data.identity import SMALL as SMALL_STORE
 from diffusionrig.io.checkpoints import load_checkpoint, load_state, save_state
 from diffusionrig.io.store import StoreReader, StoreWriter
 from diffusionrig.training.learned import is_that_corpus
