@@ -135,6 +135,8 @@ class StoreWriter:
                         result = write(transaction)
                     pad_to_pages(self._environment, self.path / DATA_FILE)
                     return result
+                except lmdb.MapResizedError:  # another process has written to it meanwhile
+                    self._environment.set_mapsize(0)
                 except lmdb.MapFullError:
                     self._environment.set_mapsize(2 * self._environment.info()["map_size"])
 

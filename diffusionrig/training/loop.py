@@ -11,6 +11,7 @@ from diffusionrig.diffusion.config import DiffusionConfig
 from diffusionrig.diffusion.process import GaussianDiffusion
 from diffusionrig.errors import RigError
 from diffusionrig.io.files import make_folder, write_json
+from diffusionrig.io.journal import CsvTable
 from diffusionrig.io.settings_files import write_settings
 from diffusionrig.model.config import ModelConfig
 from diffusionrig.model.network import build_network
@@ -58,7 +59,7 @@ def train(options: TrainOptions, model: ModelConfig, diffusion: DiffusionConfig,
     total = options.max_steps * trainer.samples_per_step or None
     with StopSignals() as signals, Progress(total, f"stage {options.stage}", initial=trainer.step * trainer.samples_per_step,
                                             enabled=world.main) as progress:
-        journal = Journal(folder.path, world.rank, progress)
+        journal = Journal(folder.path, world.rank, progress, step=trainer.step)
         world.keep_log(journal.log)
         try:
             return Run(trainer, folder, meta, journal, progress, signals, RigSaver(trainer, folder, meta, holdout),
@@ -184,5 +185,6 @@ def _prepare_folder(folder: RunFolder, meta: dict[str, Any], start: Start) -> No
     if start.go_back:
         folder.forget_after(start.step)
     folder.forget_averages_after(start.step)
+    CsvTable(folder.metrics).forget("step", start.step)
     write_settings(folder.path / "config.yaml", {"train": meta["options"], "model": meta["model"],
                                                  "diffusion": meta["diffusion"]})

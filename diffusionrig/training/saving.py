@@ -123,7 +123,9 @@ def save_run(trainer: Trainer, folder: RunFolder, meta: dict[str, Any], fixed: F
     if fixed:
         figures |= fixed.measure(trainer.network, weights, trainer.diffusion.config)
     if figures:
-        CsvTable(folder.metrics).append({"step": step, **figures})
+        table = CsvTable(folder.metrics)
+        table.forget("step", step - 1)  # a save that was cut off had written its row
+        table.append({"step": step, **figures})
         about["metrics"] = figures
     save_checkpoint(folder.model(step), {**(stored_part(weights) if adapter else weights), **extra}, about)
     folder.prune_states(options.keep_states)

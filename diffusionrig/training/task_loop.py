@@ -52,7 +52,7 @@ def _train(task: Task, options: TaskOptions, world: World) -> dict[str, Any]:
     total = options.max_steps * trainer.samples_per_step
     with StopSignals() as signals, Progress(total, task.name, "item", initial=trainer.step * trainer.samples_per_step,
                                             enabled=world.main) as progress:
-        journal = Journal(folder.path, world.rank, progress)
+        journal = Journal(folder.path, world.rank, progress, step=trainer.step)
         world.keep_log(journal.log)
         try:
             return Run(trainer, folder, meta, journal, progress, signals, TaskSaver(trainer, folder, meta), "items").go(opening)

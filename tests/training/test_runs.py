@@ -79,10 +79,10 @@ def test_killed_in_the_middle_of_a_save_and_resumed_bit_for_bit(store, whole, tm
     assert not list(folder.glob(".*.tmp"))
     with open(folder / "progress.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    # Steps done twice are logged twice, nothing is truncated, no row is empty, and the repetition gives the same losses.
-    again = ["3", "4"] if file.startswith("state") else []
-    assert [row["step"] for row in rows] == ["1", "2", "3", "4", *again, "5", "6"]
-    assert len({(row["step"], row["loss"]) for row in rows}) == 6
+    # Steps done twice are logged once, no row is empty, and the repetition gives the same losses.
+    assert [row["step"] for row in rows] == ["1", "2", "3", "4", "5", "6"]
+    with open(whole / "progress.csv", newline="") as stream:
+        assert [row["loss"] for row in csv.DictReader(stream)] == [row["loss"] for row in rows]
     for path in (whole, folder):
         assert (path / "model000004.safetensors").exists()
     assert "Stage 1, 12 photographs of 16 pixels, from" in (folder / "log.txt").read_text()
