@@ -21,6 +21,7 @@ from torch import Tensor
 
 from diffusionrig.errors import RigError
 from diffusionrig.io.files import atomic_path, existing_file, short_reason
+from diffusionrig.io.temporary_files import sweep
 from diffusionrig.io.unpickle import RefusedPickle, load_weights_only, refusal
 
 _ENTRY = "diffusionrig"
@@ -131,6 +132,8 @@ def match_tensors(expected: Mapping[str, Sequence[int]], got: Mapping[str, Tenso
 
 @contextlib.contextmanager
 def _atomic(path: str | Path) -> Iterator[Path]:
+    # Each can be as large as the checkpoint: looked for at every save, not once a command.
+    sweep(Path(path).parent)
     with atomic_path(path) as temporary:
         try:
             yield temporary

@@ -31,6 +31,8 @@ def start_of(process: int) -> str:
 def works(process: int, start: str = "") -> bool:
     """Whether a process of this machine is there, is no zombie, and, where its ``start`` is known, is not another one that was
     given the same number."""
+    if process < 1:  # a group, or everyone
+        return False
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):

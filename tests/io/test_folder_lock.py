@@ -205,6 +205,7 @@ def test_folders_that_were_made_for_nothing_go(tmp_path):
 def test_processes_are_known(tmp_path):
     assert works(os.getpid(), start_of(os.getpid()))
     assert not works(os.getpid(), "1")
+    assert not any(works(number) for number in (0, -1, 10**30))
     ended = subprocess.Popen([sys.executable, "-c", ""])
     deadline = time.monotonic() + 30
     while works(ended.pid):  # a zombie until it is waited for
