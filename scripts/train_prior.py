@@ -35,6 +35,8 @@ def export(model: Path, output: Path) -> None:
     tensors, meta = load_checkpoint(model)
     meta["options"] = {name: value for name, value in meta.get("options", {}).items() if name not in PRIVATE}
     meta.pop("started_from", None)
+    # What tells the photographs apart is for the run that goes on, not for a file that is given away.
+    meta.get("data", {}).pop("stores", None)
     output.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint(output, tensors, meta, dtype=torch.float16)
     print(f"{output}: {output.stat().st_size / 2**20:.1f} MiB")

@@ -17,7 +17,7 @@ from diffusionrig.capture.encoder import FLAG_BELOW, Encoder, StagedEncoder
 from diffusionrig.capture.face_folder import write_codes, write_meshes, write_pictures
 from diffusionrig.capture.inputs import Picture, count_pictures, listed_inputs, read_pictures, result_names
 from diffusionrig.capture.pictures import COLUMNS, capture_pictures
-from diffusionrig.capture.saved_codes import save_codes
+from diffusionrig.capture.saved_codes import CODE_PARTS, save_codes
 from diffusionrig.capture.study import Atlas, Study, deca_inside, load_atlas, record_face, study_faces
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
@@ -25,10 +25,16 @@ from diffusionrig.geometry.heads import load_head
 from diffusionrig.io.files import make_folder, write_json
 from diffusionrig.io.images import write_png
 from diffusionrig.io.obj import write_obj
+from diffusionrig.io.own_files import own_arrays, own_marks, own_picture, own_report, require_own
 from diffusionrig.io.sheets import contact_sheet, to_uint8
 from diffusionrig.progress import Progress
 
 __all__ = ["Outputs", "capture_files", "result_names"]
+
+COMMAND = "capture"
+REPORT, CODES, SHEET = "report.json", "codes.npz", "contact_sheet.png"
+_BEFORE = ("software", "encoder", "head_hash", "images")
+"""Entries of a report from before it named its command."""
 
 SHEET_ROWS = 12
 INDEX = "00"
@@ -67,11 +73,15 @@ def capture_files(paths: Sequence[str], output_dir: str, choice: Choice | None =
     """Capture every image and every ``every``-th video frame of ``paths`` (files and folders) into ``output_dir``; returns
     what is in its report.json.
 
+    UsageError when the report, codes or contact sheet that are there are not of an earlier capture.
+
     An encoder of DECA's kind gets a folder ``<output_dir>/<model>/<name>00/`` per face with what EMOCA's demo writes; others
     files ``<output_dir>/<name>_*``. Files that cannot be read and pictures without a face are reported and skipped.
     """
     outputs = outputs or Outputs()
     files = listed_inputs(paths)
+    require_own(output_dir, {REPORT: own_report(COMMAND, *_BEFORE), CODES: own_arrays("head", "files", *CODE_PARTS),
+                             SHEET: own_picture(COMMAND, *_BEFORE)}, "--output_dir")
     encoder, head_name, model = chosen_encoder(choice or Choice(), device)
     head = load_head(head_name)
     writer = _Writer(make_folder(output_dir), model, encoder, head, outputs)
@@ -83,11 +93,11 @@ def capture_files(paths: Sequence[str], output_dir: str, choice: Choice | None =
                 writer.write(captured.picture, captured.row, captured.code, captured.study)
             progress.update()
     writer.finish()
-    report = {"software": f"diffusionrig {__version__}", "encoder": encoder.name, "model": model, "head": head.name,
-              "head_hash": head.hash, "flag_below": FLAG_BELOW, "detail": writer.wants_detail,
+    report = {"command": COMMAND, "software": f"diffusionrig {__version__}", "encoder": encoder.name, "model": model,
+              "head": head.name, "head_hash": head.hash, "flag_below": FLAG_BELOW, "detail": writer.wants_detail,
               "missing_files": list(writer.atlas.missing) if writer.atlas else [],
               "left_out": getattr(encoder, "left_out", {}), "counts": _counts(rows), "images": rows}
-    write_json(writer.folder / "report.json", report)
+    write_json(writer.folder / REPORT, report)
     return report
 
 
@@ -145,8 +155,8 @@ class _Writer:
         if not self.codes:
             return
         if self.outputs.codes:
-            save_codes(self.folder / "codes.npz", FaceCode.concatenate(self.codes), self.sources)
-        write_png(self.folder / "contact_sheet.png", contact_sheet(self.sheet, COLUMNS))
+            save_codes(self.folder / CODES, FaceCode.concatenate(self.codes), self.sources)
+        write_png(self.folder / SHEET, contact_sheet(self.sheet, COLUMNS), own_marks(COMMAND))
 
 
 def _batches(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:

@@ -12,6 +12,9 @@ from diffusionrig.errors import RigError
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.io.array_files import read_array_file, write_array_file
 
+CODE_PARTS = ("shape", "albedo", "expression", "pose", "camera", "light")
+"""Arrays that every such file holds."""
+
 
 def save_codes(path: str | Path, code: FaceCode, files: Sequence[str]) -> None:
     """Write ``code`` and the names of the ``files`` its rows belong to.

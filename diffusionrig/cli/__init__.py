@@ -20,6 +20,7 @@ from diffusionrig import __version__
 from diffusionrig.cli.arguments import add_threads_argument
 from diffusionrig.cli.choosing_threads import computing_threads
 from diffusionrig.errors import RigError
+from diffusionrig.io.temporary_files import sweep_again
 
 COMMANDS: dict[str, str] = {
     "align": "cut FFHQ-aligned faces out of photographs",
@@ -75,6 +76,7 @@ def run_command(command: str, argv: Sequence[str] | None = None, prog: str | Non
     """Run one command and return its exit status; errors of the two known kinds become one sentence. ``defaults`` are those of its
     flags in which a script differs from the command."""
     name = prog or f"diffusionrig {command}"
+    sweep_again()
     try:
         words = sys.argv[1:] if argv is None else argv
         with _threads(command, words, name):

@@ -36,6 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--thorough", type=boolean, default=False,
                         help="look for small faces beside large ones too (false; slower)")
     parser.add_argument("--max_megapixels", type=_megapixels, default=100.0, help="refuse larger photographs (100)")
+    parser.add_argument("--overwrite", type=boolean, default=False,
+                        help="replace faces of another size in the output folder (false)")
     parser.add_argument("--workers", type=_count, default=0, help="photographs at a time (0: one per core)")
 
 
@@ -66,14 +68,16 @@ def run(args: argparse.Namespace) -> int:
     from diffusionrig.faces.album import ALIGNED, STATUSES, AlignOptions, align_photos
     from diffusionrig.faces.backends import make_finder
     from diffusionrig.io.files import make_folder, write_json
+    from diffusionrig.io.own_files import own_report, require_own
     from diffusionrig.progress import Progress
 
     source, target = Path(args.input_imgs_path), Path(args.output_imgs_path)
     root, photos, ignored = _photos(source, target, args.recursive)
     finder = make_finder(args.detector)
+    require_own(target, {"report.json": own_report("align")}, "--output_imgs_path")
     make_folder(target)
     options = AlignOptions(args.output_size, args.min_face, args.max_outside, args.faces, args.thorough,
-                           args.max_megapixels)
+                           args.max_megapixels, args.overwrite)
     # Pillow warns of odd tags in files that it reads all the same; what it cannot read is reported per file.
     warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
     # Threads work on whole photographs; OpenCV's own would only get in their way.
@@ -96,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     faces = sum(len(report.faces) for report in reports)
     write_json(target / "report.json", {
         "command": "align", "version": __version__, "options": {key: value for key, value in vars(args).items()
-                                                                if key != "workers"},
+                                                                if key not in {"workers", "overwrite"}},
         "photos": len(photos), "faces": faces, "counts": {name: counts[name] for name in STATUSES},
         "ignored": ignored, "files": [report.as_json() for report in reports]})
     told = ", ".join(f"{counts[name]} {name}" for name in STATUSES if counts[name])

@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         tree = _settings(args.config)
         options = from_arguments(TrainOptions, args, tree["train"], args.config)
-        with start_world(options.device) as world:
+        with start_world(options.device) as world, world.holding(options.log_dir, "train"):
             start = find_start(options)
             model = _config(ModelConfig, "model", args, tree["model"], start)
             diffusion = _config(DiffusionConfig, "diffusion", args, tree["diffusion"], start)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,14 @@ from diffusionrig.geometry.head import HeadModel
 from diffusionrig.io.arrays import write_npy
 from diffusionrig.io.files import write_json
 from diffusionrig.io.images import MAX_MEGAPIXELS
+from diffusionrig.io.lmdb_files import DATA_FILE
+from diffusionrig.io.own_files import own_report, require_own
 from diffusionrig.io.record import Record
 from diffusionrig.io.store import StoreWriter
 from diffusionrig.progress import Progress
+
+COMMAND = "create-data"
+REPORT, MEAN_SHAPE = "report.json", "mean_shape.npy"
 
 Outcome = tuple[list[Record], list[tuple[str, str]]]
 
@@ -52,7 +58,8 @@ def create_store(options: CreationOptions, encoder: Encoder, head: HeadModel, ra
 
     ``head`` is on ``device``, where stored buffers are rendered. Records stand in the sorted order of their sources,
     whatever the number of ranks. Returns what it also writes to ``report.json`` in the store: how many images were found,
-    used, flagged and refused, and why. UsageError when there are no images; RigError when none can be used.
+    used, flagged and refused, and why. UsageError when there are no images, and when a report that is there
+    is not of an earlier run; RigError when none can be used.
     """
     return _Creation(options, encoder, head, ranks, device).run()
 
@@ -84,6 +91,10 @@ class _Creation:
         """All photographs, and those that the store does not know yet."""
         options = self.options
         sources = find_sources(options.data_dir, options.output_dir)
+        # What a store's folder holds beside an earlier store is of that; without one, it is of somebody else.
+        store = Path(options.output_dir) / DATA_FILE
+        require_own(options.output_dir, {REPORT: own_report(COMMAND, "software", "found", "used", "refused_images"),
+                                         MEAN_SHAPE: lambda file: store.is_file()}, "--output_dir")
         self._writer = StoreWriter(options.output_dir, store_header(
             self.head, options.image_size, self.encoder.name, options.store_buffers,
             min_confidence=options.min_confidence, drop_flagged=options.drop_flagged))
@@ -182,19 +193,19 @@ class _Creation:
         writer.update_header(mean_shape=mean, complete=True)
         if options.use_meanshape:
             # For --meanshape of the edit command, as the published script leaves its mean_shape.pkl here.
-            write_npy(writer.path / "mean_shape.npy", np.array([mean], np.float32))
+            write_npy(writer.path / MEAN_SHAPE, np.array([mean], np.float32))
         flagged = []
         for i in range(len(writer)):
             record = writer.record(i, image=False)
             if record.fields.get("flagged"):
                 flagged.append({"source": record.source, "confidence": round(float(record.arrays["confidence"]), 3)})
         refused = [{"source": source, "reason": reason} for source, reason in writer.refused()]
-        report = {"software": f"diffusionrig {__version__}", "found": len(sources), "used": len(writer),
+        report = {"command": COMMAND, "software": f"diffusionrig {__version__}", "found": len(sources), "used": len(writer),
                   "flagged": len(flagged), "refused": len(refused), "options": dataclasses.asdict(options),
                   "encoder": self.encoder.name, "head": self.head.name, "flagged_images": flagged, "refused_images": refused}
-        write_json(writer.path / "report.json", report)
+        write_json(writer.path / REPORT, report)
         if not len(writer):
             raise RigError(f"None of the {len(sources)} images could be used: "
-                           f"{refused[0]['reason'] if refused else 'nothing was captured'} {writer.path / 'report.json'} "
+                           f"{refused[0]['reason'] if refused else 'nothing was captured'} {writer.path / REPORT} "
                            "lists the reason for each.")
         return report

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from diffusionrig.data.identity import StoreIdentity, picture_marks
 from diffusionrig.data.records import code_from_arrays
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.geometry.face_code import FaceCode
@@ -74,6 +75,15 @@ class FaceStoreDataset:
 
     def __len__(self) -> int:
         return len(self._records)
+
+    @property
+    def identity(self) -> StoreIdentity:
+        """What tells the whole store, of which this may be a part, from others."""
+        return StoreIdentity.of(self.path.name, self._store)
+
+    def marks(self) -> list[str]:
+        """What tells the photograph of each sample from others; no picture is decoded."""
+        return picture_marks(self._store, self._records)
 
     def only(self, records: Sequence[int]) -> FaceStoreDataset:
         """The same store reduced to some of its samples, renumbered from 0."""

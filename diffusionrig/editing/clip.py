@@ -17,7 +17,7 @@ from diffusionrig.editing.clip_drawing import FrameFolder, clip_jitter, draw_cli
 from diffusionrig.editing.controls import Edit, edited_code
 from diffusionrig.editing.driving import Driving, capture_clip, relative_to, smoothed
 from diffusionrig.editing.jitter import landmark_jitter
-from diffusionrig.editing.order import Order
+from diffusionrig.editing.order import OWN, REPORT, Order
 from diffusionrig.editing.provenance import STATEMENT, movie_record, write_edited
 from diffusionrig.editing.reporting import write_report
 from diffusionrig.editing.rig import Rig
@@ -26,9 +26,11 @@ from diffusionrig.editing.smoothing import Smoothing
 from diffusionrig.errors import UsageError
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.io.clip_frames import ClipFrames
-from diffusionrig.io.files import make_folder, read_json, remove_files, write_json
+from diffusionrig.io.files import read_json, remove_files, write_json
+from diffusionrig.io.folder_lock import folder_lock
 from diffusionrig.io.images import write_png
 from diffusionrig.io.movies import write_movie
+from diffusionrig.io.own_files import require_own
 from diffusionrig.io.resize import resize_square
 from diffusionrig.io.sheets import contact_sheet, to_uint8
 from diffusionrig.io.sound import fit_sound
@@ -69,11 +71,17 @@ def run_clip(rig: Rig, order: Order, drive: Drive) -> dict[str, Any]:
     ``{index}_{mode}_strip.png``; for all, the captured codes and ``report.json``.
     """
     _check(order)
+    require_own(order.output_dir, {REPORT: OWN[REPORT]}, "--output_dir")
+    with folder_lock(order.output_dir, "edit"):
+        return _run(rig, order, drive)
+
+
+def _run(rig: Rig, order: Order, drive: Drive) -> dict[str, Any]:
     began = time.monotonic()
     paths = list_pictures(order.source, "source")
     clip = ClipFrames(order.target, order.max_megapixels)
     fps = clip.fps or drive.fps or USUAL_FPS
-    folder = make_folder(order.output_dir)
+    folder = Path(order.output_dir)
     source = look_at(rig, paths, reader(order.align_source, rig.size, order.max_megapixels), order.source_model, order.batch_size,
                      "sources")
     faces = source.require_face("source")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from diffusionrig.editing.order import SHEET
 from diffusionrig.io.images import write_png
 from diffusionrig.io.sheets import contact_sheet
 
@@ -32,7 +33,7 @@ class ContactSheets:
     def finish(self) -> list[str]:
         """Write the rows that are left; the names of all sheets."""
         if self._rows:
-            name = f"contact_sheet_{len(self.written)}.png" if self.written else "contact_sheet.png"
+            name = f"contact_sheet_{len(self.written)}.png" if self.written else SHEET
             write_png(self.folder / name, contact_sheet(self._rows, self.columns, self._titles), {"Comment": "AI-edited"})
             self.written.append(name)
             self._rows, self._titles = [], []

@@ -11,8 +11,13 @@ from diffusionrig.editing.controls import Edit
 from diffusionrig.editing.sampling import Sampling
 from diffusionrig.errors import UsageError
 from diffusionrig.io.files import read_json
+from diffusionrig.io.folder_lock import in_use
+from diffusionrig.io.own_files import own_report, own_text, require_own
 
-REPORT = "report.json"
+REPORT, SHEET = "report.json", "contact_sheet.png"
+
+OWN = {REPORT: own_report("edit", "request", "software", "outputs"), SHEET: own_text("Comment", "AI-edited")}
+"""Files of fixed names in a folder of edits, and how they are known to come from an edit."""
 
 OUTPUTS = ("aligned", "photo", "both")
 """aligned: the square of the face as the network draws it, as published. photo: the whole photograph in its own resolution. both:
@@ -80,15 +85,16 @@ class Order:
 
 
 def guard(folder: Path, request: dict[str, Any], overwrite: bool) -> None:
-    """Refuse a folder that holds the results of another request."""
+    """Refuse a folder that holds the results of another request, and one whose report is not of an edit."""
+    require_own(folder, OWN, "--output_dir")
     if not overwrite and _taken(folder, request):
         raise UsageError(f"{folder} already holds results of another edit; choose another --output_dir or --overwrite True.")
 
 
 def free_folder(usual: Path, request: dict[str, Any]) -> Path:
-    """``usual``, or the first of usual-2, usual-3 ... that does not hold the results of another request."""
+    """``usual``, or the first of usual-2, usual-3 ... that neither holds the results of another request nor is in use."""
     number, folder = 1, usual
-    while _taken(folder, request):
+    while in_use(folder) or _taken(folder, request):
         number += 1
         folder = usual.with_name(f"{usual.name}-{number}")
     return folder
@@ -97,7 +103,8 @@ def free_folder(usual: Path, request: dict[str, Any]) -> Path:
 def _taken(folder: Path, request: dict[str, Any]) -> bool:
     """Whether a folder holds the results of another request."""
     if not any(folder.glob("[0-9]*_*.png")):
-        return False
+        # Beside a report of somebody else there is no place for ours either.
+        return any((folder / name).exists() and not own(folder / name) for name, own in OWN.items())
     return not (folder / REPORT).is_file() or read_json(folder / REPORT).get("request") != request
 
 

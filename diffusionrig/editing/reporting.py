@@ -17,7 +17,7 @@ from diffusionrig.io.files import write_json
 def write_report(folder: Path, request: dict[str, Any], model: Pretrained, outputs: list[dict[str, Any]],
                  problems: list[dict[str, str]], began: float, **further: Any) -> dict[str, Any]:
     """Write ``report.json``, all that is needed to repeat the run, and return it. ``began`` is a ``time.monotonic()``."""
-    report = {"request": request, "software": f"diffusionrig {__version__}", "torch": torch.__version__,
+    report = {"command": "edit", "request": request, "software": f"diffusionrig {__version__}", "torch": torch.__version__,
               "model": {"hash": model.hash, "config": model.model.to_dict(), "diffusion": model.diffusion.to_dict(),
                         "head": model.head, "consent": model.meta.get("consent")},
               **further, "outputs": outputs, "problems": problems, "seconds": round(time.monotonic() - began, 2)}

@@ -15,7 +15,7 @@ from diffusionrig.editing.reporting import write_report
 from diffusionrig.editing.rig import Rig
 from diffusionrig.editing.sides import Read, Side, list_pictures, look_at, nothing_usable, plainly, reader
 from diffusionrig.errors import UsageError
-from diffusionrig.io.files import make_folder
+from diffusionrig.io.folder_lock import folder_lock
 from diffusionrig.progress import Progress
 
 SOURCES_AT_ONCE = 64
@@ -26,13 +26,19 @@ def run_session(rig: Rig, order: Order) -> dict[str, Any]:
     """Edit every source with every target and write the results; returns the report.
 
     Outputs are ``{index}_{mode}.png`` counted over all of them as in the published script, ``reconstruction_{i}.png`` per
-    source that is aligned, contact sheets and ``report.json``. Raises RigError when no picture could be edited.
+    source that is aligned, contact sheets and ``report.json``. Raises RigError when no picture could be edited, and
+    while another run works in the folder.
     """
     order.check()
     source_paths = list_pictures(order.source, "source")
     target_paths = list_pictures(order.target, "target") if order.target else []
+    with folder_lock(order.output_dir, "edit"):
+        return _edit_all(rig, order, source_paths, target_paths)
+
+
+def _edit_all(rig: Rig, order: Order, source_paths: list[Path], target_paths: list[Path]) -> dict[str, Any]:
     request = order.request(rig.pretrained.hash)
-    guard(make_folder(order.output_dir), request, order.overwrite)
+    guard(Path(order.output_dir), request, order.overwrite)
     began = time.monotonic()
     read = reader(False if order.paste_back else order.align_source, rig.size, order.max_megapixels, order.face)
     read_target = plainly(order.max_megapixels) if order.align_source is False else reader(None, rig.size, order.max_megapixels)

@@ -31,7 +31,7 @@ STATUSES = (ALIGNED, ABSENT, SMALL, CUT, UNREADABLE)
 class AlignOptions:
     """size: of the results, pixels. min_face: smaller faces (longer side of the landmarks' box, pixels) are left out.
     max_outside: faces with a larger share of their square beyond the photo are left out. faces: at most so many per
-    photo, 0 for all. thorough: look for small faces beside large ones too."""
+    photo, 0 for all. thorough: look for small faces beside large ones too. overwrite: replace results of another size."""
 
     size: int = 256
     min_face: float = 40.0
@@ -39,6 +39,7 @@ class AlignOptions:
     faces: int = 0
     thorough: bool = False
     max_megapixels: float = MAX_MEGAPIXELS
+    overwrite: bool = False
 
 
 @dataclass
@@ -61,9 +62,10 @@ def align_photos(photos: list[Path], root: Path, folder: Path, finder: FaceFinde
     """Align ``photos`` (below ``root``) into ``folder``, yielding a report for each in their order.
 
     ``workers`` threads share the work; the files and reports are the same for any number. A photograph that cannot be
-    read is reported; RigError is raised only when results cannot be written.
+    read is reported; RigError is raised only when results cannot be written, UsageError when the folder holds faces of another
+    size that were cut out of these photographs.
     """
-    names = OutputNames(root, folder, photos)
+    names = OutputNames(root, folder, photos, None if options.overwrite else options.size)
 
     def work(photo: Path) -> PhotoReport:
         try:

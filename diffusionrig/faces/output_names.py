@@ -13,9 +13,10 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
-from diffusionrig.errors import RigError
-from diffusionrig.io.files import sha256_of
+from diffusionrig.errors import RigError, UsageError
+from diffusionrig.io.files import read_bytes, sha256_of
 from diffusionrig.io.images import read_png_text
+from diffusionrig.io.png import png_size
 
 SOURCE, SOURCE_PATH, SOURCE_HASH = "Source", "Source-Path-Hash", "Source-SHA256"
 
@@ -31,10 +32,13 @@ def _path_hash(photo: Path) -> str:
 
 
 class OutputNames:
-    """Names below ``folder`` for photographs below ``root``; made for one run, asked before the work begins."""
+    """Names below ``folder`` for photographs below ``root``; made for one run, asked before the work begins.
 
-    def __init__(self, root: Path, folder: Path, photos: list[Path]) -> None:
-        self._folder = folder
+    UsageError when an earlier run left faces of another ``size`` (pixels; None: any may be replaced) of the same photographs.
+    """
+
+    def __init__(self, root: Path, folder: Path, photos: list[Path], size: int | None = None) -> None:
+        self._folder, self._size = folder, size
         self._taken: set[str] = set()
         self.bases: dict[Path, str] = {}
         for photo in photos:
@@ -42,13 +46,25 @@ class OutputNames:
                         if name.casefold() not in self._taken and self._ours(name, photo))
             self._taken.add(base.casefold())
             self.bases[photo] = base
+        others = [side for base in self.bases.values() if (side := self._other_side(self._folder / f"{base}.png"))]
+        if others:
+            raise UsageError(f"{folder} holds {len(others)} faces of {others[0]} pixels that were cut out of these photographs, "
+                             f"but {size} were asked for; choose another output folder, or --overwrite True to replace them.")
 
     def of(self, photo: Path, count: int) -> list[Path]:
         """Files for the ``count`` faces of a photograph, the first one's name without a number."""
         base = self.bases[photo]
         further = (f"{base}_{number}" for number in itertools.count(1))
-        free = (name for name in further if name.casefold() not in self._taken and self._ours(name, photo))
+        free = (name for name in further if name.casefold() not in self._taken and self._ours(name, photo)
+                and not self._other_side(self._folder / f"{name}.png"))
         return [self._folder / f"{name}.png" for name in (base, *itertools.islice(free, count - 1))][:count]
+
+    def _other_side(self, path: Path) -> int:
+        """The side of a face that is there in another size than asked for, pixels; 0 when there is none."""
+        if self._size is None or not path.is_file():
+            return 0
+        width, height = png_size(read_bytes(path)[:33])
+        return 0 if (width, height) == (self._size, self._size) else width
 
     def _ours(self, name: str, photo: Path) -> bool:
         """Whether the file may be written: it does not exist, or was made from this very photograph."""

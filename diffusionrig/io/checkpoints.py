@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import pickle
-import re
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +21,7 @@ from torch import Tensor
 
 from diffusionrig.errors import RigError
 from diffusionrig.io.files import atomic_path, existing_file, short_reason
+from diffusionrig.io.temporary_files import sweep
 from diffusionrig.io.unpickle import RefusedPickle, load_weights_only, refusal
 
 _ENTRY = "diffusionrig"
@@ -133,33 +132,14 @@ def match_tensors(expected: Mapping[str, Sequence[int]], got: Mapping[str, Tenso
 
 @contextlib.contextmanager
 def _atomic(path: str | Path) -> Iterator[Path]:
-    final = Path(path)
-    _remove_leftovers(final)
-    with atomic_path(final) as temporary:
+    # Each can be as large as the checkpoint: looked for at every save, not once a command.
+    sweep(Path(path).parent)
+    with atomic_path(path) as temporary:
         try:
             yield temporary
         except (SafetensorError, RuntimeError) as error:
             # torch reports a full disk as an error of its own.
             raise OSError(None, short_reason(error)) from error
-
-
-def _remove_leftovers(final: Path) -> None:
-    """Delete temporary files of the same name whose writer was killed; each can be as large as the checkpoint."""
-    for path in final.parent.glob(f".{final.name}.*.tmp"):
-        found = re.fullmatch(r"\.(\d+)-[0-9a-f]+\.tmp", path.name[len(final.name) + 1:])
-        if found and not _alive(int(found[1])):
-            with contextlib.suppress(OSError):
-                path.unlink()
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _torch_load(file: Path) -> Any:

@@ -6,12 +6,12 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from diffusionrig.errors import RigError, UsageError
+from diffusionrig.io.temporary_files import temporary_name
 
 
 def _reason(error: OSError) -> str:
@@ -27,11 +27,12 @@ def short_reason(error: BaseException) -> str:
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it is fsynced and renamed onto ``path``, else removed.
+    What earlier writers that were killed left in that folder is swept away.
 
     Raises RigError with one sentence when the folder is read-only or the disk is full.
     """
     final = Path(path)
-    temporary = final.with_name(f".{final.name}.{os.getpid()}-{secrets.token_hex(3)}.tmp")
+    temporary = temporary_name(final)
     try:
         yield temporary
         with open(temporary, "rb") as file:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import secrets
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from diffusionrig.errors import RigError
 from diffusionrig.io.images import IMAGE_SUFFIXES, png_bytes, read_image
+from diffusionrig.io.temporary_files import temporary_name
 from diffusionrig.io.timeline import read_timeline
 from diffusionrig.io.timing import Timing
 from diffusionrig.io.video import pictures
@@ -28,7 +28,7 @@ def numbered_pictures(folder: str | Path) -> list[tuple[int, Path]]:
 def write_frame_folder(folder: str | Path, frames: Iterable[np.ndarray]) -> int:
     """Write (H, W, 3) uint8 ``frames`` as ``1.png``, ``2.png`` ... of a new folder, which appears when all are there; how many."""
     final = Path(folder)
-    temporary = final.with_name(f".{final.name}.{os.getpid()}-{secrets.token_hex(3)}.tmp")
+    temporary = temporary_name(final)
     count = 0
     try:
         temporary.mkdir()

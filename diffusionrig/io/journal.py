@@ -1,9 +1,10 @@
-"""Files that grow by lines: never truncated, and a line cut off by a kill is closed before the next one."""
+"""Files that grow by lines: a line cut off by a kill is closed before the next one; what a run does again is taken back first."""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -58,6 +59,50 @@ class CsvTable:
             self.columns += new
             write_text(self.path, _lines([self.columns, *rows], len(self.columns)))
         append_text(self.path, _lines([[row.get(name, "") for name in self.columns]], len(self.columns)))
+
+
+    def forget(self, column: str, beyond: float) -> None:
+        """Delete the rows whose number in ``column`` is above ``beyond``, and rows that a kill cut off. The file is written anew
+        (atomically) where there is anything to delete."""
+        rows = self.rows()
+        if column not in self.columns:
+            return
+        place, whole = self.columns.index(column), _ends_with_line(self.path)
+        kept = [row for row in (rows[1:] if whole else rows[1:-1])
+                if len(row) == len(self.columns) and _at_most(row[place], beyond)]
+        if len(kept) < len(rows) - 1:
+            write_text(self.path, _lines([self.columns, *kept], len(self.columns)))
+
+
+def forget_lines(path: str | Path, key: str, beyond: float) -> None:
+    """The same in a file of one JSON object a line."""
+    file = Path(path)
+    if not file.is_file():
+        return
+    lines = file.read_bytes().decode("utf-8", "replace").splitlines(keepends=True)
+    kept = [line for line in lines if line.endswith("\n") and _at_most(_value(line, key), beyond)]
+    if len(kept) < len(lines):
+        write_text(file, "".join(kept))
+
+
+def _value(line: str, key: str) -> object:
+    try:
+        return json.loads(line)[key]
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return None
+
+
+def _at_most(value: object, beyond: float) -> bool:
+    try:
+        return float(str(value)) <= beyond
+    except ValueError:
+        return False
+
+
+def _ends_with_line(path: Path) -> bool:
+    with open(path, "rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        return stream.read(1) == b"\n"
 
 
 def _lines(rows: Sequence[Sequence[object]], width: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +18,13 @@ from diffusionrig.io.files import make_folder, short_reason
 
 DATA_FILE = "data.mdb"
 _FIRST_MAP = 1 << 24
+PATIENCE = 60.0
+"""Seconds that a reader waits for the others of its process before it takes the grown map."""
 
 # LMDB forbids opening a folder twice in one process, so readers share a handle.
 _shared: weakref.WeakValueDictionary[tuple[int, int], lmdb.Environment] = weakref.WeakValueDictionary()
 _all: weakref.WeakSet[lmdb.Environment] = weakref.WeakSet()
+_gates: weakref.WeakKeyDictionary[lmdb.Environment, _Gate] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
 
 
@@ -32,14 +36,50 @@ def _leave_to_parent() -> None:
         handle.close()
     _shared.clear()
     _all.clear()
+    _gates.clear()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_to_parent)
 
 
+class _Gate:
+    """Counts the readers of an environment, and lets the map grow while there are none: LMDB moves it then, from under them."""
+
+    def __init__(self) -> None:
+        self.reading = 0
+        self.changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def reader(self, environment: lmdb.Environment) -> Iterator[lmdb.Transaction]:
+        """A read transaction. Where another process has grown the file beyond this one's map, the map is taken anew first."""
+        transaction = self._begin(environment)
+        try:
+            with transaction:
+                yield transaction
+        finally:
+            with self.changed:
+                self.reading -= 1
+                self.changed.notify_all()
+
+    def _begin(self, environment: lmdb.Environment) -> lmdb.Transaction:
+        deadline = time.monotonic() + PATIENCE
+        with self.changed:
+            while True:
+                try:
+                    transaction = environment.begin(buffers=True)
+                    self.reading += 1
+                    return transaction
+                except lmdb.MapResizedError:
+                    if not self.reading:
+                        environment.set_mapsize(0)  # as large as the file says
+                    elif not self.changed.wait(deadline - time.monotonic()):
+                        raise
+
+
 class ReadHandle:
-    """Read access to an LMDB folder from any thread; opened where first used, so it may be forked or pickled.
+    """Read access to an LMDB folder from any thread; opened where first used, so it may be forked or pickled. Goes on reading while
+    another process writes to the store, and grows it.
 
     UsageError when there is no store at ``folder``, RigError when it is damaged; both on first use.
     """
@@ -54,11 +94,16 @@ class ReadHandle:
         """A read transaction whose values are views of the mapped file, valid until it ends."""
         if self._environment is None or self._process != os.getpid():
             self._environment, self._process = _open_readonly(self.folder), os.getpid()
-        with speaking(self.folder), self._environment.begin(buffers=True) as transaction:
+        with speaking(self.folder), _gate_of(self._environment).reader(self._environment) as transaction:
             yield transaction
 
     def __getstate__(self) -> dict[str, Any]:
         return {"folder": self.folder, "_process": 0, "_environment": None}
+
+
+def _gate_of(environment: lmdb.Environment) -> _Gate:
+    with _lock:
+        return _gates.setdefault(environment, _Gate())
 
 
 def _open_readonly(path: Path) -> lmdb.Environment:
@@ -121,7 +166,8 @@ def speaking(folder: Path) -> Iterator[None]:
     except lmdb.MapFullError:
         raise
     except lmdb.MapResizedError as error:
-        raise RigError(f"The store {folder} is being written by another process; wait until that is done.") from error
+        raise RigError(f"The store {folder} was grown by another process while much of it was being read here; start the command "
+                       "again.") from error
     except (lmdb.InvalidError, lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.VersionMismatchError) as error:
         raise RigError(f"The store {folder} is damaged or no LMDB file ({short_reason(error)}); copy it again, or delete "
                        "the folder and run create-data again.") from error

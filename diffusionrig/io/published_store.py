@@ -53,6 +53,12 @@ class PublishedStore:
         with self._handle.transaction() as transaction:
             return sum(len(self._value(transaction, part, index)) for part in ("image", *_PARTS))
 
+    def mark(self, index: int) -> bytes:
+        """What tells the picture of record ``index`` from others: its size and the checksums at its end."""
+        with self._handle.transaction() as transaction:
+            image = self._value(transaction, "image", index)
+            return b"%d " % len(image) + bytes(image[-16:])
+
     def refused(self) -> list[tuple[str, str]]:
         """Published stores do not say what they left out."""
         return []

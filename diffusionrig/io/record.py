@@ -93,6 +93,17 @@ def unpack(data: bytes | memoryview, what: str, image: bool = True) -> Record:
         raise RigError(f"{what} is damaged ({error}); write the store again.") from error
 
 
+def picture_mark(data: bytes | memoryview, what: str) -> bytes:
+    """Size and checksum of a record's picture as it is stored, as bytes; only the record's head is read."""
+    view = memoryview(data)
+    try:
+        _, length, _ = _PREFIX.unpack_from(view)
+        size, checksum = json.loads(bytes(view[_PREFIX.size:_PREFIX.size + length]))["image"]
+        return b"%d %d" % (size, checksum)
+    except (ValueError, KeyError, TypeError, struct.error) as error:
+        raise RigError(f"{what} is damaged ({error}); write the store again.") from error
+
+
 def _dtype(name: str) -> np.dtype:
     if name not in _DTYPES:
         raise ValueError(f"an array of dtype {name}")

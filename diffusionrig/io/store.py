@@ -19,7 +19,7 @@ from diffusionrig import __version__
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.lmdb_files import DATA_FILE, ReadHandle, open_writable, pad_to_pages, speaking
 from diffusionrig.io.published_store import PublishedStore, is_published, read_length, wrong_count
-from diffusionrig.io.record import Record, pack, unpack
+from diffusionrig.io.record import Record, pack, picture_mark, unpack
 from diffusionrig.io.stored_buffers import KINDS
 
 SCHEMA = 1
@@ -135,6 +135,8 @@ class StoreWriter:
                         result = write(transaction)
                     pad_to_pages(self._environment, self.path / DATA_FILE)
                     return result
+                except lmdb.MapResizedError:  # another process has written to it meanwhile
+                    self._environment.set_mapsize(0)
                 except lmdb.MapFullError:
                     self._environment.set_mapsize(2 * self._environment.info()["map_size"])
 
@@ -178,6 +180,11 @@ class StoreReader:
         """Size of a record, without LMDB's own overhead."""
         with self._handle.transaction() as transaction:
             return len(self._value(transaction, index))
+
+    def mark(self, index: int) -> bytes:
+        """What tells the picture of record ``index`` from others: its size and checksum, read without the picture."""
+        with self._handle.transaction() as transaction:
+            return picture_mark(self._value(transaction, index), f"record {index} of {self.path}")
 
     def refused(self) -> list[tuple[str, str]]:
         """(source, reason) of every photograph that was left out, sorted by source."""

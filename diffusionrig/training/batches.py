@@ -88,6 +88,11 @@ class Faces:
     def __len__(self) -> int:
         return len(self.dataset)
 
+    @property
+    def stores(self) -> list[FaceStoreDataset]:
+        """All stores that are learned from."""
+        return [self.dataset]
+
     def only(self, records: Sequence[int]) -> Faces:
         """Some of the faces, renumbered from 0."""
         part = copy.copy(self)

@@ -1,4 +1,4 @@
-"""The processes of a training run: started plainly, by ``mpiexec -n N``, or by torchrun.
+"""The processes of a training run: started plainly, by ``mpiexec -n N``, by torchrun, or by ``srun -n N``.
 
 The only module that knows MPI and torch.distributed. MPI is used to hand round one address and is left again at once;
 gradients travel over NCCL on GPUs and gloo on CPUs.
@@ -23,8 +23,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from diffusionrig.errors import RigError
+from diffusionrig.io.folder_lock import folder_lock
 from diffusionrig.training.heartbeat import Heartbeat, LastWord
-from diffusionrig.training.launch import Launch, local_device, read_launch, share_cores
+from diffusionrig.training.launch import SLURM, Launch, local_device, read_launch, share_cores
+from diffusionrig.training.slurm import slurm_meeting
 
 Value = TypeVar("Value")
 
@@ -101,6 +103,13 @@ class World:
             time.sleep(LINGER)
             raise SystemExit(outcome[1])
         return outcome[0]  # type: ignore[return-value]
+
+    @contextlib.contextmanager
+    def holding(self, folder: str | Path, command: str) -> Iterator[None]:
+        """Hold ``folder`` for the whole job, so that no other writes to it; RigError while another does."""
+        with contextlib.ExitStack() as held:
+            self.on_main(lambda: held.enter_context(folder_lock(folder, command)))
+            yield
 
     def parallel(self, module: nn.Module) -> nn.Module:
         """``module`` wrapped so that gradients are averaged over the ranks; itself when there is one rank."""
@@ -195,6 +204,9 @@ def _join(world: World, launch: Launch) -> None:
         if launch.launcher == "mpi":
             store = _mpi_rendezvous(launch, one_machine)
             dist.init_process_group(backend, store=store, rank=launch.rank, world_size=launch.size)
+        elif launch.launcher == SLURM:
+            host, port = slurm_meeting(os.environ, one_machine)
+            dist.init_process_group(backend, store=_open_store(host, port, launch), rank=launch.rank, world_size=launch.size)
         else:
             dist.init_process_group(backend, init_method="env://", rank=launch.rank, world_size=launch.size)
         world._heartbeat = _start_heartbeat(world, one_machine)
@@ -215,18 +227,21 @@ def _mpi_rendezvous(launch: Launch, one_machine: bool) -> dist.Store:
     if MPI.COMM_WORLD.Get_size() != launch.size:
         raise RigError(f"mpiexec started {launch.size} processes, but mpi4py sees {MPI.COMM_WORLD.Get_size()}: they come from "
                        "different MPI installations; use the mpiexec of this environment, or torchrun.")
-    patience = timedelta(seconds=120)
     store, place = None, None
     if launch.rank == 0:
         host = _address(one_machine)
-        store = dist.TCPStore(host, 0, launch.size, is_master=True, wait_for_workers=False, timeout=patience)
+        store = _open_store(host, 0, launch)
         place = (host, store.port)
     host, port = MPI.COMM_WORLD.bcast(place)
     # MPI has done its part. Left open, its exit handler would wait for ranks that are gone.
     MPI.Finalize()
-    if store is None:
-        store = dist.TCPStore(host, port, launch.size, is_master=False, timeout=patience)
-    return store
+    return store or _open_store(host, port, launch)
+
+
+def _open_store(host: str, port: int, launch: Launch) -> dist.TCPStore:
+    """The store where the processes meet: rank 0 opens it, the others wait until it is there."""
+    return dist.TCPStore(host, port, launch.size, is_master=launch.rank == 0, wait_for_workers=False,
+                         timeout=timedelta(seconds=120))
 
 
 def _address(one_machine: bool) -> str:

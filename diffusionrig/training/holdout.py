@@ -7,7 +7,7 @@ differ only by the weights.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -39,16 +39,20 @@ def split_album(holdout: float, count: int) -> tuple[list[int], list[int]]:
 class Holdout:
     """Measures weights on held-out photographs and keeps the best.
 
-    records    which of the album are held out; ``rest`` are the others
+    records    which of the album are held out (by default spread over it); ``rest`` are the others, ``album`` counts both
+    pictures   what tells the held-out photographs from others
     best_step  updates done when the loss was least; -1 before the first look
     waited     looks since then; ``last_step`` is when the last one was
     tensors    the weights of that moment, those that training changes
     """
 
-    def __init__(self, options: TrainOptions, album: Faces) -> None:
+    def __init__(self, options: TrainOptions, album: Faces, records: Sequence[int] = ()) -> None:
         self.options = options
         self.rest, self.records = split_album(options.holdout, len(album))
+        if records:
+            self.records, self.rest = list(records), [i for i in range(len(album)) if i not in set(records)]
         self.faces = album.only(self.records)
+        self.album, self.pictures = len(album), self.faces.dataset.marks()
         self.best_step, self.best_loss, self.waited, self.first_loss, self.last_step = -1, math.inf, 0, math.inf, -1
         self.tensors: dict[str, Tensor] = {}
 
@@ -108,8 +112,15 @@ class Holdout:
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on as if nothing had happened."""
-        return {"records": self.records, "best_step": self.best_step, "best_loss": self.best_loss, "waited": self.waited,
-                "first_loss": self.first_loss, "last_step": self.last_step, "tensors": self.tensors}
+        return {"records": self.records, "pictures": self.pictures, "album": self.album, "best_step": self.best_step,
+                "best_loss": self.best_loss, "waited": self.waited, "first_loss": self.first_loss, "last_step": self.last_step,
+                "tensors": self.tensors}
+
+    def is_that_of(self, state: Mapping[str, Any]) -> bool:
+        """Whether a run with this ``state`` held out the same photographs."""
+        if "pictures" in state:
+            return sorted(self.pictures) == sorted(state["pictures"])
+        return bool(self.records == state["records"])
 
     def restore(self, state: Mapping[str, Any], device: torch.device) -> None:
         """The inverse of ``state``."""
@@ -122,16 +133,29 @@ def make_holdout(options: TrainOptions, album: Faces, state: Mapping[str, Any] |
                  device: torch.device) -> Holdout | None:
     """The held-out photographs of a run, None without; continued from its training ``state`` when there is one.
 
-    UsageError when that run held out others: it has learned from them.
+    Of an album that has grown since, the same photographs stay held out. UsageError when that run held out others: it has learned
+    from them.
     """
     holdout = Holdout(options, album) if options.holdout else None
     if state is None:
         return holdout
     before = state.get("holdout")
-    if (before or {}).get("records") != (holdout.records if holdout else None):
+    if before and holdout is not None and before.get("album", len(album)) < len(album):
+        holdout = Holdout(options, album, _places(album, before["pictures"]))
+    if (before is None) != (holdout is None) or (before and holdout and not holdout.is_that_of(before)):
         number = len(before["records"]) if before else 0
         raise UsageError(f"{source} belongs to a run that held out {number} photographs of its album, and others now would be ones "
                          "it has learned from; repeat its --holdout and album, or choose another --log_dir.")
     if holdout is not None and before is not None:
         holdout.restore(before, device)
     return holdout
+
+
+def _places(album: Faces, pictures: Sequence[str]) -> list[int]:
+    """Where photographs are in an album by now; those that are gone are left out."""
+    wanted, places = list(pictures), []
+    for place, mark in enumerate(album.dataset.marks()):
+        if mark in wanted:  # each counts once: an album may hold a photograph twice
+            wanted.remove(mark)
+            places.append(place)
+    return places

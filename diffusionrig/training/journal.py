@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from diffusionrig.errors import UsageError
-from diffusionrig.io.journal import CsvTable, append_text
+from diffusionrig.io.journal import CsvTable, append_text, forget_lines
 from diffusionrig.progress import Progress
 
 _SHOWN = ("step", "loss", "grad_norm", "lr", "skipped", "held-out loss")
@@ -38,19 +38,24 @@ def _tensorboard_installed() -> bool:
 
 
 class Journal:
-    """Writes rows of figures and lines of text to every chosen format. Files are appended to, never truncated."""
+    """Writes rows of figures and lines of text to every chosen format, of a run that goes on after ``step`` updates: rows beyond
+    it, which an earlier course of the run left, are taken back, since they come again. The text of ``log.txt`` stays."""
 
-    def __init__(self, folder: Path, rank: int, progress: Progress, formats: tuple[str, ...] | None = None) -> None:
+    def __init__(self, folder: Path, rank: int, progress: Progress, formats: tuple[str, ...] | None = None,
+                 step: int | None = None) -> None:
         self.formats = chosen_formats(rank) if formats is None else formats
         self.progress = progress
         suffix = f"-rank{rank:03d}" if rank else ""
         self.log, self.json = folder / f"log{suffix}.txt", folder / f"progress{suffix}.json"
         self.table = CsvTable(folder / f"progress{suffix}.csv") if "csv" in self.formats else None
+        if step is not None:
+            CsvTable(folder / f"progress{suffix}.csv").forget("step", step)
+            forget_lines(self.json, "step", step)
         self.board: Any = None
         if "tensorboard" in self.formats:
             from torch.utils.tensorboard import SummaryWriter
 
-            self.board = SummaryWriter(str(folder / f"tb{suffix}"))  # type: ignore[no-untyped-call]
+            self.board = SummaryWriter(str(folder / f"tb{suffix}"), purge_step=None if step is None else step + 1)  # type: ignore[no-untyped-call]
 
     def note(self, text: str) -> None:
         """One line of text."""

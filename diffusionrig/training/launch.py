@@ -10,6 +10,9 @@ import torch
 
 from diffusionrig.devices import resolve_device
 from diffusionrig.errors import UsageError
+from diffusionrig.training.slurm import slurm_place
+
+SLURM = "slurm"
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class Launch:
 
 
 def read_launch(environment: Mapping[str, str] | None = None) -> Launch:
-    """Recognise torchrun (RANK, WORLD_SIZE), MPICH and Intel MPI (PMI_*), Open MPI (OMPI_COMM_WORLD_*), else one process."""
+    """Recognise torchrun (RANK, WORLD_SIZE), MPICH and Intel MPI (PMI_*), Open MPI (OMPI_COMM_WORLD_*), ``srun`` without any of
+    them (SLURM_*), else one process."""
     have = os.environ if environment is None else environment
 
     def number(*names: str, default: int) -> int:
@@ -39,7 +43,8 @@ def read_launch(environment: Mapping[str, str] | None = None) -> Launch:
             local = number("LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", default=int(have[rank]))
             beside = number("LOCAL_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", default=total)
             return Launch(int(have[rank]), total, local, beside, launcher)
-    return Launch()
+    place = slurm_place(have)
+    return Launch() if place is None else Launch(*place, SLURM)
 
 
 def local_device(name: str, launch: Launch) -> torch.device:
@@ -55,6 +60,8 @@ def local_device(name: str, launch: Launch) -> torch.device:
             raise UsageError(f"--device {name} names one GPU, but {launch.size} processes were started; use --device cuda, "
                              "and each process takes a GPU of its own.")
         count = torch.cuda.device_count()
+        if count == 1 and launch.launcher == SLURM and os.environ.get("SLURM_GPUS_PER_TASK"):
+            return torch.device("cuda", 0)  # each process sees its own alone
         if launch.local_size > count:
             raise UsageError(f"{launch.local_size} processes were started on this machine, but it has {count} CUDA devices; "
                              f"start {count}, or use --device cpu.")
@@ -69,5 +76,6 @@ def share_cores(device: torch.device, launch: Launch) -> None:
     """Give each process on a CPU its share of the cores, unless OMP_NUM_THREADS says otherwise."""
     # Every process would otherwise take all cores, and they would wait for each other.
     if device.type == "cpu" and not os.environ.get("OMP_NUM_THREADS"):
+        own = os.environ.get("SLURM_CPUS_PER_TASK", "") if launch.launcher == SLURM else ""
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        torch.set_num_threads(max(1, cores // launch.local_size))
+        torch.set_num_threads(max(1, min(cores, int(own)) if own.isdigit() else cores // launch.local_size))

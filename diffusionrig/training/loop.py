@@ -11,6 +11,7 @@ from diffusionrig.diffusion.config import DiffusionConfig
 from diffusionrig.diffusion.process import GaussianDiffusion
 from diffusionrig.errors import RigError
 from diffusionrig.io.files import make_folder, write_json
+from diffusionrig.io.journal import CsvTable
 from diffusionrig.io.settings_files import write_settings
 from diffusionrig.model.config import ModelConfig
 from diffusionrig.model.network import build_network
@@ -48,7 +49,7 @@ def train(options: TrainOptions, model: ModelConfig, diffusion: DiffusionConfig,
     check_head(dataset, start)
     holdout = make_holdout(options, faces, start.state, start.source, world.device)
     folder = RunFolder(options.log_dir)
-    meta = describe_run(options, model, diffusion, dataset, consent, start)
+    meta = describe_run(options, model, diffusion, faces.stores, consent, start)
     world.on_main(lambda: _prepare_folder(folder, meta, start))
     network = build_network(model, options.seed)
     if start.tensors is not None:
@@ -58,11 +59,11 @@ def train(options: TrainOptions, model: ModelConfig, diffusion: DiffusionConfig,
     total = options.max_steps * trainer.samples_per_step or None
     with StopSignals() as signals, Progress(total, f"stage {options.stage}", initial=trainer.step * trainer.samples_per_step,
                                             enabled=world.main) as progress:
-        journal = Journal(folder.path, world.rank, progress)
+        journal = Journal(folder.path, world.rank, progress, step=trainer.step)
         world.keep_log(journal.log)
         try:
             return Run(trainer, folder, meta, journal, progress, signals, RigSaver(trainer, folder, meta, holdout),
-                       holdout=holdout).go(_opening(trainer, meta, start.source))
+                       holdout=holdout).go(_opening(trainer, meta, start))
         finally:
             journal.close()
             trainer.close()
@@ -148,13 +149,16 @@ class Run:
             self.journal.note(warning)
 
 
-def _opening(trainer: Trainer, meta: dict[str, Any], source: str) -> str:
+def _opening(trainer: Trainer, meta: dict[str, Any], start: Start) -> str:
     options, faces, world = trainer.options, trainer.faces, trainer.world
-    origin = f"from {source}" if source else "from new weights"
+    origin = f"from {start.source}" if start.source else "from new weights"
     until = f"to step {options.max_steps}" if options.max_steps else "without end"
     text = (f"Stage {options.stage}, {len(faces)} photographs of {faces.dataset.image_size} pixels, {origin}, step "
             f"{trainer.step} {until}, {trainer.samples_per_step} photographs a step, {world.size} process(es), "
             f"{world.device}, {trainer.precision}.")
+    before = start.meta["data"]["records"] if start.state is not None and start.meta.get("data") else 0
+    if 0 < before < meta["data"]["records"]:
+        text += f" The store has grown by {meta['data']['records'] - before} photographs since the last save."
     if meta["consent"] == NOT_STATED:
         text += (" WARNING: no consent of the person in the photographs was stated; the model records this. State it by "
                  "--consent.")
@@ -181,5 +185,6 @@ def _prepare_folder(folder: RunFolder, meta: dict[str, Any], start: Start) -> No
     if start.go_back:
         folder.forget_after(start.step)
     folder.forget_averages_after(start.step)
+    CsvTable(folder.metrics).forget("step", start.step)
     write_settings(folder.path / "config.yaml", {"train": meta["options"], "model": meta["model"],
                                                  "diffusion": meta["diffusion"]})

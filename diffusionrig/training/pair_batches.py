@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
@@ -16,6 +15,7 @@ from diffusionrig.model.config import PICTURE, ModelConfig
 from diffusionrig.render.condition import CHANNELS
 from diffusionrig.training.batches import Batch, Faces, Loader, Shown
 from diffusionrig.training.distributed import World
+from diffusionrig.training.learned import store_names
 from diffusionrig.training.options import TrainOptions
 
 HEAD = sum(list(CHANNELS.values())[:list(CHANNELS).index("heads")])
@@ -42,6 +42,10 @@ class PairFaces(Faces):
         if self.head is None:  # cannot be: set above
             raise RuntimeError("a store of pairs needs a head model")
         return PairMaker(self.datasets, self.head, self._seed, self._shares, self._album)
+
+    @property
+    def stores(self) -> list[FaceStoreDataset]:
+        return self.datasets
 
     def __len__(self) -> int:
         return sum(map(len, self.datasets))
@@ -77,8 +81,7 @@ def make_faces(options: TrainOptions, model: ModelConfig) -> Faces:
         if options.data_shares:
             raise UsageError("--data_shares belongs to several stores and --condition reference; leave it out.")
         return Faces(FaceStoreDataset(options.data_dir, model.image_size))
-    whole = Path(options.data_dir).exists() or "://" in options.data_dir
-    names = [options.data_dir] if whole else [name.strip() for name in options.data_dir.split(",") if name.strip()]
+    names = store_names(options)
     if len(names) > 1 and options.stage == 2:
         raise UsageError("--stage 2 learns one person from one store; name that alone as --data_dir.")
     return PairFaces([FaceStoreDataset(name, model.image_size) for name in names], options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,6 +26,7 @@ from diffusionrig.model.null_condition import PARTS, null_share
 from diffusionrig.training.adapting import adapter_of, describe_adapter, stored_part
 from diffusionrig.training.colour import colour_drift
 from diffusionrig.training.holdout import Holdout
+from diffusionrig.training.learned import describe_stores
 from diffusionrig.training.metrics import FixedSet
 from diffusionrig.training.options import TrainOptions
 from diffusionrig.training.plots import plot_run
@@ -39,16 +41,17 @@ NOT_STATED = "not stated"
 PREVIEW = 96
 
 
-def describe_run(options: TrainOptions, model: ModelConfig, diffusion: DiffusionConfig, dataset: FaceStoreDataset,
+def describe_run(options: TrainOptions, model: ModelConfig, diffusion: DiffusionConfig, stores: Sequence[FaceStoreDataset],
                  consent: str, start: Start) -> dict[str, Any]:
-    """What a checkpoint says about itself, but for the step. ``consent`` is recorded for stage 2 only."""
-    header = dataset.header
+    """What a checkpoint that learns from ``stores`` says about itself, but for the step. ``consent`` is recorded for stage 2
+    only."""
+    header = stores[0].header
     # A published store does not name its head model; the weights training starts from may.
     head = {"name": header["head"], "hash": header["head_hash"]} if header["head"] else start.meta.get("head")
     return {
         "kind": "model", "stage": options.stage, "model": model.to_dict(), "diffusion": diffusion.to_dict(),
         "head": head or {"name": None, "hash": None}, "encoder": header.get("encoder"),
-        "data": {"store": dataset.path.name, "records": len(dataset)},
+        "data": describe_stores(stores),
         "consent": consent or NOT_STATED if options.stage == 2 else None,
         "null_condition": {part: getattr(options, f"drop_{part}") or null_share(start.meta, part) for part in PARTS},
         **describe_adapter(options, start),
@@ -120,7 +123,9 @@ def save_run(trainer: Trainer, folder: RunFolder, meta: dict[str, Any], fixed: F
     if fixed:
         figures |= fixed.measure(trainer.network, weights, trainer.diffusion.config)
     if figures:
-        CsvTable(folder.metrics).append({"step": step, **figures})
+        table = CsvTable(folder.metrics)
+        table.forget("step", step - 1)  # a save that was cut off had written its row
+        table.append({"step": step, **figures})
         about["metrics"] = figures
     save_checkpoint(folder.model(step), {**(stored_part(weights) if adapter else weights), **extra}, about)
     folder.prune_states(options.keep_states)

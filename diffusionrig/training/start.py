@@ -12,6 +12,7 @@ from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.checkpoints import load_state, load_weights
 from diffusionrig.io.files import existing_file
 from diffusionrig.io.remote import local_copy
+from diffusionrig.training.learned import other_stores, require_same_stores
 from diffusionrig.training.options import TrainOptions
 from diffusionrig.training.run_folder import RunFolder, step_in_name
 
@@ -46,14 +47,17 @@ def find_start(options: TrainOptions) -> Start:
     """Decide where the run starts, by ``--resume``, ``--resume_checkpoint`` and what is in ``--log_dir``.
 
     A state in ``--log_dir`` wins, so that the same command continues a run that was stopped; a ``--resume_checkpoint``
-    inside ``--log_dir`` goes back to that very point. Only reads. UsageError when the request makes no sense.
+    inside ``--log_dir`` goes back to that very point. Only reads. UsageError when the request makes no sense, and when the run in
+    ``--log_dir`` learned from other photographs; weights of stage 2 from elsewhere that did are taken as weights alone.
     """
     folder = RunFolder(options.log_dir)
     chosen = existing_file(local_copy(options.resume_checkpoint), "checkpoint") if options.resume_checkpoint else None
     inside = chosen is not None and chosen.resolve().parent == folder.path.resolve()
     states = folder.found("state")
     if options.resume == "auto" and states and not inside:
-        return _from_state(options, list(states.values())[-1])
+        start = _from_state(options, list(states.values())[-1])
+        require_same_stores(start.meta, options, folder.path)
+        return start
     if folder.holds_run() and not inside and not (options.resume == "never" and options.overwrite):
         raise UsageError(f"{folder.path} holds the models of an earlier run" + (
             "; add --overwrite True to delete them, use --resume auto to continue that run, or choose another --log_dir."
@@ -65,11 +69,15 @@ def find_start(options: TrainOptions) -> Start:
     state = chosen.parent / f"state{step_in_name(chosen):06d}.pt"
     tensors, meta = load_weights(chosen)
     tensors.pop(MEAN_SHAPE, None)
+    if inside:
+        require_same_stores(meta, options, folder.path)
     stage = meta.get("stage", 1)
-    if meta.get("kind") == "adapter" and not (stage == options.stage and state.exists()):
-        raise UsageError(f"{chosen} is an adapter without its training state, and nothing can be trained on top of it; start from "
-                         f"its base model {meta['base']['name']}.")
-    if stage == options.stage and state.exists():
+    # The state of a personal run goes on with its own person: consent, held-out photographs and steps are hers.
+    goes_on = stage == options.stage and state.exists() and not (stage == 2 and other_stores(meta, options))
+    if meta.get("kind") == "adapter" and not goes_on:
+        raise UsageError(f"{chosen} is an adapter without its training state, or one of other photographs, and nothing can be "
+                         f"trained on top of it; start from its base model {meta['base']['name']}.")
+    if goes_on:
         start = _from_state(options, state)
         start.go_back = inside
         return start

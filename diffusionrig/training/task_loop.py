@@ -16,6 +16,7 @@ from diffusionrig.io.settings_files import write_settings
 from diffusionrig.progress import Progress
 from diffusionrig.training.distributed import World
 from diffusionrig.training.journal import Journal
+from diffusionrig.training.learned import is_that_corpus
 from diffusionrig.training.loop import Run
 from diffusionrig.training.run_folder import RunFolder
 from diffusionrig.training.signals import StopSignals
@@ -28,8 +29,14 @@ def train_task(task: Task, options: TaskOptions, world: World) -> dict[str, Any]
     """Train until ``max_steps`` updates or a signal; returns the report that is written to ``report.json``.
 
     The folder holds ``modelN.safetensors`` (self-describing by ``task.meta``), ``stateN.pt``, ``progress.csv``, ``log.txt``,
-    ``config.yaml`` and ``report.json``. A state in it is continued exactly; with other settings of the network it is refused.
+    ``config.yaml`` and ``report.json``. A state in it is continued exactly; with other settings of the network, or another
+    corpus, it is refused. RigError while another run works in the folder.
     """
+    with world.holding(options.log_dir, task.name):
+        return _train(task, options, world)
+
+
+def _train(task: Task, options: TaskOptions, world: World) -> dict[str, Any]:
     folder = RunFolder(options.log_dir)
     meta = {**task.meta, "task": task.name, "seed": options.seed, "options": dataclasses.asdict(options),
             "versions": {"diffusionrig": __version__, "torch": str(torch.__version__), "python": platform.python_version()}}
@@ -45,7 +52,7 @@ def train_task(task: Task, options: TaskOptions, world: World) -> dict[str, Any]
     total = options.max_steps * trainer.samples_per_step
     with StopSignals() as signals, Progress(total, task.name, "item", initial=trainer.step * trainer.samples_per_step,
                                             enabled=world.main) as progress:
-        journal = Journal(folder.path, world.rank, progress)
+        journal = Journal(folder.path, world.rank, progress, step=trainer.step)
         world.keep_log(journal.log)
         try:
             return Run(trainer, folder, meta, journal, progress, signals, TaskSaver(trainer, folder, meta), "items").go(opening)
@@ -95,6 +102,11 @@ def _find_state(folder: RunFolder, options: TaskOptions, meta: dict[str, Any]) -
         if state["meta"].get(key) != meta.get(key):
             raise UsageError(f"{path} continues a run whose {key} is {state['meta'].get(key)}, not {meta.get(key)}; choose another "
                              "log_dir.")
+    before, now = state["meta"].get("data") or {}, meta.get("data") or {}
+    if not is_that_corpus(before, now):
+        raise UsageError(f"{path} belongs to a run that learned from another corpus ({before.get('corpus')}, {before.get('split')})"
+                         f" than the one given ({now.get('corpus')}, {now.get('split')}); choose another log_dir, or start over "
+                         "with resume never and overwrite True.")
     return state, str(path)
 
 

@@ -114,3 +114,30 @@ def test_codes_that_hold_something_else_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "pickled.npz", a=np.array([{}], dtype=object))
     with pytest.raises(RigError, match="plain arrays"):
         load_codes(tmp_path / "pickled.npz")
+
+
+@pytest.mark.parametrize("name", ["report.json", "codes.npz", "contact_sheet.png"])
+def test_files_of_somebody_else_are_kept(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["capture", str(asset_path("portrait.jpg")), "-o", str(tmp_path / "out"), "--image_size", "64", "--save_mesh", "False",
+             "--device", "cpu"]
+    (tmp_path / "out").mkdir()
+    stranger = tmp_path / "out" / name
+    if name == "codes.npz":
+        np.savez(stranger, x=np.zeros(3))
+    elif name == "contact_sheet.png":
+        write_png(stranger, np.zeros((8, 8, 3), np.uint8))
+    else:
+        stranger.write_text("{}")
+    kept = stranger.read_bytes()
+    assert main(words) == 2
+    assert f"{name} was not written by this command" in capsys.readouterr().err
+    assert [file.read_bytes() for file in (tmp_path / "out").iterdir()] == [kept]
+    stranger.unlink()
+    assert main(words) == 0
+    assert main(words) == 0  # its own are written anew
+    # A run of before said less of itself.
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report.pop("command") == "capture"
+    (tmp_path / "out" / "report.json").write_text(json.dumps(report))
+    write_png(tmp_path / "out" / "contact_sheet.png", np.zeros((8, 8, 3), np.uint8))
+    assert main(words) == 0

@@ -313,3 +313,19 @@ def test_pictures_of_the_right_size_are_stored_unchanged(folder, tmp_path):
     pixels = np.asarray(Image.open(folder / "00000" / "0.png"))
     stored = open_store(tmp_path / "s").record(0).image
     assert np.array_equal(decode_png(stored, 40, "x"), pixels)
+
+
+@pytest.mark.parametrize("name", ["report.json", "mean_shape.npy"])
+def test_files_of_somebody_else_are_kept(folder, tmp_path, name):
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / name).write_text("{}")
+    with pytest.raises(UsageError, match=f"{name} was not written by this command"):
+        create(folder, tmp_path / "s", use_meanshape=True)
+    assert [(file.name, file.read_text()) for file in (tmp_path / "s").iterdir()] == [(name, "{}")]
+    (tmp_path / "s" / name).unlink()
+    create(folder, tmp_path / "s", use_meanshape=True)
+    # Its own are written anew, those too of before reports named their command.
+    report = json.loads((tmp_path / "s" / "report.json").read_text())
+    assert report.pop("command") == "create-data"
+    (tmp_path / "s" / "report.json").write_text(json.dumps(report))
+    assert create(folder, tmp_path / "s", use_meanshape=True)["used"] == 7

@@ -23,6 +23,7 @@ from diffusionrig.errors import RigError, UsageError
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.heads import load_head
 from diffusionrig.geometry.rotations import axis_angle_to_matrix
+from diffusionrig.io.folder_lock import folder_lock
 from diffusionrig.io.movies import movie_info, write_movie
 from diffusionrig.io.sound import Sound, read_sound
 
@@ -213,3 +214,13 @@ def test_a_folder_with_a_hole_is_not_made_a_video(tmp_path):
     assert folder.missing() == [1]
     with pytest.raises(RigError, match=r"frame_1\.png is missing"):
         list(folder.frames())
+
+
+def test_a_folder_of_somebody_else_or_in_use_is_refused(rig, order, tmp_path):
+    with folder_lock(tmp_path / "out", "edit"), pytest.raises(RigError, match="in use"):
+        run_clip(rig, order, Drive())
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "report.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"report\.json was not written by this command"):
+        run_clip(rig, order, Drive())
+    assert [file.read_text() for file in (tmp_path / "out").iterdir()] == ["{}"]

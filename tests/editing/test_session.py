@@ -12,13 +12,15 @@ from seed_faces import photo
 from diffusionrig.editing import session
 from diffusionrig.editing.contact_sheets import ROWS_PER_SHEET
 from diffusionrig.editing.controls import Edit, parse_modes
-from diffusionrig.editing.order import Order
+from diffusionrig.editing.order import Order, free_folder
 from diffusionrig.editing.outputs import BLANK
 from diffusionrig.editing.provenance import read_provenance
 from diffusionrig.editing.request import Result
 from diffusionrig.editing.sampling import Sampling
 from diffusionrig.editing.session import run_session
 from diffusionrig.errors import RigError, UsageError
+from diffusionrig.io.folder_lock import NAME as LOCK
+from diffusionrig.io.folder_lock import folder_lock
 from diffusionrig.io.resize import resize_square
 from diffusionrig.render.buffers import PhysicalBuffers
 
@@ -173,3 +175,24 @@ def test_targets_on_the_sheet_are_those_of_their_rows(rig, order, tmp_path):
     assert (picture(0, 1) == BLANK).all()
     for row, seed in ((1, 3), (2, 3), (3, 4), (4, 4)):
         assert np.array_equal(picture(row, 1), shown[seed])
+
+
+@pytest.mark.parametrize("name", ["report.json", "contact_sheet.png"])
+def test_files_of_somebody_else_are_kept_and_the_usual_folder_goes_round_them(rig, order, tmp_path, name):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("{}")
+    for overwrite in (False, True):
+        with pytest.raises(UsageError, match=f"{name} was not written by this command"):
+            run_session(rig, dataclasses.replace(order, overwrite=overwrite))
+    assert [file.read_text() for file in (tmp_path / "out").iterdir()] == ["{}"]
+    assert free_folder(tmp_path / "out", {}) == tmp_path / "out-2"
+
+
+def test_two_edits_in_one_folder(rig, order, tmp_path):
+    with folder_lock(tmp_path / "out", "edit"):
+        assert free_folder(tmp_path / "out", {}) == tmp_path / "out-2"
+        with pytest.raises(RigError, match=r"out is in use by process \d+ on"):
+            run_session(rig, order)
+        assert [file.name for file in (tmp_path / "out").iterdir()] == [LOCK]
+    assert run_session(rig, order)["outputs"]
+    assert not (tmp_path / "out" / LOCK).exists()

@@ -245,3 +245,29 @@ def test_the_published_script_runs(head, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "1 faces written" in done.stdout
     assert read_image(tmp_path / "imgs_align" / "me.png").shape == (64, 64, 3)
+
+
+def test_faces_of_another_size_are_not_replaced_unless_asked_for(album, tmp_path, capsys):
+    target = tmp_path / "aligned"
+    assert align(album, target, "-s", 64) == 0
+    before = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    assert align(album, target, "-s", 96) == 2
+    error = capsys.readouterr().err
+    assert "holds 6 faces of 64 pixels that were cut out of these photographs, but 96 were asked for" in error
+    assert error.count("\n") == 1
+    assert before == {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
+    assert align(album, target, "-s", 96, "--overwrite", True) == 0
+    assert {path for path in target.rglob("*") if path.is_file()} == before.keys()
+    assert {read_image(path).shape for path in target.rglob("*.png")} == {(96, 96, 3)}
+
+
+@pytest.mark.parametrize("text", ['{"mine": 1}', '{"command": "curate"}', "no json"])
+def test_a_report_of_somebody_else_is_kept(head, tmp_path, capsys, text):
+    save(tmp_path / "in" / "me.png", head)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "report.json").write_text(text)
+    assert align(tmp_path / "in", tmp_path / "out", "-s", 64) == 2
+    assert "report.json was not written by this command" in capsys.readouterr().err
+    assert (tmp_path / "out" / "report.json").read_text() == text
+    assert len(list((tmp_path / "out").iterdir())) == 1

@@ -6,6 +6,8 @@ import multiprocessing
 import os
 import pickle
 import shutil
+import threading
+import time
 
 import lmdb
 import numpy as np
@@ -16,7 +18,7 @@ from store_fakes import SIZE, make_buffers, picture, publish
 
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.images import png_bytes
-from diffusionrig.io.lmdb_files import open_writable
+from diffusionrig.io.lmdb_files import ReadHandle, open_writable
 from diffusionrig.io.png import decode_png
 from diffusionrig.io.record import Record, pack, unpack
 from diffusionrig.io.store import StoreReader, StoreWriter, open_store
@@ -104,6 +106,86 @@ def test_the_map_grows_with_the_store(tmp_path):
     store = open_store(tmp_path / "s")
     assert [len(store.record(i).image) for i in range(12)] == [3_000_000] * 12
     assert (tmp_path / "s" / "data.mdb").stat().st_size < 40_000_000
+
+
+def _grow(folder, first, count, go):
+    """Adds ``count`` records of three megabytes, far beyond the first map, when told to."""
+    go.wait()
+    with StoreWriter(folder, HEADER) as writer:
+        for i in range(first, first + count):
+            big = record(i)
+            big.image = np.random.default_rng(i).bytes(3_000_000)
+            writer.append([big])
+
+
+def test_a_reader_goes_on_while_another_process_grows_the_store(tmp_path):
+    with StoreWriter(tmp_path / "s", HEADER) as writer:
+        writer.append([record(i) for i in range(4)])
+    store = StoreReader(tmp_path / "s")
+    expected = checksum_of_store(store)
+    context = multiprocessing.get_context("spawn")
+    go, ended, wrong, reads = context.Event(), threading.Event(), [], [0, 0, 0]
+    other = context.Process(target=_grow, args=(tmp_path / "s", 4, 12, go))
+    other.start()
+
+    def read(number):
+        try:
+            while not ended.is_set():
+                assert checksum_of_store(store) == expected
+                reads[number] += 1
+        except BaseException as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=read, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    go.set()
+    other.join()
+    before = list(reads)
+    deadline = time.monotonic() + 30
+    while not wrong and any(now == then for now, then in zip(reads, before)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    ended.set()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert all(now > then for now, then in zip(reads, before))  # all read on after the store had grown
+    assert (tmp_path / "s" / "data.mdb").stat().st_size > 2 * 16 * 2**20
+    assert len(StoreReader(tmp_path / "s")) == 16
+    assert len(StoreReader(tmp_path / "s").record(15).image) == 3_000_000
+
+
+def test_the_map_is_not_taken_from_under_a_reader(tmp_path, monkeypatch):
+    monkeypatch.setattr("diffusionrig.io.lmdb_files.PATIENCE", 0.2)
+    with StoreWriter(tmp_path / "s", HEADER) as writer:
+        writer.append([record(0)])
+    handle, context = ReadHandle(tmp_path / "s"), multiprocessing.get_context("spawn")
+    go = context.Event()
+    go.set()
+    with handle.transaction() as held:
+        value = held.get(b"r00000000")
+        before = bytes(value)
+        other = context.Process(target=_grow, args=(tmp_path / "s", 1, 8, go))
+        other.start()
+        other.join()
+        with pytest.raises(RigError, match="was grown by another process"), handle.transaction():
+            pass
+        assert bytes(value) == before
+    with handle.transaction() as after:
+        assert after.get(b"length").tobytes() == b"9"
+
+
+def test_a_writer_goes_on_after_another_process_has_written(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    go = context.Event()
+    go.set()
+    with StoreWriter(tmp_path / "s", HEADER) as writer:
+        writer.append([record(0)])
+        other = context.Process(target=_grow, args=(tmp_path / "s", 1, 8, go))
+        other.start()
+        other.join()
+        assert writer.append([record(99)]) == 1
+        assert len(writer) == 10
 
 
 def test_a_photograph_needs_at_most_130_kilobytes(tmp_path):

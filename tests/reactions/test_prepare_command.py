@@ -171,8 +171,26 @@ def test_a_clip_that_fails_is_named_and_the_others_are_kept(tmp_path: Path, caps
     sound.write_bytes(kept)
     assert run(*words) == 0
     assert "(1 made now)" in capsys.readouterr().out
+    capsys.readouterr()
+    file = tmp_path / "out" / "val_sequential.h5"
+    whole = file.read_bytes()
+    assert run(*words) == 0
+    assert f"{len(split)} clips (all done before), logmel" in capsys.readouterr().out
+    for flag, value, what in (("--features", "logmel,mfcc", "features"), ("--smooth", "2", "settings"),
+                              ("--length", "20", "length")):
+        assert run(*words, flag, value) == 2
+        assert f"exists already, made with other {what};" in capsys.readouterr().err
+    # Killed between the whole file and the end: targets are written, parts go.
+    parts = tmp_path / "out" / ".val_sequential.h5.parts"
+    parts.mkdir()
+    (parts / "00000.npz").write_bytes(b"whatever")
+    assert run(*words, "--targets", "True") == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["val_l_gt.npy", "val_s_gt.npy", "val_sequential.h5"]
+    assert file.read_bytes() == whole
+    file.write_bytes(b"mine")
     assert run(*words) == 2
-    assert "exists already" in capsys.readouterr().err
+    assert "exists already, not made by this command" in capsys.readouterr().err
+    assert file.read_bytes() == b"mine"
 
 
 def test_published_script_shuffles_training_with_its_matrix(tmp_path: Path) -> None:

@@ -12,10 +12,15 @@ from training.two_ranks import RUNS, train
 
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.training.distributed import start_world
-from diffusionrig.training.launch import Launch, read_launch
+from diffusionrig.training.launch import Launch, local_device, read_launch, share_cores
+from diffusionrig.training.slurm import first_node, slurm_meeting, tasks_of_nodes
 
 MPIEXEC = ("mpiexec", "-n", "2")
 needs_mpiexec = pytest.mark.skipif(not (Path(sys.executable).parent / "mpiexec").exists(), reason="no mpiexec beside python")
+
+
+SRUN = {"SLURM_JOB_ID": "12", "SLURM_STEP_ID": "3", "SLURM_PROCID": "5", "SLURM_STEP_NUM_TASKS": "7", "SLURM_NTASKS": "7",
+        "SLURM_LOCALID": "1", "SLURM_NODEID": "2", "SLURM_STEP_TASKS_PER_NODE": "2(x3),1", "SLURM_STEP_NODELIST": "gpu[03-05,9]"}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +35,13 @@ def store(tmp_path_factory):
       "OMPI_COMM_WORLD_LOCAL_SIZE": "2"}, Launch(1, 2, 1, 2, "mpi")),
     ({"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}, Launch(5, 8, 1, 4, "torchrun")),
     ({"PMI_RANK": "0", "PMI_SIZE": "1"}, Launch()),
-], ids=["plain", "mpich", "openmpi", "torchrun", "one"])
+    (SRUN, Launch(5, 7, 1, 2, "slurm")),
+    ({**SRUN, "RANK": "0", "WORLD_SIZE": "2"}, Launch(0, 2, 0, 2, "torchrun")),
+    ({**SRUN, "PMI_RANK": "1", "PMI_SIZE": "2"}, Launch(1, 2, 1, 2, "mpi")),
+    ({**SRUN, "SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0"}, Launch()),
+    # The script of sbatch -n 7 itself, which no srun started.
+    ({"SLURM_JOB_ID": "12", "SLURM_NTASKS": "7", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0"}, Launch()),
+], ids=["plain", "mpich", "openmpi", "torchrun", "one", "srun", "srun torchrun", "srun pmi", "srun of one", "sbatch"])
 def test_the_launcher_is_recognised(environment, launch):
     assert read_launch(environment) == launch
 
@@ -141,3 +152,69 @@ def test_an_error_under_mpiexec_is_said_once(store, tmp_path):
                                          launcher=MPIEXEC))
     assert status == 2
     assert errors.count("--stage 3 does not exist") == 1
+
+
+@needs_mpiexec
+def test_the_ranks_of_a_job_share_its_folder_and_no_other_job_does(store, tmp_path):
+    flags = [*SMALL, "--data_dir", store, "--log_dir", tmp_path / "run"]
+    job = command(*flags, launcher=MPIEXEC)
+    try:
+        wait_for(tmp_path / "run" / "progress.csv", job)
+        for launcher in (MPIEXEC, ()):
+            status, _, errors = finished(command(*flags, "--max_steps", 1, launcher=launcher))
+            assert status == 1
+            assert errors.count("is in use by process") == 1, errors
+            assert "Traceback" not in errors
+    finally:
+        job.terminate()
+    finished(job)
+    assert not (tmp_path / "run" / ".diffusionrig.lock").exists()
+    assert (tmp_path / "run" / "log.txt").read_text().count("Stage 1, ") == 1
+
+
+@pytest.mark.parametrize(("nodes", "first"), [
+    ("gpu[003-007,12],login1", "gpu003"), ("gpu[9,12]", "gpu9"), ("a,b", "a"), ("node-7", "node-7"), ("n[1-2]-ib,x", "n1-ib"),
+    ("", "")])
+def test_the_first_machine_of_a_list(nodes, first):
+    assert first_node(nodes) == first
+
+
+def test_where_the_processes_of_srun_meet():
+    assert tasks_of_nodes("2(x3),1") == [2, 2, 2, 1]
+    assert tasks_of_nodes("many") == []
+    host, port = slurm_meeting(SRUN, False)
+    assert host == "gpu03"
+    assert (host, port) == slurm_meeting({**SRUN, "SLURM_PROCID": "0", "SLURM_NODEID": "0"}, False)
+    assert port != slurm_meeting({**SRUN, "SLURM_STEP_ID": "4"}, False)[1]
+    assert slurm_meeting(SRUN, True)[0] == "127.0.0.1"
+    assert slurm_meeting({**SRUN, "MASTER_ADDR": "10.1.2.3", "MASTER_PORT": "5"}, False) == ("10.1.2.3", 5)
+
+
+def test_processes_of_srun_take_the_cores_and_the_gpu_that_are_theirs(monkeypatch):
+    taken = []
+    monkeypatch.setattr(torch, "set_num_threads", taken.append)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(12))
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    launch = Launch(1, 4, 1, 4, "slurm")
+    share_cores(torch.device("cpu"), launch)
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "8")
+    share_cores(torch.device("cpu"), launch)
+    assert taken == [3, 8]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(UsageError, match="4 processes were started on this machine, but it has 1"):
+        local_device("cuda", launch)
+    monkeypatch.setenv("SLURM_GPUS_PER_TASK", "1")
+    assert local_device("cuda", launch) == torch.device("cuda", 0)
+
+
+def test_srun_without_mpi_starts_one_run(store, tmp_path):
+    step = {**SRUN, "SLURM_JOB_ID": str(os.getpid()), "SLURM_STEP_NUM_TASKS": "2", "SLURM_NODEID": "0",
+            "SLURM_STEP_TASKS_PER_NODE": "2", "SLURM_STEP_NODELIST": "here"}
+    flags = [*SMALL, "--data_dir", store, "--log_dir", tmp_path / "run", "--max_steps", 2]
+    ranks = [command(*flags, **{**step, "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)}) for rank in range(2)]
+    for rank in ranks:
+        status, _, errors = finished(rank)
+        assert status == 0, errors
+    assert "4 photographs a step, 2 process(es)" in (tmp_path / "run" / "log.txt").read_text()
+    assert (tmp_path / "run" / "log-rank001.txt").exists()

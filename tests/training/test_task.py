@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from diffusionrig.data.sampling import record_of
-from diffusionrig.errors import UsageError
+from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.checkpoints import load_checkpoint
+from diffusionrig.io.folder_lock import folder_lock
 from diffusionrig.randomness import torch_stream
 from diffusionrig.training.distributed import World
 from diffusionrig.training.launch import Launch
@@ -115,3 +116,23 @@ def test_only_matrices_decay(tmp_path):
     assert {name: decays[id(p)] for name, p in trainer.task.network.named_parameters() if p.requires_grad} == {
         "0.weight": 0.5, "0.bias": 0.0, "2.weight": 0.5, "2.bias": 0.0}
     assert [id(p) for p in trainer.parameters] == [id(p) for group in trainer.optimizer.param_groups for p in group["params"]]
+
+
+def test_a_run_goes_on_with_its_own_corpus_alone(tmp_path):
+    def task(digest, *clips):
+        line = Line()
+        line.meta["data"] = {"corpus": "dyads", "split": "train", "hash": digest, "items": len(clips), "clips": " ".join(clips)}
+        return line
+
+    train_task(task("a", "01", "02"), options(tmp_path, max_steps=2), WORLD)
+    for other in (task("b", "01", "03"), task("b", "01", "02"), task("b", "01", "03", "04")):
+        with pytest.raises(UsageError, match=r"learned from another corpus \(dyads, train\)"):
+            train_task(other, options(tmp_path, max_steps=4), WORLD)
+    assert train_task(task("b", "01", "02", "03"), options(tmp_path, max_steps=4), WORLD)["step"] == 4
+
+
+def test_one_run_at_a_time_works_in_a_folder(tmp_path):
+    with folder_lock(tmp_path, "line"), pytest.raises(RigError, match=r"in use by process \d+"):
+        train_task(Line(), options(tmp_path, max_steps=2), WORLD)
+    assert train_task(Line(), options(tmp_path, max_steps=2), WORLD)["step"] == 2
+    assert not list(tmp_path.glob(".*"))

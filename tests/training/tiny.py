@@ -38,9 +38,10 @@ def _code(head: str) -> FaceCode:
 
 
 def write_store(path: Path, count: int = 12, size: int = SIZE, head: str = HEAD, head_hash: str = "abc",
-                **header: object) -> Path:
-    """``count`` records of ``size`` pixels; the photograph is the rendered ellipse on a coloured ground."""
-    random = np.random.default_rng(5)
+                seed: int = 5, **header: object) -> Path:
+    """``count`` records of ``size`` pixels; the photograph is the rendered ellipse on a coloured ground. More records of the same
+    ``seed`` begin with the same ones, and join a store that is there."""
+    random = np.random.default_rng(seed)
     rows, columns = np.mgrid[0:size, 0:size] / size - 0.5
     records = []
     for i in range(count):

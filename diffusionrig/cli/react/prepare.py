@@ -73,7 +73,8 @@ def run(args: argparse.Namespace) -> int:
     for name in job.features:
         if name in report["skipped"]:
             print(report["skipped"][name])
-    print(f"{report['clips']} clips ({report['made']} made now), {', '.join(report['features'])}: {report['file']}")
+    made = f"{report['made']} made now" if report["made"] else "all done before"
+    print(f"{report['clips']} clips ({made}), {', '.join(report['features'])}: {report['file']}")
     return 0
 
 

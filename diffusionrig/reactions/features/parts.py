@@ -43,8 +43,11 @@ class Parts:
     def read(self, row: int) -> dict[str, np.ndarray]:
         return read_array_file(self.path(row), "prepared clip")
 
-    def remove(self, count: int) -> None:
-        """Delete everything, when it is no longer needed."""
-        remove_files([*map(self.path, range(count)), self.place / _REQUEST])
-        if not any(self.place.iterdir()):
-            self.place.rmdir()
+    @staticmethod
+    def clear(place: Path, count: int) -> None:
+        """Delete the parts of ``count`` rows in ``place``, when they are no longer needed, and the folder unless it holds more."""
+        if not place.is_dir():
+            return
+        remove_files([*(place / f"{row:05d}.npz" for row in range(count)), place / _REQUEST])
+        if not any(place.iterdir()):
+            place.rmdir()

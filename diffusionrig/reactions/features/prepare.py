@@ -59,19 +59,23 @@ class Job:
 def prepare(job: Job, folder: str | Path, workers: int = 1) -> dict[str, Any]:
     """Write ``folder``/<split>_sequential.h5 (or _shuffled); returns {file, clips, made, features, skipped}.
 
-    UsageError when the file is there already or nothing can be made; RigError naming the first clip that failed, after all others
-    were made: what is done is kept, and the next run does the rest.
+    A file that is there and was made so is left as it is. UsageError when another one is there or nothing can be made; RigError
+    naming the first clip that failed, after all others were made: what is done is kept, and the next run does the rest.
     """
     target = make_folder(folder) / job.file_name
-    if target.exists():
-        raise UsageError(f"{target} exists already; read it with 'diffusionrig react prepare --check {target}', or choose another "
-                         "folder.")
     split = job.open()
     features, skipped = available(make_features(job.features, job.settings), split)
     if not features:
         raise UsageError("No feature can be made: " + " ".join(skipped[name] for name in job.features if name in skipped))
     order = _order(job, len(split))
-    parts = Parts(target.with_name(f".{target.name}.parts"), _request(job, split, features))
+    if target.exists():
+        _require_made_so(target, _about(job, split, features, skipped))
+        _beside(job, split, order, target.parent, missing_only=True)
+        # What a kill between the whole file and the end of that run left.
+        Parts.clear(_parts_of(target), len(split))
+        return {"file": str(target), "clips": len(split), "made": 0, "features": [feature.name for feature in features],
+                "skipped": skipped}
+    parts = Parts(_parts_of(target), _request(job, split, features))
     missing = parts.missing(len(split))
     failures: list[str] = []
     with Progress(len(split), "react prepare", "clip", len(split) - len(missing)) as progress:
@@ -85,7 +89,7 @@ def prepare(job: Job, folder: str | Path, workers: int = 1) -> dict[str, Any]:
                        f"{failures[0].rstrip('.')}; repair them and run again, the others are kept.")
     _assemble(job, split, features, skipped, parts, order, target)
     _beside(job, split, order, target.parent)
-    parts.remove(len(split))
+    Parts.clear(parts.place, len(split))
     return {"file": str(target), "clips": len(split), "made": len(missing), "features": [feature.name for feature in features],
             "skipped": skipped}
 
@@ -123,7 +127,7 @@ def _tools(job: Job, names: tuple[str, ...], folder: str) -> tuple[Split, list[F
     """What one process needs for all its clips."""
     split = job.open()
     features = make_features(names, job.settings)
-    return split, features, Parts(Path(folder) / f".{job.file_name}.parts", _request(job, split, features))
+    return split, features, Parts(_parts_of(Path(folder) / job.file_name), _request(job, split, features))
 
 
 def _make_clip(job: Job, names: tuple[str, ...], folder: str, row: int) -> str:
@@ -154,11 +158,7 @@ def _assemble(job: Job, split: Split, features: Sequence[Feature], skipped: dict
                                "feature out.")
             shapes[key] = (max(known[0], values.shape[0]), *known[1:])
     with atomic_path(target) as temporary, H5Writer(temporary) as file:
-        file.describe({
-            unifr.PREPARED: f"diffusionrig {__version__}", "split": split.name, "fps": float(split.fps), "corpus": split.hash,
-            "order": f"shuffled with seed {job.seed}" if job.shuffled else "mirrored", "version": VERSION,
-            "settings": json.dumps(dataclasses.asdict(job.settings), sort_keys=True),
-            "features": json.dumps([feature.name for feature in features]), "skipped": json.dumps(skipped)})
+        file.describe(_about(job, split, features, skipped))
         file.texts(unifr.NAMES, [str(split.items[row].speaker) for row in order], {"source": "Speaker of each row."})
         for key, shape in shapes.items():
             field = fields[key]
@@ -169,16 +169,50 @@ def _assemble(job: Job, split: Split, features: Sequence[Feature], skipped: dict
                 file.write(key, place, values[0] if shapes[key] == (1,) and not fields[key].rate else values)
 
 
-def _beside(job: Job, split: Split, order: np.ndarray, folder: Path) -> None:
+def _about(job: Job, split: Split, features: Sequence[Feature], skipped: dict[str, str]) -> dict[str, Any]:
+    """What the file says of itself."""
+    return {unifr.PREPARED: f"diffusionrig {__version__}", "split": split.name, "fps": float(split.fps), "corpus": split.hash,
+            "length": split.length or 0, "order": f"shuffled with seed {job.seed}" if job.shuffled else "mirrored",
+            "version": VERSION, "settings": json.dumps(dataclasses.asdict(job.settings), sort_keys=True),
+            "features": json.dumps([feature.name for feature in features]), "skipped": json.dumps(skipped)}
+
+
+def _require_made_so(target: Path, about: dict[str, Any]) -> None:
+    """UsageError when the file that is there says of itself anything but ``about``, save by which version it was made and why
+    something was left out."""
+    try:
+        with unifr.UnifrFile(target) as file:
+            found = file.describe()
+    except RigError:
+        found = {}
+    if "length" not in found:  # files of before did not say how many frames count
+        found["length"] = about["length"]
+    other = next((key for key in about if key not in {unifr.PREPARED, "skipped"} and found.get(key) != about[key]), None)
+    if other is not None or unifr.PREPARED not in found:
+        how = f"made with other {other}" if unifr.PREPARED in found else "not made by this command"
+        raise UsageError(f"{target} exists already, {how}; read it with 'diffusionrig react prepare --check {target}', or choose "
+                         "another folder.")
+
+
+def _parts_of(target: Path) -> Path:
+    return target.with_name(f".{target.name}.parts")
+
+
+def _beside(job: Job, split: Split, order: np.ndarray, folder: Path, missing_only: bool = False) -> None:
     """The matrix in the order of a shuffled file, and the targets, under UniFR's names."""
-    if job.shuffled:
-        with NpyRows(folder / f"{split.name}_appro_shuffled.npy", (len(split), len(split))) as matrix:
+    def wanted(file: Path) -> bool:
+        return not (missing_only and file.exists())
+
+    if job.shuffled and wanted(file := folder / f"{split.name}_appro_shuffled.npy"):
+        with NpyRows(file, (len(split), len(split))) as matrix:
             for row in order:
                 matrix.append(split.matrix()[row][order].astype(np.float32))
     if job.targets:
         if split.length is None:
             raise UsageError("Targets are one array, but the clips of this corpus have lengths of their own; give --length.")
         for who in ("speaker", "listener"):
-            with NpyRows(folder / f"{split.name}_{who[0]}_gt.npy", (len(split), split.length, 25)) as rows:
+            if not wanted(file := folder / f"{split.name}_{who[0]}_gt.npy"):
+                continue
+            with NpyRows(file, (len(split), split.length, 25)) as rows:
                 for row in order:
                     rows.append(split.emotion(getattr(split.items[row], who)))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from diffusionrig.data.identity import MOST
 from diffusionrig.devices import resolve_device
 from diffusionrig.errors import UsageError
 from diffusionrig.io.checkpoints import load_checkpoint
-from diffusionrig.reactions.corpus import Corpus
+from diffusionrig.reactions.corpus import Corpus, Split
 from diffusionrig.reactions.generators.config import SystemConfig
 from diffusionrig.reactions.generators.examples import Examples
 from diffusionrig.reactions.generators.system import System, find_system
@@ -99,4 +101,10 @@ def describe(system: str, phase: str, settings: Any, examples: Examples) -> dict
     """What a phase's model says about itself when it was trained on ``examples``."""
     return {**about_model(system, phase, settings),
             "data": {"corpus": examples.split.corpus.root.name, "split": examples.split.name, "hash": examples.split.hash,
-                     **dataclasses.asdict(examples.settings)}}
+                     "items": len(examples.split), "clips": clip_marks(examples.split), **dataclasses.asdict(examples.settings)}}
+
+
+def clip_marks(split: Split) -> str:
+    """What of a split is remembered to tell whether another is the same, grown: the least marks of its items."""
+    marks = (hashlib.blake2b(f"{item.speaker} {item.listener}".encode(), digest_size=6).hexdigest() for item in split.items)
+    return " ".join(sorted(marks)[:MOST])
