@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from diffusionrig.errors import RigError
 from diffusionrig.io.files import existing_file, short_reason
+from diffusionrig.io.mixing import in_range, stereo
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Sound:
 def read_sound(path: str | Path) -> Sound | None:
     """All of the sound of a sound file or video; None for a video without. RigError when the file cannot be decoded.
 
-    More than two channels are mixed down to two.
+    More than two channels are mixed down to two, without clipping.
     """
     import av
 
@@ -38,16 +40,24 @@ def read_sound(path: str | Path) -> Sound | None:
                     return None
                 raise RigError(f"{file} holds neither sound nor pictures; give a WAV file or a video with sound.")
             stream = container.streams.audio[0]
-            layout = "mono" if stream.channels == 1 else "stereo"
-            resampler = av.AudioResampler(format="fltp", layout=layout, rate=stream.rate)
-            blocks = [part.to_ndarray() for frame in container.decode(stream) for part in resampler.resample(frame)]
-            blocks += [part.to_ndarray() for part in resampler.resample(None)]
+            plain = stream.codec_context.name.startswith("pcm_f")
+            # It changes the type of the numbers alone: the mixing of channels that it offers exceeds 1. Channels lie side by side
+            # ("flt"), since PyAV reads beyond the planes of eight or more.
+            resampler = av.AudioResampler(format="flt", rate=stream.rate)
+            blocks, channels = [], []
+            for frame in chain(container.decode(stream), [None]):
+                for part in resampler.resample(frame):
+                    channels = [channel.name for channel in part.layout.channels]
+                    # Whether numbers were scaled is seen before they are mixed; other sound is mixed at once, to save room.
+                    block = part.to_ndarray().reshape(-1, len(channels))
+                    blocks.append(block if plain else stereo(block, channels))
             rate = int(stream.rate)
     except (av.FFmpegError, IndexError, ValueError) as error:
         raise RigError(f"The sound of {file} cannot be decoded ({short_reason(error)}); convert it to WAV.") from error
-    if not blocks or not sum(block.shape[1] for block in blocks):
+    if not blocks or not sum(map(len, blocks)):
         raise RigError(f"{file} holds no sound; copy it again or leave it out.")
-    return Sound(np.ascontiguousarray(np.concatenate(blocks, 1).T, np.float32), rate)
+    samples = stereo(in_range(np.concatenate(blocks), file, plain), channels)
+    return Sound(np.ascontiguousarray(samples, np.float32), rate)
 
 
 def fit_sound(sound: Sound, seconds: float) -> tuple[Sound, str]:

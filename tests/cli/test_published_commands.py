@@ -29,8 +29,9 @@ def run(folder: Path, line: str) -> str:
 LINES = [
     "python scripts/create_data.py --data_dir aligned --output_dir ffhq256_deca.lmdb --image_size 256 --use_meanshape False",
     "python scripts/create_data.py --data_dir aligned --output_dir personal_deca.lmdb --image_size 256 --use_meanshape True",
-    "mpiexec -n 8 python scripts/train.py --latent_dim 64 --encoder_type resnet18 --log_dir log/stage1 --data_dir ffhq256_deca.lmdb "
-    "--lr 1e-4 --p2_weight True --image_size 256 --batch_size 32 --max_steps 50000 --num_workers 8 --save_interval 5000 --stage 1",
+    "mpiexec -n 8 python scripts/train.py --latent_dim 64 --encoder_type resnet18 --log_dir log/stage1 --data_dir "
+    "ffhq256_deca.lmdb --lr 1e-4 --p2_weight True --image_size 256 --batch_size 32 --max_steps 50000 --num_workers 8 "
+    "--save_interval 5000 --stage 1",
     "mpiexec -n 1 python scripts/train.py --latent_dim 64 --encoder_type resnet18 --log_dir log/stage2 --resume_checkpoint "
     "log/stage1/model050000.pt --data_dir personal_deca.lmdb --lr 1e-5 --p2_weight True --image_size 256 --batch_size 4 "
     "--max_steps 5000 --num_workers 8 --save_interval 5000 --stage 2",
