@@ -40,8 +40,9 @@ LINES = [
 """As published but for the names of photographs, which are the user's; the model's flags are given where they are given there."""
 
 SMALLER = {"--image_size 256": "--image_size 64", "--max_steps 50000": "--max_steps 2", "--max_steps 5000": "--max_steps 2",
-           "--batch_size 32": "--batch_size 2", "-n 8": "-n 2", "model050000": "model000002", "model005000": "model000002",
-           "ddim20": "ddim2"}
+           "--batch_size 32": "--batch_size 2", "-n 8": "-n 2", "model050000": "model000002",
+           "model005000": "model000002", "ddim20": "ddim2",
+           "--p2_weight": "--num_channels 32 --sample_count 0 --metric_count 0 --p2_weight"}
 
 
 def smaller(line: str) -> str:
