@@ -76,7 +76,7 @@ def test_the_published_name_of_a_model_stands_for_ours_and_is_said(tmp_path):
     # Stage 1 goes on from the state that stands beside it.
     assert find_start(options(tmp_path / "run", resume_checkpoint=named)).step == 50000
     assert find_start(options(tmp_path / "run", stage=2, resume_checkpoint=found)).note == ""
-    with pytest.raises(UsageError, match=r"There is no checkpoint at .*model000007\.pt; .* holds model050000\.safetensors, so name"):
+    with pytest.raises(UsageError, match=r"no checkpoint at .*model000007\.pt; .* holds model050000\.safetensors, so name"):
         find_start(options(tmp_path / "run", stage=2, resume_checkpoint=str(tmp_path / "first" / "model000007.pt")))
 
 
