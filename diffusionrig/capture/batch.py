@@ -15,7 +15,7 @@ from diffusionrig import __version__
 from diffusionrig.capture.choosing import Choice, chosen_encoder
 from diffusionrig.capture.encoder import FLAG_BELOW, Encoder, StagedEncoder
 from diffusionrig.capture.face_folder import write_codes, write_meshes, write_pictures
-from diffusionrig.capture.inputs import Picture, count_pictures, listed_inputs, read_pictures, result_names
+from diffusionrig.capture.inputs import Picture, count_pictures, listed_inputs, read_pictures, result_names, unread_inputs
 from diffusionrig.capture.pictures import COLUMNS, capture_pictures
 from diffusionrig.capture.saved_codes import CODE_PARTS, save_codes
 from diffusionrig.capture.study import Atlas, Study, deca_inside, load_atlas, record_face, study_faces
@@ -96,7 +96,8 @@ def capture_files(paths: Sequence[str], output_dir: str, choice: Choice | None =
     report = {"command": COMMAND, "software": f"diffusionrig {__version__}", "encoder": encoder.name, "model": model,
               "head": head.name, "head_hash": head.hash, "flag_below": FLAG_BELOW, "detail": writer.wants_detail,
               "missing_files": list(writer.atlas.missing) if writer.atlas else [],
-              "left_out": getattr(encoder, "left_out", {}), "counts": _counts(rows), "images": rows}
+              "left_out": getattr(encoder, "left_out", {}), "counts": _counts(rows), "images": rows,
+              "unread": unread_inputs(paths, files, output_dir)}
     write_json(writer.folder / REPORT, report)
     return report
 

@@ -11,6 +11,7 @@ import numpy as np
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.images import find_images, read_image
 from diffusionrig.io.timeline import read_timeline
+from diffusionrig.io.unread import unread_files
 from diffusionrig.io.video import all_frames, find_videos, frame_count, is_video
 
 
@@ -51,6 +52,11 @@ def listed_inputs(paths: Sequence[str]) -> list[Path]:
     if not files:
         raise UsageError(f"No image files were found in {', '.join(map(str, paths))}.")
     return list(dict.fromkeys(files))
+
+
+def unread_inputs(paths: Sequence[str], files: Sequence[Path], output_dir: str) -> list[str]:
+    """Pictures and videos in the folders of ``paths`` that are not among the ``files`` listed: of kinds that are not read."""
+    return [str(file) for path in dict.fromkeys(paths) if Path(path).is_dir() for file in unread_files(path, files, output_dir)]
 
 
 def result_names(files: Sequence[Path]) -> list[str]:

@@ -59,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
 
 def tell(report: dict[str, Any], output_dir: str) -> int:
     """Print what was captured and what was not; the exit status."""
+    from diffusionrig.io.unread import unread_sentence
+
     for row in report["images"]:
         if row["note"]:
             print(f"{row['file']}{'#' + str(row['frame']) if 'frame' in row else ''}: {row['note']}")
@@ -67,5 +69,6 @@ def tell(report: dict[str, Any], output_dir: str) -> int:
               "published ones; put them beside the other registered files.")
     counts = report["counts"]
     print(f"{counts['captured']} of {counts['images']} photographs captured, {counts['flagged']} doubtful, "
-          f"{counts['without_face']} without a face, {counts['unreadable']} unreadable; results are in {output_dir}.")
+          f"{counts['without_face']} without a face, {counts['unreadable']} unreadable; results are in {output_dir}. "
+          f"{unread_sentence(report['unread'])}".rstrip())
     return 0 if counts["captured"] else 1

@@ -44,9 +44,14 @@ def from_arguments(cls: type[Config], namespace: argparse.Namespace, below: Mapp
 
     UsageError when ``below`` names a setting that does not exist or holds a value of the wrong type.
     """
+    return from_mapping(cls, settings_given(cls, namespace, below or {}), source)
+
+
+def settings_given(cls: type, namespace: argparse.Namespace, below: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings in ``below``, as they are meant, and over them the flags that were typed."""
     kinds = get_type_hints(cls)
-    natural = {name: _as_meant(kinds.get(name), value) for name, value in (below or {}).items()}
-    return from_mapping(cls, {**natural, **given_arguments(cls, namespace)}, source)
+    natural = {name: _as_meant(kinds.get(name), value) for name, value in below.items()}
+    return {**natural, **given_arguments(cls, namespace)}
 
 
 def _as_meant(kind: type | None, value: Any) -> Any:

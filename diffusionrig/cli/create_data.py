@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     from diffusionrig.data.sources import find_sources
     from diffusionrig.geometry.head import HeadModel
     from diffusionrig.geometry.heads import load_head
+    from diffusionrig.io.unread import unread_sentence
     from diffusionrig.training.distributed import start_world
 
     options = CreationOptions(tuple(args.data_dir), args.output_dir, args.image_size, args.batch_size, args.use_meanshape,
@@ -86,5 +87,5 @@ def run(args: argparse.Namespace) -> int:
         if report["refused"] > 20:
             print(f"... and {report['refused'] - 20} more, see {args.output_dir}/report.json")
         print(f"{report['found']} images found: {report['used']} used ({report['flagged']} of them flagged as doubtful), "
-              f"{report['refused']} refused; the store is {args.output_dir}.")
+              f"{report['refused']} refused; the store is {args.output_dir}. {unread_sentence(report['unread'])}".rstrip())
     return 0

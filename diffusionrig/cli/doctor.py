@@ -24,7 +24,8 @@ EXAMPLES = """  diffusionrig doctor
 
 PACKAGES = ("torch", "numpy", "pillow", "opencv-python-headless", "lmdb", "safetensors", "kornia", "yacs", "blobfile",
             "ai-edge-litert", "av", "mpi4py", "mpich")
-OPTIONAL = {"tensorboard": "log", "dlib-bin": "dlib", "face-alignment": "fan", "pytorch3d": "", "anny": "bodies"}
+OPTIONAL = {"tensorboard": "log", "dlib-bin": "dlib", "face-alignment": "fan", "pytorch3d": "", "anny": "bodies",
+            "pillow-heif": "heif"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

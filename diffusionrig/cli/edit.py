@@ -16,8 +16,8 @@ from diffusionrig.cli.arguments import (
     positive_int,
 )
 from diffusionrig.cli.clip_arguments import add_clip_arguments, is_clip, run_as_clip
-from diffusionrig.cli.config_arguments import add_dataclass_arguments, from_arguments, given_arguments
-from diffusionrig.cli.consent import show_consent
+from diffusionrig.cli.config_arguments import add_dataclass_arguments, given_arguments
+from diffusionrig.cli.loaded import show_loaded
 from diffusionrig.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """Draw the person of the source picture with the expression, pose, light or latent of the target picture. Both may be
 folders. A photograph comes back whole, in its own size, with its largest face edited; of an aligned face (see diffusionrig align)
-the aligned picture is written. Writes {index}_{mode}.png, contact sheets and report.json. A .safetensors model describes itself;
-for a released .pt file the model flags do. A video or an animated picture as target drives the source frame by frame,
-{index}_{mode}.mp4 with sound."""
+the aligned picture is written. Writes {index}_{mode}.png, contact sheets and report.json. A .safetensors model describes itself,
+a released .pt file by its shapes. A video or an animated picture as target drives the source frame by frame, {index}_{mode}.mp4
+with sound."""
 EXAMPLES = """  diffusionrig edit me.jpg --target smile.jpg --modes exp
   diffusionrig edit me.jpg --set jawOpen=0.6,yaw=15 --output_dir log/sliders
   diffusionrig edit me.jpg --set mouthSmileLeft=+0.3,mouthSmileRight=+0.3,yaw=+-10 --face 2
@@ -117,7 +117,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_assets_argument(parser)
     add_speed_arguments(parser)
     add_device_argument(parser)
-    add_dataclass_arguments(parser, ModelConfig, "model (of a released .pt file)")
+    add_dataclass_arguments(parser, ModelConfig, "model (held against the file; released .pt files hide heads and norm groups)")
     add_dataclass_arguments(parser, DiffusionConfig, "diffusion")
 
 
@@ -209,29 +209,13 @@ def _load(args: argparse.Namespace) -> Rig:
     from diffusionrig.editing.rig import Rig
     from diffusionrig.model.config import ModelConfig
 
-    diffusion_flags = given_arguments(DiffusionConfig, args)
     rig = Rig.from_pretrained(args.model_path or "default", device=args.device, encoder=args.use_model or None,
-                              model=from_arguments(ModelConfig, args), diffusion=from_arguments(DiffusionConfig, args),
+                              model=given_arguments(ModelConfig, args), diffusion=given_arguments(DiffusionConfig, args),
                               rasterizer=args.rasterizer, head=args.head, landmarks=args.landmarks, base=args.base,
                               precision=args.precision, compiled=args.compile)
-    show_consent("edit", rig.pretrained.meta)
-    if rig.pretrained.meta:
-        _agree(given_arguments(ModelConfig, args), rig.pretrained.model.to_dict(), args.model_path)
-        _agree({k: v for k, v in diffusion_flags.items() if k != "timestep_respacing"}, rig.pretrained.diffusion.to_dict(),
-               args.model_path)
+    show_loaded("edit", rig.pretrained)
     if args.album:
         rig.use_album(args.album)
     if args.meanshape:
         rig.pretrained.mean_shape = read_mean_shape(args.meanshape, rig.head.n_shape)
     return rig
-
-
-# Flags that say how a network was trained or saves memory; a different value changes no picture.
-_HARMLESS = {"dropout", "use_checkpoint", "use_kl", "p2_weight", "p2_gamma", "p2_k", "rescale_learned_sigmas"}
-
-
-def _agree(given: dict[str, object], trained: dict[str, object], path: str) -> None:
-    for name, value in given.items():
-        if name not in _HARMLESS and trained.get(name) != value:
-            raise UsageError(f"--{name} {value} contradicts the checkpoint {path or 'default'}, which was trained with "
-                             f"{trained.get(name)}; leave the flag out.")

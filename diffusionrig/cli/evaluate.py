@@ -11,8 +11,8 @@ from diffusionrig.cli.arguments import (
     boolean,
     positive_int,
 )
-from diffusionrig.cli.config_arguments import add_dataclass_arguments, from_arguments, given_arguments
-from diffusionrig.cli.consent import show_consent
+from diffusionrig.cli.config_arguments import add_dataclass_arguments, given_arguments
+from diffusionrig.cli.loaded import show_loaded
 from diffusionrig.cli.reenactment_arguments import add_reenactment_arguments, is_reenactment, run_as_reenactment
 
 DESCRIPTION = """Measure a checkpoint. Faces get the pose, expression, light and shape of others; what is captured from the results
@@ -24,7 +24,7 @@ pictures) and contact_sheet.png. Without --data synthetic people are taken, of w
 The edit stands beside the unchanged source and the ceiling of a 64-pixel result; evaluation.csv has every picture's figures."""
 EXAMPLES = """  diffusionrig evaluate --output_dir log/evaluation
   diffusionrig evaluate --model_path log/stage2/model005000.safetensors --data log/held_out --output_dir log/evaluation
-  diffusionrig evaluate --model_path stage1.pt --image_size 256 --identity dlib --output_dir log/released
+  diffusionrig evaluate --model_path stage1.pt --identity dlib --output_dir log/released
   diffusionrig evaluate --video talks/*.mp4 --keep all --output_dir log/real
   diffusionrig evaluate --pairs neutral smiling --modes exp --output_dir log/smiles"""
 
@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_assets_argument(parser)
     add_speed_arguments(parser)
     add_device_argument(parser)
-    add_dataclass_arguments(parser, ModelConfig, "model (of a released .pt file)")
+    add_dataclass_arguments(parser, ModelConfig, "model (held against the file; released .pt files hide heads and norm groups)")
     add_dataclass_arguments(parser, DiffusionConfig, "diffusion")
 
 
@@ -89,14 +89,10 @@ def run(args: argparse.Namespace) -> int:
     sampling = Sampling(respacing=getattr(args, "timestep_respacing", None), solver=args.sampler, seed=args.seed, keep=args.keep,
                         steps=args.steps, null_guidance=args.null_guidance)
     rig = Rig.from_pretrained(path, device=args.device, encoder=args.use_model or None, head=args.head, base=args.base,
-                              model=from_arguments(ModelConfig, args), diffusion=from_arguments(DiffusionConfig, args),
+                              model=given_arguments(ModelConfig, args), diffusion=given_arguments(DiffusionConfig, args),
                               precision=args.precision, compiled=args.compile)
     rig.check_guidance(sampling)
-    show_consent("evaluate", rig.pretrained.meta)
-    given = {**given_arguments(ModelConfig, args), **given_arguments(DiffusionConfig, args)}
-    given.pop("timestep_respacing", None)
-    if rig.pretrained.meta and given:
-        raise UsageError(f"--{next(iter(given))} describes released .pt files; {path} describes itself, so leave the flag out.")
+    show_loaded("evaluate", rig.pretrained)
     if real:
         return run_as_reenactment(rig, sampling, args)
     plan = Plan(args.output_dir, path, args.data, args.count or Plan.count, args.seed, args.modes or Plan.modes,

@@ -29,8 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from diffusionrig.editing.pretrained import shipped_priors
+    from diffusionrig.io.lmdb_files import is_store
 
-    if Path(args.store).is_file() or args.store in {"default", *shipped_priors()}:
+    if (Path(args.store).is_file() and not is_store(args.store)) or args.store in {"default", *shipped_priors()}:
         return _model(args.store, args.output)
     return _store(args)
 
@@ -39,12 +40,14 @@ def _store(args: argparse.Namespace) -> int:
     from diffusionrig.data.inspection import store_sheet, store_statistics
     from diffusionrig.geometry.heads import load_head
     from diffusionrig.io.images import write_png
+    from diffusionrig.io.lmdb_files import store_folder
 
     statistics = store_statistics(args.store)
     print(_table(args.store, statistics))
     header = statistics["header"]
     head = load_head(header["head"]) if header["head"] and header["buffers"] == "none" else None
-    place = args.store if os.access(args.store, os.W_OK) else "."
+    folder = store_folder(args.store)
+    place = folder if os.access(folder, os.W_OK) else "."
     output = Path(args.output or Path(place) / "inspect.png")
     write_png(output, store_sheet(args.store, head, args.columns))
     print(f"Contact sheet: {output}")

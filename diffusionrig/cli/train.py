@@ -8,10 +8,11 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from diffusionrig.cli.arguments import add_assets_argument
-from diffusionrig.cli.config_arguments import add_dataclass_arguments, from_arguments
+from diffusionrig.cli.config_arguments import add_dataclass_arguments, from_arguments, settings_given
 from diffusionrig.diffusion.config import DiffusionConfig
 from diffusionrig.errors import UsageError
 from diffusionrig.model.config import ModelConfig
+from diffusionrig.model.released import infer_config
 from diffusionrig.training.options import TrainOptions
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
         options = from_arguments(TrainOptions, args, tree["train"], args.config)
         with start_world(options.device) as world, world.holding(options.log_dir, "train"):
             start = find_start(options)
+            if start.note and world.main:
+                print(f"diffusionrig train: {start.note}", file=sys.stderr)
             model = _config(ModelConfig, "model", args, tree["model"], start)
             diffusion = _config(DiffusionConfig, "diffusion", args, tree["diffusion"], start)
             report = train(options, model, diffusion, world, start, _consent(options, start, world.size))
@@ -85,8 +88,10 @@ def _settings(path: str) -> dict[str, dict[str, Any]]:
 def _config(cls: type[Config], name: str, args: argparse.Namespace, tree: dict[str, Any], start: Start) -> Config:
     """Defaults, then what the checkpoint was trained with, then the configuration file, then the flags that were typed.
 
-    UsageError when the last two contradict the checkpoint.
+    UsageError when the last two contradict the checkpoint. A published one shows by its shapes what its network was trained with.
     """
+    if cls is ModelConfig and start.tensors is not None and not start.meta:
+        return infer_config(start.tensors, start.source, **settings_given(cls, args, tree))  # type: ignore[return-value]
     trained = {key: value for key, value in start.meta.get(name, {}).items() if key not in _FREE}
     config = from_arguments(cls, args, {**trained, **tree}, args.config or start.source)
     for key, value in trained.items():

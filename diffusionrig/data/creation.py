@@ -16,7 +16,7 @@ from diffusionrig.data.batches import render_codes
 from diffusionrig.data.photographs import Photograph, ReadAhead, read_photograph
 from diffusionrig.data.records import code_arrays, code_from_arrays, store_header
 from diffusionrig.data.rounds import Ranks, in_rounds, share_of
-from diffusionrig.data.sources import Labels, Source, find_sources
+from diffusionrig.data.sources import Labels, Source, find_sources, find_unread
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
@@ -202,7 +202,8 @@ class _Creation:
         refused = [{"source": source, "reason": reason} for source, reason in writer.refused()]
         report = {"command": COMMAND, "software": f"diffusionrig {__version__}", "found": len(sources), "used": len(writer),
                   "flagged": len(flagged), "refused": len(refused), "options": dataclasses.asdict(options),
-                  "encoder": self.encoder.name, "head": self.head.name, "flagged_images": flagged, "refused_images": refused}
+                  "encoder": self.encoder.name, "head": self.head.name, "flagged_images": flagged, "refused_images": refused,
+                  "unread": find_unread(options.data_dir, options.output_dir, sources)}
         write_json(writer.path / REPORT, report)
         if not len(writer):
             raise RigError(f"None of the {len(sources)} images could be used: "

@@ -45,8 +45,8 @@ class FaceStoreDataset:
     """
 
     def __init__(self, path: str | Path, image_size: int | None = None, head: HeadModel | None = None) -> None:
-        self.path = Path(path)
         self._store = open_store(path)
+        self.path = self._store.path
         self._records: Sequence[int] = range(len(self._store))
         self.header = self._store.header
         self.stored_size: int = self.header["image_size"]

@@ -12,6 +12,7 @@ from diffusionrig.errors import UsageError
 from diffusionrig.io.files import existing_file
 from diffusionrig.io.images import find_files, find_images
 from diffusionrig.io.label_files import read_label_arrays, read_label_table
+from diffusionrig.io.unread import unread_files
 
 EXPRESSIONS = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt", "none", "uncertain", "no face")
 """AffectNet's expression classes by number."""
@@ -50,9 +51,15 @@ def find_sources(folders: Sequence[str], output_dir: str | Path) -> list[Source]
         sources += [Source(f"{label}/{path.relative_to(root).as_posix()}", path, root) for path in find_images(root)
                     if output not in path.resolve().parents]
     if not sources:
-        raise UsageError(f"No image files (.jpg, .png, .bmp, .webp, .tif) were found in {', '.join(folders)}; check "
-                         "--data_dir.")
+        raise UsageError(f"No image files (.jpg, .png, .bmp, .webp, .tif, .avif, .heic) were found in {', '.join(folders)}; "
+                         "check --data_dir.")
     return sources
+
+
+def find_unread(folders: Sequence[str], output_dir: str | Path, sources: Sequence[Source]) -> list[str]:
+    """Pictures and videos below ``folders`` that are not among the ``sources``: of kinds that are not read."""
+    read = {source.path for source in sources}
+    return [str(file) for root in _each_once(folders) for file in unread_files(root, read, output_dir)]
 
 
 def _each_once(folders: Sequence[str]) -> list[Path]:

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from diffusionrig.errors import RigError
 from diffusionrig.io.checkpoints import load_weights
-from diffusionrig.io.files import existing_file, sha256_of
-from diffusionrig.io.remote import is_remote, local_copy
+from diffusionrig.io.files import sha256_of
+from diffusionrig.io.model_files import MODELS, find_model_file
+from diffusionrig.io.remote import is_remote
 from diffusionrig.model.adapters import AdapterConfig, merged
 
-SUFFIXES = {".safetensors", ".pt", ".pth"}
 MEAN_SHAPE = "mean_shape"
 
 
@@ -31,7 +31,7 @@ def find_base(adapter: Path, meta: Mapping[str, Any], chosen: str | Path = "", s
     """
     base = _record(adapter, meta)
     if str(chosen):
-        file = existing_file(local_copy(chosen), "base model")
+        file, _ = find_model_file(chosen, "base model")  # whatever its name, it is the right one only by its hash
         found = sha256_of(file)
         if found != base["hash"]:
             raise RigError(f"The adapter {adapter} was trained on the base model {base['name']} with the hash {base['hash']}, but "
@@ -51,7 +51,7 @@ def _candidates(adapter: Path, base: Mapping[str, Any], shipped: Iterable[Path])
         yield Path(base["path"])
         yield adapter.parent / base["path"]
     yield adapter.parent / base["name"]
-    yield from (path for path in sorted(adapter.parent.iterdir()) if path.suffix in SUFFIXES and path != adapter)
+    yield from (path for path in sorted(adapter.parent.iterdir()) if path.suffix in MODELS and path != adapter)
 
 
 def join_base(adapter: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any], base: Path) -> dict[str, Tensor]:

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from diffusionrig.editing.bases import SUFFIXES, find_base, is_adapter
+from diffusionrig.editing.bases import find_base, is_adapter
 from diffusionrig.editing.consent import consent_of
 from diffusionrig.editing.pretrained import checkpoint_path, shipped_priors
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.checkpoints import describe_checkpoint
 from diffusionrig.io.files import sha256_of
 from diffusionrig.io.images import decode_image
+from diffusionrig.io.model_files import MODELS, PUBLISHED
 
 KINDS = {"1": "prior (stage 1)", "2": "personal model (stage 2)"}
 
@@ -30,11 +31,11 @@ def describe_model(name: str | Path) -> dict[str, Any]:
     it was found, "" when nowhere).
     """
     path = checkpoint_path(name)
-    if path.suffix not in SUFFIXES:
+    if path.suffix not in MODELS:
         raise UsageError(f"{path} is neither a model (.safetensors or .pt) nor the folder of a store.")
     card: dict[str, Any] = {"file": str(path), "kind": "published .pt file, which does not describe itself",
                             "bytes": path.stat().st_size, "hash": sha256_of(path), "parameters": None, "meta": {}, "consent": None}
-    if path.suffix in {".pt", ".pth"}:
+    if path.suffix in PUBLISHED:
         return card
     shapes, meta = describe_checkpoint(path)
     card |= {"parameters": sum(math.prod(shape) for shape in shapes.values()), "meta": meta, "consent": consent_of(meta)}

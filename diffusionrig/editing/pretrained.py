@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from diffusionrig.diffusion.config import DiffusionConfig
+from diffusionrig.editing.agreement import check_agreement
 from diffusionrig.editing.bases import find_base, is_adapter, join_base
 from diffusionrig.errors import UsageError
 from diffusionrig.geometry.heads import DEFAULT_HEAD
@@ -17,11 +19,12 @@ from diffusionrig.io.arrays import read_npy
 from diffusionrig.io.assets import PACKAGE_ASSETS, asset_path
 from diffusionrig.io.checkpoints import describe_checkpoint, load_checkpoint, load_released
 from diffusionrig.io.files import existing_file, sha256_of
+from diffusionrig.io.model_files import PUBLISHED, find_model_file
 from diffusionrig.io.pickled_tensors import read_pickled_tensor
-from diffusionrig.io.remote import local_copy
 from diffusionrig.model.config import ModelConfig
 from diffusionrig.model.network import DiffusionRig
-from diffusionrig.model.released import load_strict
+from diffusionrig.model.released import infer_config, load_strict
+from diffusionrig.settings import from_mapping
 
 DEFAULT_PRIOR = "open256"
 PRIOR_FOLDER = "priors"
@@ -39,6 +42,7 @@ class Pretrained:
     mean_shape  (1, n_shape) shared shape of the person, None without one
     hash        SHA-256 of the file, hexadecimal
     meta        everything else the checkpoint says (stage, consent, encoder, versions, ...)
+    note        which other file was taken than the one that was named; "" when it was that one
     """
 
     network: DiffusionRig
@@ -49,6 +53,7 @@ class Pretrained:
     mean_shape: Tensor | None
     hash: str
     meta: dict[str, Any]
+    note: str = ""
 
     @property
     def condition(self) -> str:
@@ -69,43 +74,52 @@ def describe_prior(path: Path) -> dict[str, Any]:
 
 
 def checkpoint_path(name: str | Path) -> Path:
-    """``default`` or the name of a shipped prior -> its path; anything else is a path that must exist."""
+    """``default`` or the name of a shipped prior -> its path; anything else is a path as ``find_model_file`` takes it."""
+    return _named(name)[0]
+
+
+def _named(name: str | Path) -> tuple[Path, str]:
     word = str(name)
     if word in {"", "default"}:
         word = DEFAULT_PRIOR
     priors = shipped_priors()
     if word in priors:
-        return priors[word]
+        return priors[word], ""
     if word == DEFAULT_PRIOR:
-        return asset_path(f"{PRIOR_FOLDER}/{DEFAULT_PRIOR}.safetensors")
-    return existing_file(local_copy(word), "model")
+        return asset_path(f"{PRIOR_FOLDER}/{DEFAULT_PRIOR}.safetensors"), ""
+    return find_model_file(word, "model")
 
 
-def load_pretrained(name: str | Path = "default", *, model: ModelConfig | None = None,
-                    diffusion: DiffusionConfig | None = None, device: torch.device | str = "cpu",
+def load_pretrained(name: str | Path = "default", *, model: Mapping[str, Any] | None = None,
+                    diffusion: Mapping[str, Any] | None = None, device: torch.device | str = "cpu",
                     head: str = "", usual_head: str = DEFAULT_HEAD, base: str | Path = "") -> Pretrained:
     """Load a network. The adapters of a personal model are added to the weights of its base model, which is ``base`` or, when
     that is empty, looked for (``editing.bases``).
 
-    ``model`` and ``diffusion`` are needed for a released ``.pt`` file, which describes neither.
+    ``model`` and ``diffusion`` are settings by name that are known beside the file. A released ``.pt`` file shows most of those of
+    its network by its shapes (``model.released.infer_config``) and none of its noise, where the defaults, which are those of the
+    released weights, stand for what is not given. Other files say all of them.
 
     Nor do released files, and models trained on published stores, say whose buffers they understand: that is ``head`` when
     it is given, else ``usual_head``.
 
-    Raises UsageError when the path does not exist or the file names another head than ``head``, RigError when it is damaged
-    or does not fit its configuration.
+    Raises UsageError when the path does not exist, or the file contradicts ``model``, ``diffusion`` or ``head``; RigError when it
+    is damaged or holds another network.
     """
-    path = checkpoint_path(name)
-    if path.suffix in {".pt", ".pth"}:
+    path, note = _named(name)
+    if path.suffix in PUBLISHED:
         tensors, meta = load_released(path), dict[str, Any]()
-        model, diffusion = model or ModelConfig(), diffusion or DiffusionConfig()
+        network_settings = infer_config(tensors, str(path), **(model or {}))
+        noise_settings = from_mapping(DiffusionConfig, diffusion or {}, "The request")
         stated, head_hash = "", ""
     elif path.suffix == ".safetensors":
         tensors, meta = load_checkpoint(path)
         for key in ("model", "diffusion", "head"):
             if key not in meta:
                 raise UsageError(f"{path} does not describe its {key}, so it is not a checkpoint of diffusionrig.")
-        model, diffusion = ModelConfig.from_dict(meta["model"]), DiffusionConfig.from_dict(meta["diffusion"])
+        network_settings, noise_settings = ModelConfig.from_dict(meta["model"]), DiffusionConfig.from_dict(meta["diffusion"])
+        check_agreement(model or {}, network_settings.to_dict(), path)
+        check_agreement(diffusion or {}, noise_settings.to_dict(), path)
         # Trained on a published store, which does not say whose buffers it holds.
         stated, head_hash = meta["head"]["name"] or "", meta["head"]["hash"] or ""
         if is_adapter(meta):
@@ -118,10 +132,11 @@ def load_pretrained(name: str | Path = "default", *, model: ModelConfig | None =
         raise UsageError(f"The model {path} was trained on the head {stated}, not on {head}; leave --head out.")
     mean_shape = tensors.pop(MEAN_SHAPE, None)
     with torch.device("meta"):  # weights are taken over, so that there is never room for two sets of them
-        network = DiffusionRig(model)
-    load_strict(network, tensors, assign=True)
+        network = DiffusionRig(network_settings)
+    load_strict(network, tensors, str(path), assign=True)
     network = network.to(device).eval().requires_grad_(False)
-    return Pretrained(network, model, diffusion, stated or head or usual_head, head_hash, mean_shape, sha256_of(path), meta)
+    return Pretrained(network, network_settings, noise_settings, stated or head or usual_head, head_hash, mean_shape,
+                      sha256_of(path), meta, note)
 
 
 def read_mean_shape(path: str | Path, n_shape: int) -> Tensor:

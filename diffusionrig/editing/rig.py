@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +12,6 @@ from torch import Tensor
 from diffusionrig.capture.encoder import Encoder
 from diffusionrig.capture.registry import best_encoder, usual_head
 from diffusionrig.devices import resolve_device
-from diffusionrig.diffusion.config import DiffusionConfig
 from diffusionrig.editing.analysis import Analysis
 from diffusionrig.editing.capturing import Capturing, Photo
 from diffusionrig.editing.conditions import BUFFERS
@@ -25,7 +25,6 @@ from diffusionrig.editing.request import Request, Result
 from diffusionrig.editing.sampling import Sampling
 from diffusionrig.errors import UsageError
 from diffusionrig.geometry.face_code import FaceCode
-from diffusionrig.model.config import ModelConfig
 from diffusionrig.render.buffers import PhysicalBuffers
 
 
@@ -48,16 +47,16 @@ class Rig:
 
     @classmethod
     def from_pretrained(cls, path: str | Path = "default", *, device: str = "auto", encoder: str | None = None,
-                        model: ModelConfig | None = None, diffusion: DiffusionConfig | None = None,
+                        model: Mapping[str, Any] | None = None, diffusion: Mapping[str, Any] | None = None,
                         rasterizer: str = "torch", head: str = "", landmarks: str = "mediapipe", base: str | Path = "",
                         precision: str = "auto", compiled: bool = False) -> Rig:
-        """Load a rig from the shipped prior (``default``), a ``.safetensors`` checkpoint, or a released ``.pt`` file
-        (with its ``model`` and ``diffusion`` configuration). ``base`` is the base model of an adapter, where it is not found by
-        itself. ``encoder`` defaults to the best whose files are there, and ``head``, where the model does not name its own, to
-        the one whose codes that encoder makes. ``landmarks`` (a name of ``faces.backends.BACKENDS``) says who finds the faces
-        that DECA and EMOCA look at. ``precision`` of the denoising network (fp32, bf16, fp16, or auto: the fastest that the
-        device computes in) and ``compiled`` (torch.compile, a minute or two once) change speed; what they change in the
-        images is stated in docs/editing.md.
+        """Load a rig from the shipped prior (``default``), a ``.safetensors`` checkpoint, or a released ``.pt`` file. ``model`` and
+        ``diffusion`` are settings by name that a released file does not show (``load_pretrained``). ``base`` is the base model of
+        an adapter, where it is not found by itself. ``encoder`` defaults to the best whose files are there, and ``head``, where the
+        model does not name its own, to the one whose codes that encoder makes. ``landmarks`` (a name of
+        ``faces.backends.BACKENDS``) says who finds the faces that DECA and EMOCA look at. ``precision`` of the denoising network
+        (fp32, bf16, fp16, or auto: the fastest that the device computes in) and ``compiled`` (torch.compile, a minute or two once)
+        change speed; what they change in the images is stated in docs/editing.md.
         """
         chosen = resolve_device(device)
         pretrained = load_pretrained(path, model=model, diffusion=diffusion, device=chosen, head=head,

@@ -13,7 +13,7 @@ from diffusionrig.editing.outputs import Outputs
 from diffusionrig.editing.planning import Planned, plan
 from diffusionrig.editing.reporting import write_report
 from diffusionrig.editing.rig import Rig
-from diffusionrig.editing.sides import Read, Side, list_pictures, look_at, nothing_usable, plainly, reader
+from diffusionrig.editing.sides import Read, Side, list_pictures, look_at, nothing_usable, plainly, reader, unread_beside
 from diffusionrig.errors import UsageError
 from diffusionrig.io.folder_lock import folder_lock
 from diffusionrig.progress import Progress
@@ -42,7 +42,8 @@ def _edit_all(rig: Rig, order: Order, source_paths: list[Path], target_paths: li
     began = time.monotonic()
     read = reader(False if order.paste_back else order.align_source, rig.size, order.max_megapixels, order.face)
     read_target = plainly(order.max_megapixels) if order.align_source is False else reader(None, rig.size, order.max_megapixels)
-    target, outputs, problems, doubts, before = None, None, [], [], 0
+    target, outputs, doubts, before = None, None, list[dict[str, str]](), 0
+    problems = [entry for path in (order.source, order.target) if path for entry in unread_beside(path, order.output_dir)]
     for start in range(0, len(source_paths), SOURCES_AT_ONCE):
         source = look_at(rig, source_paths[start:start + SOURCES_AT_ONCE], read, order.source_model, order.batch_size, "sources",
                          order.paste_back or "", profiles=rig.pretrained.condition != REFERENCE)

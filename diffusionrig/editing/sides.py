@@ -15,6 +15,7 @@ from diffusionrig.errors import RigError, UsageError
 from diffusionrig.faces.backends import make_finder
 from diffusionrig.geometry.rotations import axis_angle_to_matrix, matrix_to_euler_degrees
 from diffusionrig.io.images import find_images, read_image
+from diffusionrig.io.unread import unread_files
 from diffusionrig.progress import track
 
 Read = Callable[[Path], tuple[np.ndarray, Cut]]
@@ -76,11 +77,22 @@ def list_pictures(path: str, what: str) -> list[Path]:
     if place.is_dir():
         found = find_images(place, recursive=False)
         if not found:
-            raise UsageError(f"The {what} folder {place} holds no images; align photographs into it first.")
+            inside = sorted({file.parent for file in find_images(place)})
+            advice = f"a folder deeper there are some, so give {inside[0]}" if inside else "align photographs into it first"
+            raise UsageError(f"The {what} folder {place} holds no images; {advice}.")
         return found
     if not place.exists():
         raise UsageError(f"The {what} {place} does not exist; check --{what}.")
     return [place]
+
+
+def unread_beside(path: str, output_dir: str) -> list[dict[str, str]]:
+    """What ``list_pictures`` passed over in the folder ``path`` though it is a picture or video: file and problem."""
+    if not Path(path).is_dir():
+        return []
+    found = unread_files(path, list_pictures(path, "pictures"), output_dir, recursive=False)
+    return [{"file": str(file), "problem": "A picture or video of a kind that is not read from a folder; convert it, or name it by "
+                                           "itself."} for file in found]
 
 
 def plainly(max_megapixels: float) -> Read:

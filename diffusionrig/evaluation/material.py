@@ -21,8 +21,9 @@ from diffusionrig.evaluation.regions import face_region
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.heads import DEFAULT_HEAD, load_head
 from diffusionrig.io.images import find_images, read_image
-from diffusionrig.io.lmdb_files import DATA_FILE
+from diffusionrig.io.lmdb_files import is_store
 from diffusionrig.io.resize import resize_square
+from diffusionrig.io.unread import unread_files, unread_sentence
 from diffusionrig.progress import track
 from diffusionrig.randomness import numpy_stream
 
@@ -63,7 +64,7 @@ def find_material(rig: Rig, data: str, count: int, seed: int) -> Material:
     """``data``: "" for synthetic people, else a face store or a folder of aligned photographs; up to ``count`` pairs."""
     if not data:
         return synthetic_material(rig, count, seed)
-    make = store_material if (Path(data) / DATA_FILE).is_file() else folder_material
+    make = store_material if is_store(data) else folder_material
     return make(rig, data, count, seed)
 
 
@@ -106,8 +107,9 @@ def folder_material(rig: Rig, folder: str, count: int, seed: int) -> Material:
     if len(files) < 2:
         raise UsageError(f"An evaluation needs two photographs or more, and {folder} holds {len(files)}; align photographs into "
                          "it, or leave --data out to take synthetic people.")
+    unread = unread_sentence([file.relative_to(folder).as_posix() for file in unread_files(folder, files)])
     files = [files[index] for index in _some(len(files), 2 * count, seed)]
-    photos, kept, left_out = [], [], []
+    photos, kept, left_out = [], [], list(filter(None, [unread]))
     for file in files:
         try:
             photos.append(read_image(file))

@@ -8,10 +8,12 @@ import numpy as np
 
 from diffusionrig.errors import RigError
 from diffusionrig.io.files import atomic_path
+from diffusionrig.io.mistaken import refuse_mistaken_file
 
 
 def read_npy(path: str | Path) -> np.ndarray:
     """The array of an ``.npy`` file; RigError when it is damaged or holds Python objects."""
+    refuse_mistaken_file(Path(path))
     try:
         return np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:

@@ -25,6 +25,7 @@ from diffusionrig.io.temporary_files import sweep
 from diffusionrig.io.unpickle import RefusedPickle, load_weights_only, refusal
 
 _ENTRY = "diffusionrig"
+_WRAPPERS = ("module.", "_orig_mod.")
 
 
 def save_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any],
@@ -51,7 +52,7 @@ def load_checkpoint(path: str | Path, dtype: torch.dtype | None = torch.float32,
         with safe_open(file, framework="pt", device=str(device)) as reader:
             entry = (reader.metadata() or {}).get(_ENTRY, "{}")
             tensors = {name: _cast(reader.get_tensor(name), dtype) for name in reader.keys()}  # noqa: SIM118
-        return tensors, json.loads(entry)
+        return unwrapped(tensors), json.loads(entry)
     except (SafetensorError, ValueError, OSError) as error:
         raise RigError(f"The checkpoint {file} is damaged or cut off ({short_reason(error)}); "
                        "copy it again or take an earlier one.") from error
@@ -75,7 +76,16 @@ def load_released(path: str | Path) -> dict[str, Tensor]:
     state = _torch_load(file)
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise RigError(f"{file} is not a model: it should hold named tensors only; give the modelNNNNNN.pt file.")
-    return dict(state)
+    return unwrapped(state)
+
+
+def unwrapped(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``tensors`` under the names that they have in the network itself: ``DistributedDataParallel`` and ``torch.compile`` put a
+    word of theirs before every name."""
+    bare = dict(tensors)
+    while prefix := next((word for word in _WRAPPERS if bare and all(name.startswith(word) for name in bare)), ""):
+        bare = {name[len(prefix):]: tensor for name, tensor in bare.items()}
+    return bare
 
 
 def load_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from diffusionrig.errors import RigError, UsageError
+from diffusionrig.io.mistaken import refuse_mistaken_file
 from diffusionrig.io.temporary_files import temporary_name
 
 
@@ -109,7 +110,8 @@ def make_folder(path: str | Path) -> Path:
 
 
 def existing_file(path: str | Path, what: str) -> Path:
-    """``path`` when it is a readable file; else UsageError naming ``what`` it should have been."""
+    """``path`` when it is a readable file; else UsageError naming ``what`` it should have been, or RigError when another file
+    stands in its place (``mistaken``)."""
     file = Path(path)
     if not str(path):
         raise UsageError(f"No path was given for {what}.")
@@ -117,6 +119,7 @@ def existing_file(path: str | Path, what: str) -> Path:
         raise UsageError(f"There is no {what} at {file}; check the path.")
     if file.is_dir():
         raise UsageError(f"{file} is a folder, but {what} is a file.")
+    refuse_mistaken_file(file)
     return file
 
 

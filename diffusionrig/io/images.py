@@ -7,6 +7,7 @@ converted to sRGB, transparency laid over mid-grey, 16-bit scaled (not clipped),
 from __future__ import annotations
 
 import hashlib
+import importlib
 import io
 import os
 import struct
@@ -15,16 +16,21 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError, features
 
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.files import atomic_path
+from diffusionrig.io.mistaken import LOOKED_AT, refuse_mistaken
 
-# Raster formats only: Pillow would hand an EPS or PDF to an external interpreter.
-_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF")
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
+# Pillow registers some formats only when it first needs them, and does not look for one that is named in ``formats``.
+Image.init()
+# Raster formats only: Pillow would hand an EPS or PDF to an external interpreter. Older ones do not know AVIF.
+_FORMATS = tuple(name for name in ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "AVIF") if name in Image.OPEN)
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".avif", ".heic", ".heif",
+                  ".hif")
 # What shows through transparent pixels. The published scripts keep whatever colour the file hides there (often black
 # or noise); grey adds no dark or bright edge, which would be taken for light.
 BACKGROUND = 128
@@ -33,8 +39,7 @@ MAX_MEGAPIXELS = 100.0
 _DECODE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, AttributeError,
                   MemoryError, OverflowError, ZeroDivisionError, struct.error, zlib.error)
 _header_lock = threading.Lock()
-# Pillow registers some formats only when it first needs them, and does not look for one that is named in ``formats``.
-Image.init()
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
 def read_image(path: str | Path, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
@@ -67,8 +72,10 @@ def decode_image(data: bytes, name: str = "image", max_megapixels: float = MAX_M
     """Decode the bytes of an image file to (H, W, 3) uint8 RGB; ``name`` is what error sentences call it."""
     if not data:
         raise RigError(f"{name} is empty (0 bytes); copy it again or remove it.")
+    refuse_mistaken(data[:LOOKED_AT], name)
+    further = _further_formats(data, name)
     try:
-        with _opened(data) as image:
+        with _opened(data, further) as image:
             width, height = image.size
             if width * height > max_megapixels * 1e6:
                 raise RigError(f"{name} has {width * height / 1e6:.1f} megapixels ({width} x {height}), more than "
@@ -76,21 +83,42 @@ def decode_image(data: bytes, name: str = "image", max_megapixels: float = MAX_M
             image.load()
             return np.ascontiguousarray(np.asarray(to_rgb(_upright(image))))
     except UnidentifiedImageError as error:
-        raise RigError(f"{name} is not an image this program can read (JPEG, PNG, BMP, WebP, TIFF, GIF); "
+        raise RigError(f"{name} is not an image this program can read (JPEG, PNG, BMP, WebP, TIFF, GIF, AVIF, HEIC); "
                        "convert it or remove it.") from error
     except _DECODE_ERRORS as error:
         raise RigError(f"{name} is damaged or cut short ({_first_words(error)}); copy it again or remove it."
                        ) from error
 
 
+def _further_formats(data: bytes, name: str) -> tuple[str, ...]:
+    """Formats beside the usual ones that ``data`` needs; RigError in one sentence when nothing here can read them."""
+    brands = data[8:64] if data[4:8] == b"ftyp" else b""
+    if b"avif" in brands:
+        if "avif" not in features.modules or not features.check("avif"):
+            raise RigError(f"{name} is an AVIF picture, which this Pillow cannot read; install Pillow 11.3 or later, or export the "
+                           "picture as JPEG.")
+        return ()
+    if not brands.startswith(_HEIF_BRANDS):
+        return ()
+    try:
+        heif: Any = importlib.import_module("pillow_heif")
+    except (ImportError, OSError) as error:
+        raise RigError(f"{name} is a HEIC picture, for which the package pillow-heif is needed; install it with "
+                       'pip install "diffusionrig[heif]", or export the picture as JPEG.') from error
+    with _header_lock:
+        if "HEIF" not in Image.OPEN:
+            heif.register_heif_opener()
+    return ("HEIF",)
+
+
 @contextmanager
-def _opened(data: bytes) -> Iterator[Image.Image]:
+def _opened(data: bytes, further: tuple[str, ...] = ()) -> Iterator[Image.Image]:
     # Pillow's own limit (a warning at 89 and an error at 179 megapixels) would overrule ours; it is a module global,
     # so it is set aside only while a header is read.
     with _header_lock:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            image = Image.open(io.BytesIO(data), formats=_FORMATS)
+            image = Image.open(io.BytesIO(data), formats=(*_FORMATS, *further))
         finally:
             Image.MAX_IMAGE_PIXELS = limit
     with image:

@@ -15,6 +15,7 @@ import lmdb
 
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.files import make_folder, short_reason
+from diffusionrig.io.mistaken import refuse_mistaken_file
 
 DATA_FILE = "data.mdb"
 _FIRST_MAP = 1 << 24
@@ -41,6 +42,24 @@ def _leave_to_parent() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_to_parent)
+
+
+def store_folder(path: str | Path) -> Path:
+    """The folder of the store at ``path``, which may name the file in it instead."""
+    place = Path(path)
+    return place.parent if place.name == DATA_FILE and not place.is_dir() else place
+
+
+def is_store(path: str | Path) -> bool:
+    """Whether there is a store at ``path``."""
+    return (store_folder(path) / DATA_FILE).is_file()
+
+
+def _missing(path: Path) -> UsageError:
+    inside = sorted(file.parent for file in path.glob(f"*/{DATA_FILE}")) if path.is_dir() else []
+    if inside:
+        return UsageError(f"There is no store at {path}, but a folder deeper: give {' or '.join(map(str, inside[:3]))}.")
+    return UsageError(f"There is no store at {path}: the file {DATA_FILE} is missing; give the folder that create-data wrote.")
 
 
 class _Gate:
@@ -85,7 +104,7 @@ class ReadHandle:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+        self.folder = store_folder(folder)
         self._process = 0
         self._environment: lmdb.Environment | None = None
 
@@ -109,8 +128,8 @@ def _gate_of(environment: lmdb.Environment) -> _Gate:
 def _open_readonly(path: Path) -> lmdb.Environment:
     file = path / DATA_FILE
     if not file.is_file():
-        raise UsageError(f"There is no store at {path}: the file {DATA_FILE} is missing; give the folder that create-data "
-                         "wrote.")
+        raise _missing(path)
+    refuse_mistaken_file(file)
     with _lock, speaking(path):
         status = file.stat()
         if not status.st_size:

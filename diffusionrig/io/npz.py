@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from diffusionrig.errors import RigError
+from diffusionrig.io.mistaken import LOOKED_AT, refuse_mistaken
 
 
 def read_arrays(data: bytes, name: str) -> dict[str, np.ndarray]:
@@ -17,6 +18,7 @@ def read_arrays(data: bytes, name: str) -> dict[str, np.ndarray]:
 
     RigError when the bytes are no npz, are damaged, or hold Python objects (which only unpickling could read).
     """
+    refuse_mistaken(data[:LOOKED_AT], name)
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}

@@ -12,7 +12,7 @@ import lmdb
 import numpy as np
 
 from diffusionrig.errors import RigError
-from diffusionrig.io.lmdb_files import ReadHandle
+from diffusionrig.io.lmdb_files import ReadHandle, store_folder
 from diffusionrig.io.pickled_tensors import tensor_from_pickle
 from diffusionrig.io.png import png_size
 from diffusionrig.io.record import Record
@@ -24,8 +24,8 @@ class PublishedStore:
     """The same interface as StoreReader; each record comes with its buffers and without codes."""
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self._handle = ReadHandle(path)
+        self.path = store_folder(path)
+        self._handle = ReadHandle(self.path)
         with self._handle.transaction() as transaction:
             self._length = read_length(transaction, self.path)
             for index, wanted in ((self._length - 1, True), (self._length, False)):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from diffusionrig.errors import RigError
 from diffusionrig.io.files import existing_file
+from diffusionrig.io.mixing import in_range, stereo
 from diffusionrig.io.timeline import LONGEST, opened, read_timeline
 
 _PRIMING = 1024
@@ -46,7 +48,7 @@ class Sound:
 def read_sound(path: str | Path) -> Sound | None:
     """All of the sound of a sound file or video; None for a video without. RigError when the file cannot be decoded.
 
-    More than two channels are mixed down to two. Pauses that the time stamps leave are silence.
+    More than two channels are mixed down to two, without clipping. Pauses that the time stamps leave are silence.
     """
     import av
     from av.stream import Disposition
@@ -58,24 +60,31 @@ def read_sound(path: str | Path) -> Sound | None:
                 return None
             raise RigError(f"{file} holds neither sound nor pictures; give a WAV file or a video with sound.")
         stream = container.streams.audio[0]
-        layout, rate = "mono" if stream.channels == 1 else "stereo", int(stream.rate)
-        resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate)
+        rate, plain = int(stream.rate), stream.codec_context.name.startswith("pcm_f")
+        # It changes the type of the numbers alone: the mixing of channels that it offers exceeds 1. Channels lie side by side
+        # ("flt"), since PyAV reads beyond the planes of eight or more.
+        resampler = av.AudioResampler(format="flt", rate=rate)
         blocks: list[np.ndarray] = []
+        channels: list[str] = []
         start, held = None, 0
-        for frame in container.decode(stream):
-            parts = [part.to_ndarray() for part in resampler.resample(frame)]
-            if start is None:
+        for frame in chain(container.decode(stream), [None]):
+            parts = []
+            for part in resampler.resample(frame):
+                channels = [channel.name for channel in part.layout.channels]
+                # Whether numbers were scaled is seen before they are mixed; other sound is mixed at once, to save room.
+                block = part.to_ndarray().reshape(-1, len(channels))
+                parts.append(block if plain else stereo(block, channels))
+            if frame is not None and start is None:
                 start = frame.time or 0.0
-            elif frame.time is not None and frame.time - start - held / rate > _LEAP:
-                parts.insert(0, _silence(frame.time - start - held / rate, rate, 1 if layout == "mono" else 2, file))
+            elif frame is not None and parts and frame.time is not None and frame.time - start - held / rate > _LEAP:
+                parts.insert(0, _silence(frame.time - start - held / rate, rate, parts[0].shape[1], file))
             blocks += parts
-            held += sum(part.shape[1] for part in parts)
-        blocks += [part.to_ndarray() for part in resampler.resample(None)]
+            held += sum(map(len, parts))
         primed, edited = container.format.name == "aac", container.format.name.startswith("mov")
         moving = any(not stream.disposition & Disposition.attached_pic for stream in container.streams.video)
-    if not blocks or not sum(block.shape[1] for block in blocks):
+    if not sum(map(len, blocks)):
         raise RigError(f"{file} holds no sound; copy it again or leave it out.")
-    samples = np.ascontiguousarray(np.concatenate(blocks, 1).T, np.float32)
+    samples = np.ascontiguousarray(stereo(in_range(np.concatenate(blocks), file, plain), channels), np.float32)
     if primed and len(samples) > _PRIMING:
         samples = samples[_PRIMING:]
     # Beside pictures; by an edit list; other sound files have no clock but their own beginning.
@@ -84,11 +93,11 @@ def read_sound(path: str | Path) -> Sound | None:
 
 
 def _silence(seconds: float, rate: int, channels: int, file: Path) -> np.ndarray:
-    """(channels, n) zeros for a pause; RigError for one that damaged stamps must have made."""
+    """(n, channels) zeros for a pause; RigError for one that damaged stamps must have made."""
     if seconds > LONGEST:
         raise RigError(f"The sound of {file} pauses for {seconds / 3600:.0f} hours by its time stamps, which are damaged; convert "
                        "it to WAV.")
-    return np.zeros((channels, round(seconds * rate)), np.float32)
+    return np.zeros((round(seconds * rate), channels), np.float32)
 
 
 def fit_sound(sound: Sound, seconds: float) -> tuple[Sound, str]:

@@ -17,7 +17,7 @@ import lmdb
 
 from diffusionrig import __version__
 from diffusionrig.errors import RigError, UsageError
-from diffusionrig.io.lmdb_files import DATA_FILE, ReadHandle, open_writable, pad_to_pages, speaking
+from diffusionrig.io.lmdb_files import DATA_FILE, ReadHandle, open_writable, pad_to_pages, speaking, store_folder
 from diffusionrig.io.published_store import PublishedStore, is_published, read_length, wrong_count
 from diffusionrig.io.record import Record, pack, picture_mark, unpack
 from diffusionrig.io.stored_buffers import KINDS
@@ -155,8 +155,8 @@ class StoreReader:
     """Reads a store by index, from any thread; may be forked or sent to other processes."""
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self._handle = ReadHandle(path)
+        self.path = store_folder(path)
+        self._handle = ReadHandle(self.path)
         with self._handle.transaction() as transaction:
             stored = transaction.get(b"header")
             if stored is None:

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.checkpoints import load_state, load_weights
-from diffusionrig.io.files import existing_file
-from diffusionrig.io.remote import local_copy
+from diffusionrig.io.model_files import find_model_file
 from diffusionrig.training.learned import other_stores, require_same_stores
 from diffusionrig.training.options import TrainOptions
 from diffusionrig.training.run_folder import RunFolder, step_in_name
@@ -31,6 +30,7 @@ class Start:
     source     the file, for messages
     go_back    the user returns to an earlier point of the run: later states are to be deleted
     clear      the run that is in the folder is to be deleted
+    note       which other file was taken than the one that was named; "" when it was that one
     """
 
     tensors: dict[str, Tensor] | None = None
@@ -41,6 +41,7 @@ class Start:
     source: str = ""
     go_back: bool = False
     clear: bool = False
+    note: str = ""
 
 
 def find_start(options: TrainOptions) -> Start:
@@ -51,7 +52,7 @@ def find_start(options: TrainOptions) -> Start:
     ``--log_dir`` learned from other photographs; weights of stage 2 from elsewhere that did are taken as weights alone.
     """
     folder = RunFolder(options.log_dir)
-    chosen = existing_file(local_copy(options.resume_checkpoint), "checkpoint") if options.resume_checkpoint else None
+    chosen, note = find_model_file(options.resume_checkpoint, "checkpoint") if options.resume_checkpoint else (None, "")
     inside = chosen is not None and chosen.resolve().parent == folder.path.resolve()
     states = folder.found("state")
     if options.resume == "auto" and states and not inside:
@@ -79,12 +80,12 @@ def find_start(options: TrainOptions) -> Start:
                          f"trained on top of it; start from its base model {meta['base']['name']}.")
     if goes_on:
         start = _from_state(options, state)
-        start.go_back = inside
+        start.go_back, start.note = inside, note
         return start
     if options.stage == 1 and stage == 1:
         step = int(meta.get("step", step_in_name(chosen)))
-        return Start(tensors, meta, None, _published_optimizer(chosen, step), step, str(chosen), inside, clear)
-    return Start(tensors, meta, source=str(chosen), go_back=inside, clear=clear)
+        return Start(tensors, meta, None, _published_optimizer(chosen, step), step, str(chosen), inside, clear, note)
+    return Start(tensors, meta, source=str(chosen), go_back=inside, clear=clear, note=note)
 
 
 def _from_state(options: TrainOptions, path: Path) -> Start:

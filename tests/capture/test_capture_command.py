@@ -26,6 +26,7 @@ def test_good_and_bad_files_together(tmp_path: Path, capsys: pytest.CaptureFixtu
     write_png(source / "wall.png", np.full((120, 120, 3), 90, np.uint8))
     (source / "text.png").write_text("not an image")
     (source / "empty.jpg").write_bytes(b"")
+    (source / "raw.nef").write_bytes(b"raw")
     assert main(["capture", str(source), "-o", str(target), "--image_size", "96", "--device", "cpu"]) == 0
     report = json.loads((target / "report.json").read_text())
     assert report["counts"] == {"images": 4, "captured": 1, "flagged": 0, "without_face": 1, "unreadable": 2}
@@ -34,6 +35,8 @@ def test_good_and_bad_files_together(tmp_path: Path, capsys: pytest.CaptureFixtu
     printed = capsys.readouterr().out
     assert "empty (0 bytes)" in printed
     assert "1 of 4 photographs captured" in printed
+    assert "1 picture or video of another kind was not read: " in printed.splitlines()[-1]
+    assert report["unread"] == [str(source / "raw.nef")]
     code, files = load_codes(target / "codes.npz")
     assert files == [str(source / "portrait.png")]
     assert len(code) == 1

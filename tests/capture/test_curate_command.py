@@ -94,6 +94,11 @@ def test_looking_alone_writes_nothing(folder, tmp_path, capsys):
     assert "cannot be told who is somebody else" in out
     assert "3 photographs: 1 kept, 1 no face, 1 unreadable" in out
     assert [path.name for path in tmp_path.iterdir()] == ["album"]
+    assert "not read" not in out
+    (folder / "raw.dng").write_bytes(b"raw")
+    assert run_command("curate", [str(folder), "-o", str(tmp_path / "out"), "--device", "cpu"]) == 0
+    assert "1 picture or video of another kind was not read: raw.dng." in capsys.readouterr().out
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["unread"] == ["raw.dng"]
     (folder / "0.png").unlink()
     assert run_command("curate", [str(folder), "--device", "cpu"]) == 1
     assert "None of the 2 photographs" in capsys.readouterr().err

@@ -108,7 +108,7 @@ def test_training_sees_the_renderers_buffers_with_the_mean_shape(store: Path) ->
 
 
 def test_edit_captures_what_create_data_stored(store: Path, photos: Path, released: Path) -> None:
-    rig = Rig.from_pretrained(released, device="cpu", encoder="DECA", model=MODEL)
+    rig = Rig.from_pretrained(released, device="cpu", encoder="DECA", model={"image_size": MODEL.image_size})
     assert rig.head.name == "flame-2020"
     faces = rig.capture([photos / f"{i}.png" for i in range(3)])
     for name, tensor in stored_codes(store).tensors().items():

@@ -50,13 +50,13 @@ def test_the_emotional_readme(tmp_path, standin_folder):
     run(tmp_path, f"mpiexec -n 1 python scripts/train.py {small} --log_dir log/stage1 --data_dir store_EMOCA --lr 1e-4 "
                   "--p2_weight True --batch_size 2 --max_steps 2 --num_workers 2 --save_interval 5000 --stage 1", standin_folder)
     run(tmp_path, f"mpiexec -n 1 python scripts/train.py {small} --log_dir log/stage2 --resume_checkpoint "
-                  "log/stage1/model000002.safetensors --data_dir store_EMOCA --lr 1e-5 --p2_weight True --batch_size 2 "
+                  "log/stage1/model000002.pt --data_dir store_EMOCA --lr 1e-5 --p2_weight True --batch_size 2 "
                   "--max_steps 2 --num_workers 2 --save_interval 5000 --stage 2", standin_folder)
     for source, target in (("DECA", "EMOCA"), ("EMOCA", "DECA"), ("FIT", "SMIRK")):
         out = f"out_{source}_{target}"
         run(tmp_path, f"python scripts/inference.py --source aligned/portrait.png --target aligned/portrait.png --output_dir {out} "
-                      "--modes pose,exp,light --model_path log/stage2/model000002.safetensors --meanshape "
-                      "store_EMOCA/mean_shape.npy --image_size 64 --timestep_respacing ddim2 "
+                      "--modes pose,exp,light --model_path log/stage2/model000002.pt --meanshape "
+                      "store_EMOCA/mean_shape.pkl --timestep_respacing ddim2 "
                       f"--source_model {source} --target_model {target}", standin_folder)
         assert {path.name for path in (tmp_path / out).glob("?_*.png")} == {"0_pose.png", "1_exp.png", "2_light.png"}
         assert json.loads((tmp_path / out / "report.json").read_text())["request"]["encoders"] == [source, target]

@@ -84,8 +84,10 @@ def test_what_cannot_be_used_is_counted_with_its_reason(folder, tmp_path):
     (folder / "empty.jpg").write_bytes(b"")
     (folder / "cut.jpg").write_bytes((folder / "00000" / "1.JPG").read_bytes()[:400])
     (folder / "notes.txt").write_text("not an image")
+    (folder / "raw.NEF").write_bytes(b"raw")
     report = create(folder, tmp_path / "s")
     assert (report["found"], report["used"], report["flagged"], report["refused"]) == (13, 9, 1, 4)
+    assert [Path(file).name for file in report["unread"]] == ["raw.NEF"]
     reasons = {Path(row["source"]).name: row["reason"] for row in report["refused_images"]}
     assert reasons.keys() == {"black.png", "text.png", "empty.jpg", "cut.jpg"}
     assert "No face" in reasons["black.png"]

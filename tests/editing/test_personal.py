@@ -158,8 +158,8 @@ def test_inspect_takes_files_that_say_nothing(checkpoint, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "published .pt file, which does not describe itself" in out
     assert sha256_of(tmp_path / "model000001.pt") in out
-    (tmp_path / "data.mdb").write_bytes(b"x")
-    assert main(["inspect", str(tmp_path / "data.mdb")]) == 2
+    (tmp_path / "model.bin").write_bytes(b"x")
+    assert main(["inspect", str(tmp_path / "model.bin")]) == 2
     assert "neither a model (.safetensors or .pt) nor the folder of a store" in capsys.readouterr().err
 
 

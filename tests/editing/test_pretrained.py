@@ -6,9 +6,15 @@ import pytest
 import torch
 from seed_faces import MODEL
 
+from diffusionrig.cli import main
 from diffusionrig.editing.pretrained import checkpoint_path, load_pretrained, read_mean_shape
 from diffusionrig.errors import RigError, UsageError
-from diffusionrig.io.checkpoints import export_legacy, load_checkpoint
+from diffusionrig.io.checkpoints import export_legacy, load_checkpoint, load_released, load_weights, save_checkpoint
+from diffusionrig.model.config import ModelConfig
+from diffusionrig.model.network import build_network
+
+SIZE = {"image_size": MODEL.image_size}
+"""All that the shapes of the small network do not show."""
 
 
 class Creator:
@@ -71,4 +77,74 @@ def test_the_head_is_the_models_own_else_the_one_asked_for_else_the_encoders(che
         load_pretrained(checkpoint, head="flame-2020")
     export_legacy(tmp_path / "model000001.pt", tensors)
     for asked, usual, expected in (("", "flame-2020", "flame-2020"), ("open-head-1", "flame-2020", "open-head-1")):
-        assert load_pretrained(tmp_path / "model000001.pt", model=MODEL, head=asked, usual_head=usual).head == expected
+        assert load_pretrained(tmp_path / "model000001.pt", model=SIZE, head=asked, usual_head=usual).head == expected
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory):
+    """A published file of the usual channel plan of 64 pixels."""
+    path = tmp_path_factory.mktemp("released") / "model000002.pt"
+    config = ModelConfig(image_size=64, num_channels=32, num_res_blocks=1, latent_dim=8, encoder_type="resnet50")
+    export_legacy(path, build_network(config, 1).state_dict())
+    return path
+
+
+def test_a_released_file_needs_no_flags_and_contradictions_are_named(released):
+    model = load_pretrained(released).model
+    assert (model.image_size, model.num_channels, model.num_res_blocks, model.latent_dim, model.encoder_type) == (
+        64, 32, 1, 8, "resnet50")
+    assert load_pretrained(released, model={"image_size": 64, "num_heads": 2}).model.num_heads == 2
+    for settings, sentence in (({"image_size": 256}, "--image_size 256 contradicts .*model000002.pt, whose tensors .* 64"),
+                               ({"latent_dim": 64}, "--latent_dim 64 contradicts .* of 8; leave the flag out"),
+                               ({"encoder_type": "resnet18"}, "--encoder_type resnet18 contradicts .* of resnet50")):
+        with pytest.raises(UsageError, match=sentence):
+            load_pretrained(released, model=settings)
+    assert load_pretrained(released, diffusion={"noise_schedule": "cosine"}).diffusion.noise_schedule == "cosine"
+
+
+def test_flags_beside_a_model_that_describes_itself_must_agree(checkpoint):
+    loaded = load_pretrained(checkpoint, model={"image_size": 32, "dropout": 0.5}, diffusion={"timestep_respacing": "ddim20"})
+    assert (loaded.model, loaded.diffusion.timestep_respacing) == (MODEL, "")
+    for words in ({"model": {"image_size": 64}}, {"diffusion": {"noise_schedule": "cosine"}}):
+        with pytest.raises(UsageError, match=r"contradicts the checkpoint .*tiny\.safetensors, which was trained with (32|linear)"):
+            load_pretrained(checkpoint, **words)
+
+
+@pytest.mark.parametrize("command", ["edit", "evaluate"])
+def test_commands_hold_flags_against_released_files(command, released, tmp_path, capsys):
+    words = ["--output_dir", str(tmp_path / "out"), "--model_path", str(released), "--image_size", "128", "--device", "cpu"]
+    assert main([command, *words, *(["--source", str(released)] if command == "edit" else [])]) == 2
+    assert "--image_size 128 contradicts" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_published_name_of_a_model_of_ours_is_taken_and_said(checkpoint, tmp_path):
+    tensors, meta = load_checkpoint(checkpoint)
+    save_checkpoint(tmp_path / "model050000.safetensors", tensors, meta)
+    loaded = load_pretrained(tmp_path / "model050000.pt")
+    assert loaded.model == MODEL
+    assert loaded.note == f"{tmp_path / 'model050000.pt'} is not there; model050000.safetensors beside it is taken."
+    assert load_pretrained(tmp_path / "model050000.safetensors").note == ""
+    export_legacy(tmp_path / "model050000.pt", tensors)
+    there = load_pretrained(tmp_path / "model050000.pt", model=SIZE)
+    assert (there.note, there.meta) == ("", {})
+    with pytest.raises(UsageError, match=r"There is no model at .*model000001.pt; .* holds model050000.pt, model050000.safe"):
+        load_pretrained(tmp_path / "model000001.pt")
+    with pytest.raises(UsageError, match=r"is a folder, but model is a file; .* holds model050000.pt, model050000.safetensors"):
+        load_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+def test_words_that_wrappers_put_before_every_name_are_taken_off(prefix, checkpoint, tmp_path):
+    tensors, meta = load_checkpoint(checkpoint)
+    wrapped = {prefix + name: tensor for name, tensor in tensors.items()}
+    export_legacy(tmp_path / "wrapped.pt", wrapped)
+    assert load_released(tmp_path / "wrapped.pt").keys() == tensors.keys()
+    save_checkpoint(tmp_path / "wrapped.safetensors", wrapped, meta)
+    for name, model in (("wrapped.pt", SIZE), ("wrapped.safetensors", {})):
+        state = load_pretrained(tmp_path / name, model=model).network.state_dict()
+        assert all(torch.equal(state[key], tensor) for key, tensor in tensors.items())
+    # Some names alone may begin so.
+    mixed = {**tensors, "module.odd": torch.zeros(1)}
+    export_legacy(tmp_path / "mixed.pt", mixed)
+    assert load_weights(tmp_path / "mixed.pt")[0].keys() == mixed.keys()

@@ -74,6 +74,14 @@ def test_bad_pictures_are_reported_and_the_others_edited(rig, order, tmp_path):
     assert "empty" in problems["0_broken.png"]
 
 
+def test_pictures_of_other_kinds_are_reported(rig, order, tmp_path):
+    (tmp_path / "sources" / "raw.nef").write_bytes(b"raw")
+    (tmp_path / "targets" / "photo").write_bytes((tmp_path / "targets" / "3.png").read_bytes())
+    report = run_session(rig, dataclasses.replace(order, edits=parse_modes("exp"), limit=1))
+    assert [(problem["file"].split("/")[-1], "kind that is not read" in problem["problem"]) for problem in report["problems"]] == [
+        ("raw.nef", True), ("photo", True)]
+
+
 def test_nothing_usable_is_an_error_that_says_why(rig, order, tmp_path):
     for path in (tmp_path / "targets").iterdir():
         path.write_text("text")

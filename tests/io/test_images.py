@@ -3,11 +3,13 @@
 import contextlib
 import io
 import struct
+import sys
+import types
 import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageFile, features
 
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io import images
@@ -266,3 +268,63 @@ def test_find_images(tmp_path):
 
 def test_only_raster_formats_are_opened():
     assert not {"EPS", "PDF", "WMF", "PSD"} & set(images._FORMATS)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_avif_is_read_upright(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = Image.fromarray(np.ascontiguousarray(STORED[orientation](picture())))
+    stored.save(tmp_path / "photo.avif", quality=98, subsampling="4:4:4", exif=exif)
+    near(read_image(tmp_path / "photo.avif"), picture(), 12)
+    assert find_images(tmp_path) == [tmp_path / "photo.avif"]
+    (tmp_path / "photo.avif").write_bytes((tmp_path / "photo.avif").read_bytes()[:-300])
+    with pytest.raises(RigError, match=r"photo\.avif is "):
+        read_image(tmp_path / "photo.avif")
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+def test_a_pillow_without_avif_says_so(tmp_path, monkeypatch):
+    Image.fromarray(picture()).save(tmp_path / "photo.avif")
+    monkeypatch.setattr(images.features, "check", lambda name: False)
+    with pytest.raises(RigError, match=r"photo\.avif is an AVIF picture, which this Pillow cannot read; install Pillow 11\.3"):
+        read_image(tmp_path / "photo.avif")
+
+
+HEIC = b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + b"pixels"
+
+
+def test_heic_names_the_extra_that_reads_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / "IMG_1.HEIC").write_bytes(HEIC)
+    assert find_images(tmp_path) == [tmp_path / "IMG_1.HEIC"]
+    with pytest.raises(RigError, match=r'IMG_1\.HEIC is a HEIC picture, .* pip install "diffusionrig\[heif\]", or export'):
+        read_image(tmp_path / "IMG_1.HEIC")
+
+
+def test_heic_is_read_by_a_fake_of_the_extra(tmp_path, monkeypatch):
+    class FakeHeif(ImageFile.ImageFile):
+        """Shows a picture in place of the bytes that it is given."""
+
+        format = "HEIF"
+
+        def _open(self):
+            self._size, self._mode, self.tile = (60, 40), "RGB", []
+
+        def load(self):
+            self.im = Image.fromarray(picture()).im
+
+    calls = []
+
+    def register():
+        calls.append(1)
+        Image.register_open("HEIF", FakeHeif, lambda prefix: prefix[4:12] == b"ftypheic")
+
+    monkeypatch.setitem(sys.modules, "pillow_heif", types.SimpleNamespace(register_heif_opener=register))
+    monkeypatch.setattr(Image, "OPEN", dict(Image.OPEN))
+    monkeypatch.setattr(Image, "ID", list(Image.ID))
+    (tmp_path / "a.heic").write_bytes(HEIC)
+    for _ in range(2):
+        np.testing.assert_array_equal(read_image(tmp_path / "a.heic"), picture())
+    assert len(calls) == 1

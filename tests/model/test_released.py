@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from diffusionrig.errors import RigError
+from diffusionrig.errors import RigError, UsageError
 from diffusionrig.model.config import ModelConfig
 from diffusionrig.model.network import build_network
 from diffusionrig.model.released import infer_config, load_strict
@@ -23,6 +23,9 @@ def state_of(config):
     ModelConfig(image_size=64, num_res_blocks=1, attention_resolutions="32,16", encoder_type="resnet50"),
     ModelConfig(image_size=64, num_res_blocks=3, learn_sigma=True, latent_dim=32, in_channels=9),
     ModelConfig(image_size=64, resblock_updown=False, use_scale_shift_norm=False, num_channels=64),
+    ModelConfig(condition="reference", patch=4, encoder_type="none", attention_resolutions="32,16"),
+    ModelConfig(condition="reference", latent_dim=16),
+    ModelConfig(patch=2, in_channels=9, learn_sigma=True, attention_resolutions=""),
 ])
 def test_settings_are_read_from_shapes(config):
     assert infer_config(state_of(config)) == config
@@ -37,6 +40,18 @@ def test_what_shapes_do_not_show_must_be_given():
     assert infer_config(state_of(single), image_size=32) == single
     with pytest.raises(RigError, match="does not hold a DiffusionRig network"):
         infer_config({"weight": torch.zeros(1)}, "other.pt")
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("image_size", 128), ("num_channels", 64), ("num_res_blocks", 1), ("attention_resolutions", "8"), ("in_channels", 9),
+    ("attention_resolutions", ""), ("channel_mult", "1,2,2,4"), ("latent_dim", 32), ("encoder_type", "none"), ("patch", 2),
+    ("condition", "reference"), ("learn_sigma", True), ("use_scale_shift_norm", False), ("resblock_updown", False)])
+def test_what_contradicts_the_shapes_is_named(name, value):
+    config = ModelConfig(image_size=64)
+    with pytest.raises(UsageError, match=rf"--{name} {value} contradicts model\.pt, whose tensors have the shapes of "):
+        infer_config(state_of(config), "model.pt", **{name: value})
+    whole = config.to_dict()
+    assert infer_config(state_of(config), "model.pt", **whole) == config
 
 
 def test_strict_transfer_converts_the_dtype_and_changes_nothing_else():

@@ -16,6 +16,8 @@ from stamped_clips import click, greys, onset, which, write_stamped
 from diffusionrig.errors import RigError
 from diffusionrig.reactions.corpus import Corpus
 from diffusionrig.reactions.features.clip_data import ClipData
+from diffusionrig.reactions.features.hearing import LogMel, Mfcc
+from diffusionrig.reactions.features.logmel import log_mel
 from diffusionrig.reactions.features.mfcc import differences, frame_mfcc, frame_width, mfcc
 from diffusionrig.reactions.features.pretrained import VideoMae, Wav2Vec2
 from diffusionrig.reactions.features.resampling import resample
@@ -91,7 +93,32 @@ def clip() -> ClipData:
 
 def test_the_sound_of_a_clip_lasts_as_long_as_its_frames(clip: ClipData) -> None:
     samples, rate = clip.sound
-    assert (len(samples), rate) == (10 * 640, 16000)
+    assert (len(samples), rate) == (10 * 1764, 44100)
+    given, own = clip.split.audio(clip.clip)
+    assert own == 16000
+    np.testing.assert_allclose(samples, resample(given, own, 44100), atol=1e-7)
+    samples, rate = ClipData(clip.split, clip.clip, own).sound
+    assert rate == own
+    np.testing.assert_array_equal(samples, given)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 44100, 48000])
+def test_the_same_sound_is_heard_alike_from_files_of_any_rate(rate: int, clip: ClipData, monkeypatch: pytest.MonkeyPatch) -> None:
+    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(10 * rate // 25) / rate)
+    monkeypatch.setattr(type(clip.split), "audio", lambda self, which: (tone.astype(np.float32), rate))
+    heard = {name: made for feature in (LogMel(), Mfcc()) for name, made in feature.extract(clip).items()}
+    exact = 0.5 * np.sin(2 * np.pi * 440 * np.arange(10 * 1764) / 44100)
+    np.testing.assert_allclose(clip.sound[0][500:-500], exact[500:-500], atol=1e-3)
+    assert {name: made.shape for name, made in heard.items()} == {"s_MFCC": (10, 26), "s_mfcc78": (10, 78)}
+    loudest = heard["s_MFCC"][2:-2].max(1)
+    np.testing.assert_allclose(loudest, log_mel(exact, 44100)[2:-2].max(1), atol=0.02)
+
+
+def test_sound_stays_within_its_range_at_another_rate(clip: ClipData, monkeypatch: pytest.MonkeyPatch) -> None:
+    square = np.sign(np.sin(2 * np.pi * 440 * np.arange(6400) / 16000) + 1e-9).astype(np.float32)
+    monkeypatch.setattr(type(clip.split), "audio", lambda self, which: (square, 16000))
+    assert resample(square, 16000, 44100).max() > 1.01  # the filter rings
+    assert np.abs(clip.sound[0]).max() == 1
 
 
 def test_pictures_and_sound_of_a_video_of_another_rate_stand_at_the_corpuss_times(tmp_path: Path) -> None:
@@ -142,6 +169,43 @@ def test_compare_by_a_fake_of_its_package(clip: ClipData, monkeypatch: pytest.Mo
         ComParE().extract(clip)
 
 
+@pytest.fixture
+def fake_smile(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
+    """What was handed to it, as openSMILE turns it into 16 bits."""
+    given: list[np.ndarray] = []
+
+    def process(self: FakeSmile, samples: np.ndarray, rate: int) -> np.ndarray:
+        given.append((samples.astype(np.float32) * 32768).astype(np.int32).astype(np.int16))
+        return np.zeros((1, 6373) if self.level == "functionals" else (3, 65))
+
+    fake = types.SimpleNamespace(Smile=FakeSmile, FeatureSet=types.SimpleNamespace(ComParE_2016="ComParE_2016"),
+                                 FeatureLevel=types.SimpleNamespace(Functionals="functionals", LowLevelDescriptors="lld"))
+    monkeypatch.setitem(sys.modules, "opensmile", fake)
+    monkeypatch.setattr(FakeSmile, "process_signal", process)
+    return given
+
+
+def test_full_scale_is_not_turned_over_in_16_bits(clip: ClipData, fake_smile: list[np.ndarray]) -> None:
+    samples = np.zeros(17640, np.float32)
+    samples[100:103], samples[200] = 1.0, -1.0
+    vars(clip)["sound"] = (samples, 44100)
+    ComParE().extract(clip)
+    assert fake_smile[0][[100, 102, 200]].tolist() == [32767, 32767, -32768]
+    assert clip.notes == ["3 samples at full scale were clipped to 0.99997 for openSMILE, which would have made -1 of them."]
+    vars(clip)["sound"], clip.notes[:] = (0.9 * samples, 44100), []
+    ComParE().extract(clip)
+    assert clip.notes == []
+
+
+def test_less_sound_than_a_window_is_refused_by_name(clip: ClipData, fake_smile: list[np.ndarray]) -> None:
+    vars(clip)["sound"] = (np.zeros(1764, np.float32), 44100)
+    with pytest.raises(RigError, match=f"{clip.clip} has 40 ms of sound, but ComParE's windows are 60 ms long"):
+        ComParE().extract(clip)
+    assert not fake_smile
+    vars(clip)["sound"] = (np.zeros(2646, np.float32), 44100)
+    assert ComParE().extract(clip)["s_GeMapfunc"].shape == (6373,)
+
+
 class FakeSpeech(torch.nn.Module):
     """Stands for transformers' Wav2Vec2Model: strides and receptive field of its convolutions, but a mean in their place."""
 
@@ -187,7 +251,7 @@ def test_wav2vec2_lies_on_the_frames_by_a_fake_of_its_network(clip: ClipData, fa
     rows = Wav2Vec2(str(fake_transformers), "cpu").extract(clip)["s_wav2vec2"]
     assert rows.shape == (20, 512)
     assert (rows[0] == 0).all()
-    samples = clip.sound[0].astype(np.float64)
+    samples = resample(*clip.sound, 16000).astype(np.float64)
     scaled = (samples - samples.mean()) / np.sqrt(samples.var() + 1e-7)
     # Row r sees the samples from 320 (r - 1) on: the last row ends within the clip.
     np.testing.assert_allclose(rows[1:, 7], [scaled[320 * r:320 * r + 400].mean() for r in range(19)], atol=1e-5)

@@ -15,12 +15,15 @@ import pytest
 from reaction_corpora import SMALL, copied, scratch, written
 
 from diffusionrig.cli import main
+from diffusionrig.errors import UsageError
 from diffusionrig.io.frame_sequences import write_frame_folder
-from diffusionrig.reactions.corpus import Corpus
+from diffusionrig.reactions.corpus import ClipId, Corpus, Split
 from diffusionrig.reactions.corpus.unifr import UnifrFile
 from diffusionrig.reactions.features import prepare as preparing
 from diffusionrig.reactions.features.hearing import Mfcc
 from diffusionrig.reactions.features.logmel import log_mel
+from diffusionrig.reactions.features.resampling import resample
+from diffusionrig.reactions.generators.unifr.inputs import PreparedFeatures
 from diffusionrig.reactions.synthetic.faces import draw_faces
 from diffusionrig.reactions.synthetic.plan import clip_plans, perform
 
@@ -47,6 +50,10 @@ def filmed() -> Path:
     for modality in ("coefficients", "emotion"):
         split.path(modality, plan.ids[1]).unlink()
     return root
+
+
+def heard(split: Split, clip: ClipId) -> tuple[np.ndarray, int]:
+    return resample(*split.audio(clip), 44100), 44100
 
 
 def run(*words: str) -> int:
@@ -98,7 +105,7 @@ def test_every_field_is_there_with_what_it_is(prepared: Path) -> None:
     np.testing.assert_array_equal(first["s_emotion"], split.emotion(split.items[0].speaker))
     assert (first["emotion_given"], second["emotion_given"]) == (1, 0)
     assert np.isin(second["s_emotion"][:, :15], [0, 1]).all()
-    np.testing.assert_array_equal(first["s_MFCC"], log_mel(*split.audio(split.items[0].speaker))[:T])
+    np.testing.assert_array_equal(first["s_MFCC"], log_mel(*heard(split, split.items[0].speaker))[:T])
 
 
 def test_the_file_is_shown_and_checked(prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -200,10 +207,43 @@ def test_published_script_shuffles_training_with_its_matrix(tmp_path: Path) -> N
     split = Corpus.open(written()).split("train")
     with UnifrFile(tmp_path / "train_shuffled.h5") as file:
         order = [[item.speaker for item in split.items].index(clip) for clip in file.clips]
-        np.testing.assert_array_equal(file.read(1)["s_MFCC"], log_mel(*split.audio(file.clips[1]))[:split.length])
+        np.testing.assert_array_equal(file.read(1)["s_MFCC"], log_mel(*heard(split, file.clips[1]))[:split.length])
     assert sorted(order) == list(range(len(split)))
     assert order != sorted(order)
     np.testing.assert_array_equal(np.load(tmp_path / "train_appro_shuffled.npy"), split.matrix()[order][:, order])
+
+
+def test_features_of_two_rates_are_not_mixed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--data", str(written()), "--features", "logmel", "--output_dir", str(tmp_path)]
+    assert run(*words) == 0
+    with UnifrFile(tmp_path / "val_sequential.h5") as file:
+        assert file.describe()["sound_rate"] == 44100
+    assert run("--check", str(tmp_path / "val_sequential.h5")) == 0
+    assert "sound at 44100 Hz" in capsys.readouterr().out
+    assert run(*words, "--split", "test", "--sound_rate", "16000") == 2
+    err = capsys.readouterr().err
+    assert "val_sequential.h5 holds features of sound at 44100 Hz, which must not be mixed with those at 16000 Hz" in err
+    assert run(*words, "--split", "test") == 0
+    # As another version left it.
+    with h5py.File(tmp_path / "test_sequential.h5", "r+") as file:
+        del file.attrs["sound_rate"]
+    with pytest.raises(UsageError, match=r"test_sequential\.h5 holds features of sound each at the rate of its own file"):
+        PreparedFeatures(tmp_path, "val", 512)
+    assert run(*words, "--split", "train", "--sound_rate", "7") == 2
+    assert "--sound_rate 7 is not from 8000" in capsys.readouterr().err
+
+
+def test_notes_of_clips_are_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    real = Mfcc.extract
+
+    def noting(self: Mfcc, data) -> dict:
+        data.notes.append("3 samples were clipped.")
+        return real(self, data)
+
+    monkeypatch.setattr(Mfcc, "extract", noting)
+    assert run("--data", str(written()), "--features", "mfcc", "--output_dir", str(tmp_path)) == 0
+    clip = Corpus.open(written()).split("val").items[0].speaker
+    assert f"{clip}: 3 samples were clipped." in capsys.readouterr().err
 
 
 def test_targets_are_those_of_the_split(tmp_path: Path) -> None:

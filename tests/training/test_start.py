@@ -1,8 +1,11 @@
 import pytest
 import torch
+from training.tiny import write_store
 
+from diffusionrig.cli import run_command
+from diffusionrig.editing.pretrained import load_pretrained
 from diffusionrig.errors import UsageError
-from diffusionrig.io.checkpoints import save_checkpoint, save_state
+from diffusionrig.io.checkpoints import export_legacy, load_checkpoint, save_checkpoint, save_state
 from diffusionrig.training.options import TrainOptions
 from diffusionrig.training.run_folder import RunFolder, step_in_name
 from diffusionrig.training.start import find_start
@@ -62,6 +65,48 @@ def test_a_checkpoint_inside_the_folder_goes_back(tmp_path):
     early = leave(tmp_path / "run", 5)
     start = find_start(options(tmp_path / "run", resume_checkpoint=early))
     assert (start.step, start.go_back) == (5, True)
+
+
+def test_the_published_name_of_a_model_stands_for_ours_and_is_said(tmp_path):
+    found = leave(tmp_path / "first", 50000, tag=3.0)
+    named = found.replace(".safetensors", ".pt")
+    start = find_start(options(tmp_path / "run", stage=2, resume_checkpoint=named))
+    assert (start.source, start.meta["mark"]) == (found, 3.0)
+    assert start.note == f"{named} is not there; model050000.safetensors beside it is taken."
+    # Stage 1 goes on from the state that stands beside it.
+    assert find_start(options(tmp_path / "run", resume_checkpoint=named)).step == 50000
+    assert find_start(options(tmp_path / "run", stage=2, resume_checkpoint=found)).note == ""
+    with pytest.raises(UsageError, match=r"no checkpoint at .*model000007\.pt; .* holds model050000\.safetensors, so name"):
+        find_start(options(tmp_path / "run", stage=2, resume_checkpoint=str(tmp_path / "first" / "model000007.pt")))
+
+
+@pytest.mark.parametrize("kind", ["ours", "published"])
+def test_the_published_lines_of_both_stages_in_a_row(kind, tmp_path, capsys):
+    """As written in the README, but small: what stage 1 left is named in ``.pt``, and stage 2 repeats or leaves out the network."""
+    store = write_store(tmp_path / "faces", size=64)
+    small = ["--image_size", "64", "--num_channels", "32", "--num_res_blocks", "1", "--batch_size", "2", "--max_steps", "1",
+             "--sample_count", "0", "--metric_count", "0", "--device", "cpu", "--p2_weight", "True", "--data_dir", str(store)]
+    first = [*small, "--latent_dim", "8", "--encoder_type", "resnet18", "--log_dir", str(tmp_path / "stage1"), "--stage", "1"]
+    assert run_command("train", first, "scripts/train.py") == 0
+    if kind == "published":
+        tensors, _ = load_checkpoint(tmp_path / "stage1" / "model000001.safetensors")
+        for path in (tmp_path / "stage1").iterdir():
+            path.unlink()
+        export_legacy(tmp_path / "stage1" / "model000001.pt", {n: tensor for n, tensor in tensors.items() if n != "mean_shape"})
+    assert not [path for path in (tmp_path / "stage1").glob("model*.pt") if kind == "ours"]
+    capsys.readouterr()
+    resume = ["--stage", "2", "--resume_checkpoint", str(tmp_path / "stage1" / "model000001.pt"), "--consent", "She agreed."]
+    # The flags that shape the network are left out: the checkpoint knows them.
+    assert run_command("train", [*small[6:], *resume, "--log_dir", str(tmp_path / "stage2")], "scripts/train.py") == 0
+    assert ("model000001.safetensors beside it is taken" in capsys.readouterr().err) == (kind == "ours")
+    settings = load_checkpoint(tmp_path / "stage2" / "model000001.safetensors")[1]["model"]
+    assert (settings["image_size"], settings["num_channels"], settings["num_res_blocks"], settings["latent_dim"]) == (64, 32, 1, 8)
+    wrong = [*small, *resume, "--latent_dim", "16", "--log_dir", str(tmp_path / "wrong")]
+    assert run_command("train", wrong, "scripts/train.py") == 2
+    assert "latent_dim 8" in (said := capsys.readouterr().err) or "--latent_dim 16 contradicts" in said
+    # ... and so does what draws with it.
+    loaded = load_pretrained(tmp_path / "stage2" / "model000001.pt")
+    assert (loaded.model.latent_dim, loaded.meta["stage"]) == (8, 2)
 
 
 def test_models_without_a_state_are_not_written_over(tmp_path):

@@ -21,6 +21,7 @@ from diffusionrig.io.files import make_folder, read_json, remove_files, write_js
 from diffusionrig.io.images import find_images, write_png
 from diffusionrig.io.placing import copy_file, move_file
 from diffusionrig.io.sheets import contact_sheet
+from diffusionrig.io.unread import unread_files, unread_sentence
 from diffusionrig.progress import track
 
 REPORT, SHEET, REJECTED = "report.json", "contact_sheet.png", "rejected"
@@ -66,10 +67,13 @@ def curate_album(request: Curation, limits: Limits) -> tuple[list[Look], list[st
     looks = [looker.look(file, file.relative_to(root).as_posix()) for file in track(files, COMMAND)]
     same = identity.same if limits.same is None else limits.same
     notes = judge_album(looks, limits, same, head)
+    unread = [file.relative_to(root).as_posix() for file in unread_files(root, files, request.output)]
+    notes += filter(None, [unread_sentence(unread)])
     if request.output:
         _write(request, root, make_folder(request.output), looks, previous, {
             "command": COMMAND, "software": f"diffusionrig {__version__}", "folder": str(root.resolve()),
-            "limits": {**dataclasses.asdict(limits), "same": same}, "identity": identity.name, "notes": notes})
+            "limits": {**dataclasses.asdict(limits), "same": same}, "identity": identity.name, "notes": notes,
+            "unread": unread})
     if not any(look.verdict == KEPT for look in looks):
         raise RigError(f"None of the {len(looks)} photographs in {root} can stay; the first: {looks[0].file}: {looks[0].why}.")
     return looks, notes

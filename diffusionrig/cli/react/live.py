@@ -15,6 +15,7 @@ from diffusionrig.cli.arguments import (
     boolean,
     positive_int,
 )
+from diffusionrig.cli.loaded import show_loaded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,6 +104,7 @@ def _show(args: argparse.Namespace, mean_face: np.ndarray) -> Callable[[int, np.
     sampling = Sampling(respacing=args.timestep_respacing, seed=args.seed)
     if args.rig:
         rig = Rig.from_pretrained(args.rig, device=args.device, precision=args.precision, compiled=args.compile)
+        show_loaded("react live", rig.pretrained)
         return LiveFrames(args.frames_dir, rig, find_listener(args.listener, rig), mean_face, sampling)
     capturing = Capturing(device=args.device)
     listener = find_listener(args.listener, capturing) if args.listener else nobody(capturing.head, capturing.device)

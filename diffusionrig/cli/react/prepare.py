@@ -21,6 +21,7 @@ EXAMPLES = """  diffusionrig react prepare --data data/react2024 --split val --o
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from diffusionrig.reactions.corpus.layout import SPLITS
     from diffusionrig.reactions.features.choosing import NAMES
+    from diffusionrig.reactions.features.clip_data import SOUND_RATE
 
     parser.add_argument("--data", default="", metavar="ROOT", help="the corpus: folder with train, val and test")
     parser.add_argument("--split", default="val", choices=SPLITS, help="which split (val)")
@@ -39,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--smooth_beta", type=float, default=1.0, metavar="B", help="its speed coefficient (1)")
     parser.add_argument("--recapture", type=boolean, default=False, metavar="BOOL",
                         help="capture coefficients even where the corpus has them (False)")
+    parser.add_argument("--sound_rate", type=positive_int, default=SOUND_RATE, metavar="HZ",
+                        help=f"rate that all sound is brought to before features are made of it ({SOUND_RATE})")
     parser.add_argument("--emotion_model", default="arkit-rule", metavar="NAME",
                         help="attributes where the corpus has none: arkit-rule, or package.module:function (arkit-rule)")
     parser.add_argument("--wav2vec2", default="", metavar="DIR",
@@ -66,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     from diffusionrig.reactions.features.prepare import Job, prepare
 
     settings = Settings(args.face_size, args.frames_every, args.smooth, args.smooth_beta, args.recapture, args.wav2vec2,
-                        args.videomae, args.emotion_model, str(resolve_device(args.device)))
+                        args.videomae, args.emotion_model, str(resolve_device(args.device)), args.sound_rate)
     job = Job(args.data, args.split, tuple(filter(None, args.features.split(","))), settings, args.length, args.shuffled, args.seed,
               args.targets)
     report = prepare(job, args.output_dir, args.workers)

@@ -13,6 +13,7 @@ from diffusionrig.cli.arguments import (
     boolean,
     positive_int,
 )
+from diffusionrig.cli.loaded import show_loaded
 from diffusionrig.errors import UsageError
 
 if TYPE_CHECKING:
@@ -117,5 +118,7 @@ def _seeing(args: argparse.Namespace) -> Rig | Capturing:
         return Capturing(encoder=args.use_model or None, device=args.device)
     from diffusionrig.editing.rig import Rig
 
-    return Rig.from_pretrained(args.model_path or "default", device=args.device, encoder=args.use_model or None,
-                               precision=args.precision, compiled=args.compile)
+    rig = Rig.from_pretrained(args.model_path or "default", device=args.device, encoder=args.use_model or None,
+                              precision=args.precision, compiled=args.compile)
+    show_loaded("react render", rig.pretrained)
+    return rig

@@ -56,8 +56,10 @@ class Corpus:
             raise UsageError(f"A clip of {length} frames shows nothing; give a length of at least 1.")
         layout = find_layout(folder)
         if layout is None:
+            places = (folder.resolve().parent, *sorted(folder.iterdir()))
+            near = [place for place in places if place.is_dir() and find_layout(place)]
             raise UsageError(f"{folder} holds no corpus: no train/Emotion, no train/facial-attributes, nor their like; "
-                             "give the folder that holds train, val and test.")
+                             f"give the folder that holds train, val and test{f', which {near[0]} is' if near else ''}.")
         return cls(folder, layout, length)
 
     @property

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from diffusionrig.errors import RigError
+from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.h5_files import H5File
 from diffusionrig.reactions.corpus.checking import Finding
 from diffusionrig.reactions.corpus.clips import ClipId
@@ -28,6 +28,9 @@ PREPARED = "prepared_by"
 
 LENGTH = "length"
 """Frames of each clip in such a file."""
+
+SOUND_RATE = "sound_rate"
+"""Attribute of such a file: hertz at which all its sound was heard."""
 
 TOKENS = "l_tokens"
 TOKEN_SHAPE = (3, 750)
@@ -116,6 +119,21 @@ class UnifrFile:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def check_sound_rate(folder: Path, rate: int) -> None:
+    """UsageError when a file of ``react prepare`` in ``folder`` holds features of sound at another rate than ``rate`` hertz: the
+    two must not be mixed."""
+    for path in sorted(folder.glob("*.h5")):
+        try:
+            with UnifrFile(path) as file:
+                about, prepared = file.describe(), file.prepared
+        except RigError:
+            continue  # not such a file
+        if prepared and about.get(SOUND_RATE) != rate:
+            held = f"at {about[SOUND_RATE]} Hz" if SOUND_RATE in about else "each at the rate of its own file"
+            raise UsageError(f"{path} holds features of sound {held}, which must not be mixed with those at {rate} Hz; prepare it "
+                             "again, or choose another folder or --sound_rate.")
 
 
 def _number(attributes: dict[str, Any], name: str) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from diffusionrig.editing.smoothing import Smoothing
 from diffusionrig.errors import UsageError
 from diffusionrig.reactions.corpus import Split
-from diffusionrig.reactions.features.clip_data import ClipData
+from diffusionrig.reactions.features.clip_data import SOUND_RATE, ClipData
 from diffusionrig.reactions.features.field import Field
 from diffusionrig.reactions.features.hearing import LogMel, Mfcc
 from diffusionrig.reactions.features.pretrained import VideoMae, Wav2Vec2
@@ -49,10 +49,13 @@ class Settings:
     videomae: str = ""
     emotion_model: str = "arkit-rule"
     device: str = "cpu"
+    sound_rate: int = SOUND_RATE
 
     def __post_init__(self) -> None:
         if not 0 <= self.face_size <= 1024 or 0 < self.face_size < 16:
             raise UsageError(f"--face_size {self.face_size} is neither 0 (no crops) nor from 16 to 1024 pixels.")
+        if not 8000 <= self.sound_rate <= 192000:
+            raise UsageError(f"--sound_rate {self.sound_rate} is not from 8000 to 192000 hertz.")
 
 
 def make_features(names: tuple[str, ...], settings: Settings) -> list[Feature]:

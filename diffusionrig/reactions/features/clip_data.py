@@ -11,14 +11,20 @@ from diffusionrig.errors import RigError
 from diffusionrig.io.sound import fit_sound, read_sound
 from diffusionrig.reactions.corpus import ClipId, Split
 from diffusionrig.reactions.corpus.cropping import usable_length
+from diffusionrig.reactions.features.resampling import resample
+
+SOUND_RATE = 44100
+"""Hertz at which features hear clips: that of the corpora's sound files."""
 
 
 class ClipData:
-    """``clip`` of ``split``; ``made`` holds the arrays that features have made of it so far, by key."""
+    """``clip`` of ``split``, heard at ``sound_rate`` hertz; ``made`` holds the arrays that features have made of it so far, by key,
+    and ``notes`` sentences about it that are no failures."""
 
-    def __init__(self, split: Split, clip: ClipId) -> None:
-        self.split, self.clip = split, clip
+    def __init__(self, split: Split, clip: ClipId, sound_rate: int = SOUND_RATE) -> None:
+        self.split, self.clip, self.sound_rate = split, clip, sound_rate
         self.made: dict[str, np.ndarray] = {}
+        self.notes: list[str] = []
 
     @property
     def fps(self) -> float:
@@ -44,9 +50,10 @@ class ClipData:
 
     @cached_property
     def sound(self) -> tuple[np.ndarray, int]:
-        """Samples of exactly T frames, (n,) float32 mono in -1..1, and the rate; of the video where there is no sound file.
+        """Samples of exactly T frames, (n,) float32 mono in -1..1, and ``sound_rate``; of the video where there is no sound file.
 
-        RigError when there is no sound, or it is more than a frame too short.
+        Features of the same sound at different rates would differ, so all sound is brought to one. RigError when there is no
+        sound, or it is more than a frame too short.
         """
         if self.has("audio") or not self.split.path("video", self.clip).is_file():
             samples, rate = self.split.audio(self.clip)
@@ -61,5 +68,8 @@ class ClipData:
                                "extract the video again or leave the clip out.")
             fitted, _ = fit_sound(found, seconds)
             samples, rate = fitted.samples.mean(1, dtype=np.float32), fitted.rate
+        if rate != self.sound_rate:
+            # A sinc rings beyond the samples that it goes through.
+            samples, rate = np.clip(resample(samples, rate, self.sound_rate), -1, 1), self.sound_rate
         wanted = round(self.length * rate / self.fps)
         return np.concatenate([samples[:wanted], np.zeros(max(0, wanted - len(samples)), np.float32)]), rate

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-VERSION = 1
+VERSION = 2
 """Of all features together: raised when any of them changes, so that files of different numbers are not continued."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from diffusionrig.errors import RigError
-from diffusionrig.reactions.corpus.unifr import UnifrFile
+from diffusionrig.reactions.corpus.unifr import SOUND_RATE, UnifrFile
 
 
 def listing(file: UnifrFile) -> str:
@@ -14,6 +14,7 @@ def listing(file: UnifrFile) -> str:
     lines = [f"{file.path}: {len(file)} clips"]
     if file.prepared:
         lines[0] += f" of {about.get('split', '?')} at {about.get('fps', '?')} frames a second, {about.get('order', '?')} order"
+        lines[0] += f", sound at {about[SOUND_RATE]} Hz" if SOUND_RATE in about else ", sound at the rate of each file"
     names = file.fields
     width = max(map(len, names), default=0)
     for key in names:

@@ -28,6 +28,9 @@ from diffusionrig.reactions.features.field import VERSION, Field
 from diffusionrig.reactions.features.parts import Parts
 from diffusionrig.threads import one_thread, use_one_thread
 
+Outcome = tuple[str, list[str]]
+"""Why a clip could not be made, empty when it was, and notes about it."""
+
 LENGTH = Field(unifr.LENGTH, 0, "Of the clip.", "Frames T of the clip; rows after its end are NaN or 0.", "int32")
 
 
@@ -63,6 +66,7 @@ def prepare(job: Job, folder: str | Path, workers: int = 1) -> dict[str, Any]:
     naming the first clip that failed, after all others were made: what is done is kept, and the next run does the rest.
     """
     target = make_folder(folder) / job.file_name
+    unifr.check_sound_rate(target.parent, job.settings.sound_rate)
     split = job.open()
     features, skipped = available(make_features(job.features, job.settings), split)
     if not features:
@@ -79,10 +83,10 @@ def prepare(job: Job, folder: str | Path, workers: int = 1) -> dict[str, Any]:
     missing = parts.missing(len(split))
     failures: list[str] = []
     with Progress(len(split), "react prepare", "clip", len(split) - len(missing)) as progress:
-        for failure in _work(job, tuple(feature.name for feature in features), str(folder), missing, workers):
-            if failure:
-                failures.append(failure)
-                progress.write(failure)
+        for failure, notes in _work(job, tuple(feature.name for feature in features), str(folder), missing, workers):
+            failures += filter(None, [failure])
+            for sentence in filter(None, [failure, *notes]):
+                progress.write(sentence)
             progress.update()
     if failures:
         raise RigError(f"{len(failures)} of {len(split)} clips could not be prepared, the first because: "
@@ -105,8 +109,8 @@ def _request(job: Job, split: Split, features: Sequence[Feature]) -> dict[str, A
             "settings": dataclasses.asdict(job.settings), "version": VERSION}
 
 
-def _work(job: Job, names: tuple[str, ...], folder: str, rows: list[int], workers: int) -> Iterator[str]:
-    """Make the clips ``rows``; yields for each, as it is done, an empty text or why it failed."""
+def _work(job: Job, names: tuple[str, ...], folder: str, rows: list[int], workers: int) -> Iterator[Outcome]:
+    """Make the clips ``rows``, in order."""
     task = functools.partial(_make_clip, job, names, folder)
     if workers <= 1 or len(rows) <= 1:
         for row in rows:
@@ -130,18 +134,18 @@ def _tools(job: Job, names: tuple[str, ...], folder: str) -> tuple[Split, list[F
     return split, features, Parts(_parts_of(Path(folder) / job.file_name), _request(job, split, features))
 
 
-def _make_clip(job: Job, names: tuple[str, ...], folder: str, row: int) -> str:
+def _make_clip(job: Job, names: tuple[str, ...], folder: str, row: int) -> Outcome:
     split, features, parts = _tools(job, names, folder)
-    data = ClipData(split, split.items[row].speaker)
+    data = ClipData(split, split.items[row].speaker, job.settings.sound_rate)
     try:
         for feature in features:
             data.made |= feature.extract(data)
     except RigError as error:
-        return f"{data.clip}: {error}"
+        return f"{data.clip}: {error}", []
     keys = {field.key for feature in features for field in feature.fields(data.fps)}
     made = {key: values for key, values in data.made.items() if key in keys}
     parts.write(row, made | {LENGTH.key: np.array([data.length], np.int32)})
-    return ""
+    return "", [f"{data.clip}: {note}" for note in data.notes]
 
 
 def _assemble(job: Job, split: Split, features: Sequence[Feature], skipped: dict[str, str], parts: Parts, order: np.ndarray,
@@ -154,8 +158,7 @@ def _assemble(job: Job, split: Split, features: Sequence[Feature], skipped: dict
             known = shapes.setdefault(key, values.shape)
             if known[1:] != values.shape[1:]:
                 raise RigError(f"{key} of {split.items[row].speaker} has rows of the shape {values.shape[1:]}, others of "
-                               f"{known[1:]}; its sound has another rate: convert it, or leave the "
-                               "feature out.")
+                               f"{known[1:]}; leave the feature out.")
             shapes[key] = (max(known[0], values.shape[0]), *known[1:])
     with atomic_path(target) as temporary, H5Writer(temporary) as file:
         file.describe(_about(job, split, features, skipped))
@@ -172,7 +175,8 @@ def _assemble(job: Job, split: Split, features: Sequence[Feature], skipped: dict
 def _about(job: Job, split: Split, features: Sequence[Feature], skipped: dict[str, str]) -> dict[str, Any]:
     """What the file says of itself."""
     return {unifr.PREPARED: f"diffusionrig {__version__}", "split": split.name, "fps": float(split.fps), "corpus": split.hash,
-            "length": split.length or 0, "order": f"shuffled with seed {job.seed}" if job.shuffled else "mirrored",
+            "length": split.length or 0, unifr.SOUND_RATE: job.settings.sound_rate,
+            "order": f"shuffled with seed {job.seed}" if job.shuffled else "mirrored",
             "version": VERSION, "settings": json.dumps(dataclasses.asdict(job.settings), sort_keys=True),
             "features": json.dumps([feature.name for feature in features]), "skipped": json.dumps(skipped)}
 

@@ -16,6 +16,12 @@ from diffusionrig.reactions.features.field import Field
 HOP = 100.0
 """Rows a second of the low-level descriptors."""
 
+SHORTEST = 0.06
+"""Seconds of the longest window; of less sound every functional is NaN."""
+
+LOUDEST = 32767 / 32768
+"""openSMILE 2 multiplies by 32768 and casts to 16 bits, where 1.0 becomes -1.0."""
+
 
 class ComParE:
     """``s_GeMapfunc`` and ``s_GeMaplld``: UniFR's names for what is ComParE_2016, not GeMAPS."""
@@ -47,6 +53,14 @@ class ComParE:
 
     def extract(self, data: ClipData) -> dict[str, np.ndarray]:
         samples, rate = data.sound
+        if len(samples) < round(SHORTEST * rate):
+            raise RigError(f"{data.clip} has {1000 * len(samples) / rate:.0f} ms of sound, but ComParE's windows are "
+                           f"{1000 * SHORTEST:.0f} ms long; leave the clip out, or comparE out of --features.")
+        beyond = int((samples > LOUDEST).sum())
+        if beyond:
+            data.notes.append(f"{beyond} samples at full scale were clipped to {LOUDEST:.5f} for openSMILE, which would have made "
+                              "-1 of them.")
+            samples = np.minimum(samples, np.float32(LOUDEST))
         whole, rows = (np.asarray(machine.process_signal(samples, rate), np.float32) for machine in self.machines)
         if whole.shape != (1, 6373) or rows.shape[1:] != (65,):
             raise RigError(f"openSMILE gave arrays {whole.shape} and {rows.shape} for {data.clip}, but (1, 6373) and (rows, 65) "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from diffusionrig.geometry.alignment import ffhq_centre
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.io.clip_frames import ClipFrames
-from diffusionrig.io.lmdb_files import DATA_FILE
+from diffusionrig.io.lmdb_files import is_store
 from diffusionrig.io.resize import resize_square
 
 SEARCHED = 25
@@ -63,11 +62,6 @@ def head_centre(head: HeadModel, code: FaceCode) -> Tensor:
 
 def _seen(image: np.ndarray, analysis: Analysis, name: str) -> Listener:
     return Listener(image, analysis.code, analysis.centre, name, analysis)
-
-
-def is_store(place: str) -> bool:
-    """Whether ``place`` is a store of faces."""
-    return (Path(place) / DATA_FILE).is_file()
 
 
 def find_listener(place: str, seeing: Rig | Capturing, record: int = 0, max_megapixels: float = 100.0,

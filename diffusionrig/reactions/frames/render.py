@@ -17,12 +17,13 @@ from diffusionrig.editing.rig import Rig
 from diffusionrig.editing.smoothing import Smoothing, one_euro
 from diffusionrig.errors import UsageError
 from diffusionrig.io.clip_frames import ClipFrames
+from diffusionrig.io.lmdb_files import is_store
 from diffusionrig.io.sound import read_sound
 from diffusionrig.reactions.corpus.corpus import Corpus
 from diffusionrig.reactions.frames.codes import from_photograph, neutral_of, reaction_codes
 from diffusionrig.reactions.frames.drawing import Company, Look, Motion, draw_reaction
 from diffusionrig.reactions.frames.layout import Place, clip_name
-from diffusionrig.reactions.frames.listener import Listener, find_listener, is_store, nobody
+from diffusionrig.reactions.frames.listener import Listener, find_listener, nobody
 from diffusionrig.reactions.frames.prediction import StoredPrediction, read_mean_face, read_prediction
 
 USUAL_FPS = 25.0

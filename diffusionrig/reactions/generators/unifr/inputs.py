@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.reactions.corpus import ClipId
-from diffusionrig.reactions.corpus.unifr import UnifrFile
+from diffusionrig.reactions.corpus.unifr import SOUND_RATE, UnifrFile, check_sound_rate
 from diffusionrig.reactions.features.logmel import BANDS
 from diffusionrig.reactions.generators.clips import AUDIO, Clip
 from diffusionrig.reactions.generators.unifr.vocabulary import CHANNELS
@@ -85,6 +85,8 @@ class PreparedFeatures:
 
     def __post_init__(self) -> None:
         self._file = UnifrFile(self.folder / FILES[self.split])
+        if SOUND_RATE in (about := self._file.describe()):
+            check_sound_rate(self.folder, int(about[SOUND_RATE]))
 
     def __call__(self, clip: ClipId, read: Clip) -> dict[str, Tensor]:
         return of_row(self._file.read(self._file.row_of(clip), [*_FIELDS.values(), "is_face"]), self.AU)
