@@ -42,6 +42,16 @@ def export(model: Path, output: Path) -> None:
     print(f"{output}: {output.stat().st_size / 2**20:.1f} MiB")
 
 
+def joined(before: list[str], after: list[str]) -> list[str]:
+    """Lines of the table ``after``, and above them those of the one ``before`` whose steps are earlier: a prior that was gone on
+    from keeps its curves."""
+    if before[0] != after[0] or len(after) < 2:
+        return after
+    step = before[0].split(",").index("step")
+    first = int(after[1].split(",")[step])
+    return [before[0], *(line for line in before[1:] if int(line.split(",")[step]) < first), *after[1:]]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faces", type=Path, default=None, help="folder of the folders of aligned photographs")
@@ -78,9 +88,12 @@ def main() -> None:
     export(args.export or max(run.glob("model*.safetensors")), args.output)
     folder = run if args.export is None else args.export.parent
     for name in ("progress.csv", "metrics.csv", "config.yaml"):
-        text = "\n".join(line for line in (folder / name).read_text().splitlines()
-                         if not line.strip().startswith(("data_dir:", "log_dir:", "resume_checkpoint:", "keep_samples:")))
-        args.output.with_name(f"{args.output.stem}.{name}").write_text(text + "\n")
+        place = args.output.with_name(f"{args.output.stem}.{name}")
+        lines = [line for line in (folder / name).read_text().splitlines()
+                 if not line.strip().startswith(("data_dir:", "log_dir:", "resume_checkpoint:", "keep_samples:"))]
+        if name.endswith(".csv") and place.exists():
+            lines = joined(place.read_text().splitlines(), lines)
+        place.write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
