@@ -135,7 +135,7 @@ def test_without_truth_there_is_no_floor(rig, tmp_path, checkpoint, capsys, rele
     (("--output_dir", "{}", "--modes", ","), "nothing to evaluate"),
     (("--output_dir", "{}", "--identity", "guess"), "no identity embedding 'guess'"),
     (("--output_dir", "{}", "--lpips", "nowhere", "--identity", "none"), "--lpips needs"),
-    (("--output_dir", "{}", "--num_res_blocks", "1"), "describes itself"),
+    (("--output_dir", "{}", "--num_res_blocks", "3"), "--num_res_blocks 3 contradicts the checkpoint"),
     (("--output_dir", "{}", "--count", "0"), None)])
 def test_misuse_is_one_sentence(rig, checkpoint, tmp_path, capsys, flags, sentence):
     words = ["--model_path", str(checkpoint), "--device", "cpu", *(flag.format(tmp_path) for flag in flags)]

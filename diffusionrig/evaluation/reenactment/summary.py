@@ -57,12 +57,13 @@ def rows(items: Sequence[Reenacted]) -> list[list[object]]:
 def terminal_table(report: dict[str, Any]) -> str:
     """Medians of every contestant, mode by mode."""
     shown = [name for name in ON_TERMINAL if any(entry[name] for mode in report["summary"].values() for entry in mode.values())]
-    lines = [f"{'median':<26}" + "".join(f"{name:>12}" for name in shown) + f"{'faces lost':>14}"]
     whole = list(report["summary"].items())
     parts = [(f"{group}, {mode}", entry) for group, modes in report["by_group"].items() for mode, entry in modes.items()]
-    for mode, contestants in whole + parts:
-        for name, entry in contestants.items():
-            cells = ("-" if entry[key] is None else f"{entry[key]['median']:.{MEASURES[key].digits}f}" for key in shown)
-            lost = f"{entry['faces_lost']} of {entry['pictures']}"
-            lines.append(f"{mode + ': ' + name:<26}" + "".join(f"{cell:>12}" for cell in cells) + f"{lost:>14}")
+    titled = [(f"{mode}: {name}", entry) for mode, contestants in whole + parts for name, entry in contestants.items()]
+    wide = max(24, *(len(title) for title, _ in titled)) + 2
+    lines = [f"{'median':<{wide}}" + "".join(f"{name:>12}" for name in shown) + f"{'faces lost':>14}"]
+    for title, entry in titled:
+        cells = ("-" if entry[key] is None else f"{entry[key]['median']:.{MEASURES[key].digits}f}" for key in shown)
+        lost = f"{entry['faces_lost']} of {entry['pictures']}"
+        lines.append(f"{title:<{wide}}" + "".join(f"{cell:>12}" for cell in cells) + f"{lost:>14}")
     return "\n".join(lines)
