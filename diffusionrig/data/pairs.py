@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -95,10 +96,8 @@ class PairMaker:
 
     def origin(self) -> dict[str, Any]:
         """What the samples depend on, for JSON: others of the same origin are the same, as long as the program is."""
-        stores = [{"records": len(store), "head": store.header.get("head_hash"), "series": store.header.get("series"),
-                   "first": float(store.code(0).pose.sum())} for store in self.stores]
-        return {"program": __version__, "seed": self.seed, "album": self.album, "size": self.size,
-                "shares": [float(share) for share in self.shares], "stores": stores}
+        return {"program": __version__, "seed": self.seed, "album": self.album, "size": self.size, "head": self.head.hash,
+                "shares": [float(share) for share in self.shares], "stores": [_fingerprint(store) for store in self.stores]}
 
     def number_of(self, choice: Choice) -> int:
         """The truth's record, counted over all stores."""
@@ -245,6 +244,15 @@ def mirrored_condition(condition: Tensor) -> Tensor:
     flipped[..., normal, :, :] *= -1
     flipped[..., flow, :, :] *= -1
     return flipped
+
+
+def _fingerprint(store: FaceStoreDataset) -> str:
+    """Of the photographs and, since these can be captured anew, of their codes."""
+    found = hashlib.blake2b(" ".join(store.marks()).encode(), digest_size=16)
+    for record in range(len(store)):
+        code = store.code(record)
+        found.update(torch.cat([code.pose, code.camera, code.expression], 1).numpy().tobytes())
+    return found.hexdigest()
 
 
 def _scenes(store: FaceStoreDataset) -> dict[int, list[int]]:

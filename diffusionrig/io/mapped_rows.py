@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,8 @@ import numpy as np
 
 from diffusionrig.errors import RigError
 from diffusionrig.io.files import make_folder, read_json, write_json
+
+ROWS, THERE = "rows.u8", "there.u8"
 
 
 class MappedRows:
@@ -27,12 +28,11 @@ class MappedRows:
                 raise RigError(f"{place} keeps samples of other stores or settings; name another folder, or delete that one.")
         else:
             write_json(place / "rows.json", described)
+        self._place, self._size = place, int(np.prod(shape))
         try:
-            self._rows = _mapped(place / "rows.u8", (count, *shape))
-            self._there = _mapped(place / "there.u8", (count,))
+            self._rows, self._there = (_mapped(place / name, sides) for name, sides in ((ROWS, (count, *shape)), (THERE, (count,))))
         except OSError as error:
-            why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
-            raise RigError(f"Cannot keep samples in {place}: {why}.") from error
+            raise self._refusal(error) from error
 
     def __contains__(self, row: int) -> bool:
         return bool(self._there[row])
@@ -42,8 +42,19 @@ class MappedRows:
         return np.array(self._rows[row])
 
     def __setitem__(self, row: int, values: np.ndarray) -> None:
-        self._rows[row] = values
-        self._there[row] = 1
+        """RigError when the disk is full; the row is not there then."""
+        # Not through the map: on a full disk that would end the process by SIGBUS.
+        held = np.ascontiguousarray(values, np.uint8).tobytes()
+        try:
+            for name, place, data in ((ROWS, row * self._size, held), (THERE, row, b"\1")):
+                with open(self._place / name, "r+b") as file:
+                    file.seek(place)
+                    file.write(data)
+        except OSError as error:
+            raise self._refusal(error) from error
+
+    def _refusal(self, error: OSError) -> RigError:
+        return RigError(f"Cannot keep samples in {self._place}: {error.strerror or error}; free some space or name another folder.")
 
 
 def _mapped(path: Path, shape: tuple[int, ...]) -> np.memmap:
@@ -51,4 +62,4 @@ def _mapped(path: Path, shape: tuple[int, ...]) -> np.memmap:
     with open(path, "ab") as file:
         if file.tell() < size:
             file.truncate(size)  # sparse: rows take up room once they are written
-    return np.memmap(path, np.uint8, "r+", shape=shape)
+    return np.memmap(path, np.uint8, "r", shape=shape)

@@ -1,5 +1,8 @@
 """Samples that come again: rounded, reordered, mirrored, and still a function of (seed, n) alone."""
 
+import os
+
+import numpy as np
 import pytest
 import torch
 from reference_stores import edits
@@ -10,6 +13,8 @@ from diffusionrig.data.pairs import PairMaker
 from diffusionrig.data.sampling import record_of
 from diffusionrig.errors import RigError
 from diffusionrig.geometry.heads import load_head
+from diffusionrig.io import mapped_rows
+from diffusionrig.io.mapped_rows import MappedRows
 
 DISTINCT = 4
 
@@ -73,3 +78,16 @@ def test_a_folder_of_other_samples_is_refused(maker, store, tmp_path):
         KeptPairs(PairMaker([store], load_head(), 4), DISTINCT, str(tmp_path))
     with pytest.raises(RigError, match="of other stores or settings"):
         KeptPairs(maker, DISTINCT + 1, str(tmp_path))
+
+
+def test_a_full_disk_is_one_sentence_and_the_sample_is_not_there(tmp_path, monkeypatch):
+    rows = MappedRows(tmp_path, 3, (2, 2), {})
+    rows[1] = np.full((2, 2), 7, np.uint8)
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no device that is always full")
+    monkeypatch.setattr(mapped_rows, "ROWS", "full")
+    (tmp_path / "full").symlink_to("/dev/full")
+    with pytest.raises(RigError, match="Cannot keep samples"):
+        rows[2] = np.zeros((2, 2), np.uint8)
+    assert 2 not in rows
+    assert (rows[1] == 7).all()
