@@ -23,7 +23,7 @@ from diffusionrig.render.interpolation import interpolate as at_pixels
 from diffusionrig.render.mirroring import mirrored_vertices
 from diffusionrig.render.posing import Posed
 from diffusionrig.render.shading import shade
-from diffusionrig.render.trust import dilated, least_scale, length, ramp, surfaces, unhidden
+from diffusionrig.render.trust import dilated, least_scale, length, ramp, surfaces, unhidden, well_within
 
 RATIO_LIMIT = 5.0
 """Largest and, inverted, smallest ratio of two shadings."""
@@ -151,7 +151,7 @@ def carry(head: HeadModel, photo: Tensor, layers: Tensor, source: Posed, edited:
     other = relit(sampled(photo, here + across), log_ratio(new, shade(other, source.code.light)).exp())
     picture = torch.lerp(picture, other, borrowed)
     # Well within the head nothing of the background shows, whatever the source does not; on its rim the mesh may be too large.
-    within = 1 - dilated(1 - alpha, 2 * (size // 48) + 1)
+    within = well_within(alpha)
     lacking = moving * (1 - torch.maximum(share, borrowed)) * within
     picture = torch.lerp(picture, filled(picture, alpha * torch.maximum(trust, borrowed)), _softened(lacking))
     # Lids and lips drawn over an eye or into a mouth that the source keeps shut would be worse than the head model's own.

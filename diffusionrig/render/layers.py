@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, max_pool2d
 
 from diffusionrig.render.filling import filled, joined
-from diffusionrig.render.trust import dilated
+from diffusionrig.render.trust import dilated, well_within
 
 COARSE = 64
 """Side of the picture in which it is seen what hangs together with the head."""
@@ -23,9 +23,9 @@ def split_layers(photo: Tensor, alpha: Tensor, matte: Tensor) -> Tensor:
     size = alpha.shape[-1]
     photo, matte = (_at(layer, size) for layer in (photo, matte))
     # The mesh may reach beyond the head that the photograph shows, above all at short hair: only its core is taken on trust.
-    core = 1 - dilated(1 - alpha, _odd(size / 24))
+    core = well_within(alpha)
     person = torch.maximum(matte * _reached(matte, core), core)
-    hole = (dilated(person, _odd(size / 32)) > 0.05).to(photo.dtype)
+    hole = (dilated(person, 2 * max(1, round(size / 64)) + 1) > 0.05).to(photo.dtype)
     return torch.cat([filled(photo, 1 - hole), person], 1)
 
 
@@ -44,7 +44,3 @@ def _at(layer: Tensor, size: int) -> Tensor:
     if layer.shape[-2:] == (size, size):
         return layer
     return interpolate(layer, (size, size), mode="area" if layer.shape[-1] > size else "bilinear")
-
-
-def _odd(pixels: float) -> int:
-    return 2 * max(1, round(pixels / 2)) + 1

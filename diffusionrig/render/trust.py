@@ -41,6 +41,11 @@ def dilated(image: Tensor, side: int) -> Tensor:
     return image
 
 
+def well_within(alpha: Tensor) -> Tensor:
+    """``alpha`` (B, 1, S, S) without its rim, a fiftieth of the width wide, where a mesh may reach beyond the head that is seen."""
+    return 1 - dilated(1 - alpha, 2 * max(1, round(alpha.shape[-1] / 48)) + 1)
+
+
 def length(vectors: Tensor) -> Tensor:
     """(B, 1, H, W) lengths of (B, 2, H, W); a norm over a strided axis of two would take ten times as long."""
     return torch.hypot(vectors[:, :1], vectors[:, 1:])
