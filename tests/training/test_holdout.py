@@ -3,7 +3,7 @@ import re
 
 import pytest
 import torch
-from training.tiny import SMALL, lone_world, tiny_network, tiny_trainer, write_store
+from training.tiny import SMALL, lone_world, personalise, tiny_network, tiny_trainer, write_store
 
 from diffusionrig.cli import main
 from diffusionrig.data.dataset import FaceStoreDataset
@@ -24,12 +24,6 @@ def prior(store, tmp_path_factory):
     folder = tmp_path_factory.mktemp("prior")
     assert main(["train", *SMALL, "--data_dir", str(store), "--log_dir", str(folder), "--max_steps", "1"]) == 0
     return folder / "model000001.safetensors"
-
-
-def stage_2(store, prior, folder, *flags):
-    return main(["train", "--stage", "2", "--resume_checkpoint", str(prior), "--data_dir", str(store), "--log_dir", str(folder),
-                 "--batch_size", "2", "--num_workers", "1", "--sample_count", "0", "--device", "cpu", "--log_interval", "1",
-                 "--consent", "yes", *map(str, flags)])
 
 
 def holdout(store, **more):
@@ -97,7 +91,7 @@ def test_weights_without_a_finite_loss_are_refused(store):
 def test_a_run_stops_early_with_its_best_weights(store, prior, tmp_path, capsys):
     # A rate at which every update makes it worse.
     flags = ["--holdout", 3, "--validate_every", 1, "--patience", 2, "--lr", 0.05, "--max_steps", 9, "--ema_decay", 0]
-    assert stage_2(store, prior, tmp_path / "run", *flags) == 0
+    assert personalise(store, prior, tmp_path / "run", "--consent", "yes", *flags) == 0
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     assert report["ended"] == "the held-out photographs were not drawn better any more"
     assert report["best"]["step"] == 0
@@ -107,19 +101,19 @@ def test_a_run_stops_early_with_its_best_weights(store, prior, tmp_path, capsys)
     assert all(torch.equal(tensors[name], base[name]) for name in base)
     assert meta["best"] == report["best"]
     before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.name != "log.txt"}
-    assert stage_2(store, prior, tmp_path / "run", *flags) == 0
+    assert personalise(store, prior, tmp_path / "run", "--consent", "yes", *flags) == 0
     assert before == {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.name != "log.txt"}
     rows = re.findall(r"held-out loss (\S+)", capsys.readouterr().out)
     assert len(rows) == 3
-    assert stage_2(store, prior, tmp_path / "run", *flags[2:]) == 2
+    assert personalise(store, prior, tmp_path / "run", "--consent", "yes", *flags[2:]) == 2
     assert "belongs to a run that held out 3 photographs" in capsys.readouterr().err
 
 
 def test_a_continued_run_ends_with_the_same_best(store, prior, tmp_path):
     flags = ["--holdout", 0.2, "--validate_every", 1, "--lr", 1e-3, "--ema_decay", 0.5, "--adapter", "lora", "--rank", 2]
-    assert stage_2(store, prior, tmp_path / "whole", *flags, "--max_steps", 4) == 0
+    assert personalise(store, prior, tmp_path / "whole", *flags, "--max_steps", 4) == 0
     for steps in (2, 4):
-        assert stage_2(store, prior, tmp_path / "parts", *flags, "--max_steps", steps) == 0
+        assert personalise(store, prior, tmp_path / "parts", *flags, "--max_steps", steps) == 0
     whole, parts = (load_state(tmp_path / name / "state000004.pt")["holdout"] for name in ("whole", "parts"))
     tensors, others = whole.pop("tensors"), parts.pop("tensors")
     assert whole == parts

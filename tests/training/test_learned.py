@@ -5,7 +5,7 @@ import re
 import shutil
 
 import pytest
-from training.tiny import SMALL, write_store
+from training.tiny import SMALL, personalise, write_store
 
 from diffusionrig.cli import main
 from diffusionrig.data.dataset import FaceStoreDataset
@@ -32,12 +32,6 @@ def prior(album, tmp_path_factory):
     folder = tmp_path_factory.mktemp("prior")
     assert main(["train", *SMALL, "--data_dir", str(album), "--log_dir", str(folder), "--max_steps", "1"]) == 0
     return folder / "model000001.safetensors"
-
-
-def personalise(store, start, folder, *flags):
-    return main(["train", "--stage", "2", "--resume_checkpoint", str(start), "--data_dir", str(store), "--log_dir", str(folder),
-                 "--batch_size", "2", "--num_workers", "1", "--sample_count", "0", "--metric_count", "0", "--device", "cpu",
-                 *map(str, flags)])
 
 
 def consent(folder, step):

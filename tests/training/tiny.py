@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from diffusionrig.cli import main
 from diffusionrig.data.dataset import FaceStoreDataset
 from diffusionrig.data.records import code_arrays
 from diffusionrig.diffusion.config import DiffusionConfig
@@ -134,3 +135,10 @@ def wait_for(path: Path, process: subprocess.Popen[str], timeout: float = 200) -
             process.kill()
             raise AssertionError(f"{path} was not written: {process.communicate()}")
         time.sleep(0.1)
+
+
+def personalise(store: Path, start: Path, folder: Path, *flags: object) -> int:
+    """One command of stage 2 on ``store`` from ``start``, without samples or metrics; its exit status."""
+    return main(["train", "--stage", "2", "--resume_checkpoint", str(start), "--data_dir", str(store), "--log_dir", str(folder),
+                 "--batch_size", "2", "--num_workers", "1", "--sample_count", "0", "--metric_count", "0", "--device", "cpu",
+                 "--log_interval", "1", *map(str, flags)])
