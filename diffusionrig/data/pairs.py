@@ -34,8 +34,12 @@ from diffusionrig.render.posing import Posed, pose_heads
 RETURNS = 0.3
 """Share of the samples of an album that are there and back all the same: they know what is behind the person."""
 
+PLAIN = 0.75
+"""Share of the edits that are shown beside the photograph they were made from; the rest beside another edit of it, from which they
+differ in several parts at once."""
+
 PARTS = ({"pose"}, {"exp"}, {"pose", "exp"}, {"pose", "exp", "light"}, {"light"})
-ODDS = (0.28, 0.32, 0.2, 0.12, 0.08)
+ODDS = (0.28, 0.3, 0.18, 0.12, 0.12)
 """What changes on the way there, and how often."""
 
 DISTURBED = 0.5
@@ -110,8 +114,11 @@ class PairMaker:
         return self._choice(rng, store, record_of(self.seed + store, sample, len(self.stores[store])))
 
     def _choice(self, rng: np.random.Generator, store: int, record: int) -> Choice:
-        same = [other for other in self.scenes[store].get(record, ()) if other != record]
+        scene = self.scenes[store].get(record, [record])
+        same = [other for other in scene if other != record]
         partner = same[int(rng.integers(len(same)))] if same else None
+        if partner is not None and scene[0] != record and rng.random() < PLAIN:
+            partner = scene[0]
         if partner is None and self.album and len(self.stores[store]) > 1 and rng.random() >= RETURNS:
             partner = (record + 1 + int(rng.integers(len(self.stores[store]) - 1))) % len(self.stores[store])
         elsewhere = int(rng.choice(len(self.stores), p=self.shares))
@@ -256,7 +263,8 @@ def _fingerprint(store: FaceStoreDataset) -> str:
 
 
 def _scenes(store: FaceStoreDataset) -> dict[int, list[int]]:
-    """For each record that has them the records of its scene, itself included: pictures of one moment, background and all."""
+    """For each record that has them the records of its scene, itself included: pictures of one moment, background and all. The
+    photograph itself, which the edits were made from, is the first."""
     series = store.header.get("series")
     if not isinstance(series, dict) or not series.get("edits"):
         return {}

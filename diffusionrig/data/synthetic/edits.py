@@ -10,7 +10,7 @@ from diffusionrig.geometry.alignment import ffhq_centre
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.randomness import numpy_stream
 
-KINDS = {("pose",): 0.28, ("exp",): 0.27, ("light",): 0.15, ("pose", "exp"): 0.15, ("pose", "exp", "light"): 0.15}
+KINDS = {("pose",): 0.3, ("exp",): 0.25, ("light",): 0.25, ("pose", "exp"): 0.1, ("pose", "exp", "light"): 0.1}
 """Parts of the code that are taken over together, and how often."""
 
 _OTHERS = 1 << 20
