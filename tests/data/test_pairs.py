@@ -14,7 +14,7 @@ from store_fakes import FakeHead, publish
 from torch import Tensor
 
 from diffusionrig.data.dataset import FaceStoreDataset
-from diffusionrig.data.pairs import ODDS, PARTS, Examples, PairMaker, features, mirrored_condition
+from diffusionrig.data.pairs import ODDS, PARTS, PLAIN, Examples, PairMaker, features, mirrored_condition
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
@@ -118,13 +118,16 @@ def test_every_record_is_shown_and_the_parts_as_often_as_said(single, head):
 def test_scenes_pair_within_a_scene_only(edited, head):
     fields = edited.fields()
     maker = PairMaker([edited], head, 3)
-    chosen = [maker.choose(n) for n in range(200)]
+    chosen = [maker.choose(n) for n in range(600)]
     for choice in chosen:
         assert choice.scene
         assert choice.partner not in (None, choice.record)
         assert fields[choice.partner]["scene"] == fields[choice.record]["scene"]
         assert fields[choice.partner]["person"] == fields[choice.record]["person"]
     assert len({(choice.record, choice.partner) for choice in chosen}) == 3 * 3 * 2  # every ordered pair of three scenes of three
+    # An edit is mostly shown beside the photograph it was made from, the first record of its scene.
+    from_photograph = [choice.partner % 3 == 0 for choice in chosen if choice.record % 3]
+    assert np.mean(from_photograph) == pytest.approx(PLAIN + (1 - PLAIN) / 2, abs=0.05)
 
 
 def test_people_photographed_more_than_once_are_not_one_scene(person, head):
