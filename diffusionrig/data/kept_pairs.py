@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from diffusionrig.data.pairs import MOST_WEIGHT, Examples, PairMaker
 from diffusionrig.data.sampling import record_of
@@ -20,8 +19,8 @@ _WIDE = {"flow": 2.0}
 class KeptPairs:
     """The samples of a run when there are only ``distinct`` different ones, in a new order each time round, mirrored at random.
 
-    Sample n is a function of (seed, n) here too. Values are rounded to 1 of 255 steps of their range. They are kept in memory, or in
-    ``folder``, where a run that goes on, or others of the same stores, shares and seed, find them again.
+    Sample n is a function of (seed, n) here too. Values are rounded to 1 of 255 steps of their range. They are kept in memory, or
+    in ``folder``, where a run that goes on, or others of the same stores, shares and seed, find them again.
     """
 
     def __init__(self, maker: PairMaker, distinct: int, folder: str = "") -> None:

@@ -73,8 +73,8 @@ class Choice:
 
 @dataclasses.dataclass
 class Examples:
-    """``condition`` (B, 21, S, S), ``truth`` (B, 3, S, S) in [-1, 1], ``weight`` (B, 1, S, S) of its pixels, and ``records`` (B,), counted
-    over all stores."""
+    """``condition`` (B, 21, S, S), ``truth`` (B, 3, S, S) in [-1, 1], ``weight`` (B, 1, S, S) of its pixels, and ``records`` (B,),
+    counted over all stores."""
 
     condition: Tensor
     truth: Tensor
@@ -92,7 +92,8 @@ class PairMaker:
         require_codes(self.stores)
         self.size = stores[0].image_size
         if shares and (len(shares) != len(stores) or min(shares) < 0 or not sum(shares) > 0):
-            raise UsageError(f"--data_shares gives {len(shares)} shares for {len(stores)} stores; give one number above zero for each.")
+            raise UsageError(f"--data_shares gives {len(shares)} shares for {len(stores)} stores; give one number above zero for "
+                             "each.")
         weights = np.asarray(shares or [len(store) for store in stores], np.float64)
         self.shares = weights / weights.sum()
         self.scenes = [_scenes(store) for store in self.stores]
@@ -199,7 +200,7 @@ class PairMaker:
     def _disturbed(self, codes: list[FaceCode], samples: Sequence[int]) -> list[FaceCode]:
         """All ``codes`` of a sample with the same error, as a capture misjudges one person in all photographs alike."""
         errors: dict[str, list[Tensor]] = {name: [] for name in ERRORS}
-        for row, sample in enumerate(samples):
+        for sample in samples:
             rng = numpy_stream(self.seed, "capture error", sample)
             share = float(sample >= 0 and rng.random() < DISTURBED)
             for name, spread in ERRORS.items():

@@ -22,8 +22,8 @@ from diffusionrig.geometry.heads import load_head
 from diffusionrig.model.config import CHANGE, PICTURE, REFERENCE_CHANNELS
 from diffusionrig.randomness import torch_stream
 from diffusionrig.render.carrying import carry
-from diffusionrig.render.layers import split_layers
 from diffusionrig.render.condition import reference_condition
+from diffusionrig.render.layers import split_layers
 from diffusionrig.render.posing import pose_heads
 
 
@@ -117,7 +117,7 @@ def test_every_record_is_shown_and_the_parts_as_often_as_said(single, head):
 
 def test_scenes_pair_within_a_scene_only(edited, head):
     fields = edited.fields()
-    maker = PairMaker([edited], head, 3)
+    maker = PairMaker([edited], head, 4)
     chosen = [maker.choose(n) for n in range(600)]
     for choice in chosen:
         assert choice.scene
@@ -241,7 +241,7 @@ def test_mouth_and_eyes_count_more(head, single):
 
 def test_refusals(tmp_path, single, head):
     publish(tmp_path / "published")
-    with pytest.raises(RigError, match="published store, which holds no face codes .* create-data"):
+    with pytest.raises(RigError, match=r"published store, which holds no face codes .* create-data"):
         PairMaker([FaceStoreDataset(tmp_path / "published")], FakeHead(), 0)
     for shares in ((1, 2), (-1,), (0,)):
         with pytest.raises(UsageError, match=r"--data_shares gives \d shares for 1 stores"):
