@@ -26,8 +26,9 @@ from diffusionrig.geometry.camera import image_points
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.randomness import numpy_stream
-from diffusionrig.render.carrying import Carried, carry, sampled
+from diffusionrig.render.carrying import MOUTH, Carried, carry, region, sampled
 from diffusionrig.render.condition import reference_condition
+from diffusionrig.render.interpolation import interpolate
 from diffusionrig.render.layers import split_layers
 from diffusionrig.render.posing import Posed, pose_heads
 
@@ -167,10 +168,13 @@ class PairMaker:
         # Shape and skin are captured from the source alone, and where the head is from the target.
         edited = target.replace(shape=code.shape, albedo=code.albedo)
         code, edited = self._disturbed([code, edited], samples)
-        source = pose_heads(self.head, code, self.size)
-        carried = self._carried(photo, source, pose_heads(self.head, edited, self.size, centre))
+        source, aim = pose_heads(self.head, code, self.size), pose_heads(self.head, edited, self.size, centre)
+        carried = self._carried(photo, source, aim)
         common = torch.tensor([choice.scene for choice in choices])[:, None, None, None]
-        return self._examples(carried, truth, edited, torch.where(common, 1.0, carried.buffers.alpha), choices)
+        # Teeth of synthetic people are those of the head model: how real ones look is not to be learned from them.
+        mouth = interpolate(aim.fragments, self.head.faces, region(self.head, MOUTH, aim.points))
+        seen = torch.where(common, 1 - mouth.round(), carried.buffers.alpha)
+        return self._examples(carried, truth, edited, seen, choices)
 
     def _returns(self, choices: list[Choice], samples: list[int]) -> Examples:
         photo, code = self._read([(choice.store, choice.record) for choice in choices], samples)

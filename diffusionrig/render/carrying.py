@@ -21,6 +21,7 @@ from diffusionrig.render.buffers import PhysicalBuffers
 from diffusionrig.render.filling import faded, filled, spread_out
 from diffusionrig.render.interpolation import interpolate as at_pixels
 from diffusionrig.render.mirroring import mirrored_vertices
+from diffusionrig.render.mouth import mouth_inside
 from diffusionrig.render.posing import Posed
 from diffusionrig.render.shading import shade
 from diffusionrig.render.trust import dilated, least_scale, length, ramp, surfaces, unhidden, well_within
@@ -41,8 +42,13 @@ STILL, MOVED = 0.1 / 256, 2.0 / 256
 RELIT = 0.15
 """Logarithm of the ratio from which on a pixel counts as relit."""
 
-INNER = ("eyes", "inner_mouth", "teeth", "tongue")
+MOUTH = ("inner_mouth", "teeth", "tongue")
+INNER = ("eyes", *MOUTH)
 """Regions of a head that lids and lips may hide."""
+
+EDGE = 0.3
+"""Share of such a region from which on a pixel between it and its surroundings counts as part of it: lips are light, and what the
+photograph shows in the place of the edge between the lips may be skin."""
 
 BETWEEN, SURE = (0.3, 0.7), 0.99
 """Shares of the person between which a pixel is neither, and, where that is stretched to 0..1, from which on it counts as carried
@@ -54,9 +60,6 @@ FRINGE = 7
 HELD = 0.75
 """Share of the network's say that the scalp is spared; all beyond the mesh is spared whole. Carried, hair keeps its strands, and
 the mean of what it may look like, which is what a loss on pixels teaches, is mist."""
-
-SHADED = 0.55
-"""Brightness of these parts, as the head model renders them, behind lids and lips."""
 
 SPREAD = 0.24
 """Distance from the head, in picture widths, over which a change of light fades out."""
@@ -109,11 +112,11 @@ def carry(head: HeadModel, photo: Tensor, layers: Tensor, source: Posed, edited:
     twin = source.points[:, mirror]
     flipped = torch.stack([-twin[..., 0], twin[..., 1]], -1)
     scales = [least_scale(edited.points, points, head.faces) for points in (source.points, flipped)]
-    inside, scalp = (region(head, names, edited.points) for names in (INNER, ("scalp",)))
+    inside, mouth, scalp = (region(head, names, edited.points) for names in (INNER, MOUTH, ("scalp",)))
     attributes = torch.cat([source.normals, source.normals[:, mirror], source.points - edited.points, twin - edited.points,
-                            source.points[..., 2:], twin[..., 2:], *scales, inside, scalp], 2)
-    normal, other, shift, across, deep, deep_twin, scale, scale_twin, inside, scalp = at_pixels(
-        edited.fragments, head.faces, attributes).split([3, 3, 3, 3, 1, 1, 1, 1, 1, 1], 1)
+                            source.points[..., 2:], twin[..., 2:], *scales, inside, mouth, scalp], 2)
+    normal, other, shift, across, deep, deep_twin, scale, scale_twin, inside, mouth, scalp = at_pixels(
+        edited.fragments, head.faces, attributes).split([3, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1], 1)
     here = pixel_plane(photo, size)
     shift, across = shift[:, :2], across[:, :2]
 
@@ -155,7 +158,8 @@ def carry(head: HeadModel, photo: Tensor, layers: Tensor, source: Posed, edited:
     lacking = moving * (1 - torch.maximum(share, borrowed)) * within
     picture = torch.lerp(picture, filled(picture, alpha * torch.maximum(trust, borrowed)), _softened(lacking))
     # Lids and lips drawn over an eye or into a mouth that the source keeps shut would be worse than the head model's own.
-    picture = torch.lerp(picture, edited.buffers.rendered.clamp(0, 1) * 2 * SHADED - 1, hidden * (1 - borrowed) * inside * alpha)
+    picture = torch.lerp(picture, mouth_inside(head, edited, mouth) * 2 - 1,
+                         hidden * (1 - borrowed) * ramp(inside, 0.0, EDGE) * alpha)
     # On the rim of the mesh, where the photograph shows something else than the person, neither is sure.
     confidence = torch.where(alpha > 0, trust * torch.lerp(torch.ones_like(share), ramp(share, SURE, 1.0), moving),
                              _around(shift, before, flow) * (1 - uncovered))
