@@ -40,7 +40,7 @@ HALF_WIDTH, DEPTH = 29.0, 42.0
 """Half of the width of the upper arch and how far back that lies, millimetres: x^2 / HALF_WIDTH^2 = z / DEPTH."""
 
 RISE = 2.5
-"""How much higher the last tooth's edge lies than the first one's, millimetres."""
+"""How much higher the last teeth's edges lie than the first ones', millimetres."""
 
 GUM = 8.0
 """Height of the gum that is drawn above the crowns, millimetres."""
@@ -105,7 +105,7 @@ def mouth_inside(head: HeadModel, edited: Posed, mouth: Tensor) -> Tensor:
     # Lips throw a shadow on what is right behind them.
     rows = max(1, round(edited.size / 128))
     above = pad(seen.to(mouth), (0, 0, 2 * rows, 0))
-    open_above = sum(above.narrow(2, step, edited.size) for step in range(2 * rows)) / (2 * rows)
+    open_above = torch.stack([above.narrow(2, step, edited.size) for step in range(2 * rows)]).mean(0)
     dim = LIT * (1 - DEEP[2] * ramp(across.abs(), *DEEP[:2])) * torch.lerp(share.new_tensor(LIP), share.new_tensor(1.0),
                                                                            open_above[:, 0][drawn])
     planes = inside.movedim(1, -1).contiguous()
@@ -184,8 +184,7 @@ def _arch(lips: Tensor, arch: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     normal = normal / normal.norm(dim=1, keepdim=True)
     sign = 1.0 if arch == 0 else -1.0
     up = torch.tensor([-1.5, max(HEIGHTS[arch]) + GUM])
-    rise = RISE * (x / half).square() * sign * (1 if arch == 0 else -1)
-    y = -low + rise[:, None] + sign * up
+    y = RISE * (x / half).square()[:, None] - low + sign * up
     corners = torch.stack([x[:, None].expand_as(y), y, (z - back)[:, None].expand_as(y)], 2)
     about = torch.stack([along[:, None].expand_as(y), up.expand_as(y), torch.full_like(y, float(arch))], 2)
     column = torch.arange(_COLUMNS)[:, None] * 2
