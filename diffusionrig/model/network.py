@@ -50,14 +50,15 @@ def finished(predicted: Tensor, condition: Tensor, config: ModelConfig) -> Tenso
     """What the UNet's output means: under the reference condition it is added to the carried photograph where that may change, so
     that an edit which changes nothing gives back the photograph; else it is the prediction itself.
 
-    Where the photograph shows what the edit shows, only the output's coarse part is added: shades may change there, but lashes,
-    pores and stubble stay, of which a loss on pixels would leave the mean.
+    Where the photograph shows what the edit shows, and the less the network may change, the more of the output's coarse part alone
+    is added: shades may change there, but lashes, pores, stubble and teeth stay, of which a loss on pixels would leave the mean.
     """
     if config.condition == "buffers":
         return predicted
     coarse = interpolate(avg_pool2d(predicted, COARSE, ceil_mode=True), predicted.shape[-2:], mode="bilinear")
-    lost = (1 - condition[:, CONFIDENCE]) / 2
-    return condition[:, PICTURE] + condition[:, CHANGE] * torch.lerp(coarse, predicted, lost.to(predicted.dtype))
+    change = condition[:, CHANGE]
+    lost = (1 - condition[:, CONFIDENCE]) / 2 * change
+    return condition[:, PICTURE] + change * torch.lerp(coarse, predicted, lost.to(predicted.dtype))
 
 
 def build_network(config: ModelConfig, seed: int = 0) -> DiffusionRig:

@@ -57,9 +57,10 @@ along: what is half resting lies at neither place."""
 FRINGE = 7
 """Side in pixels of the neighbourhood of the person that is taken from the filled background, too, where the person moves away."""
 
-HELD = 0.75
-"""Share of the network's say that the scalp is spared; all beyond the mesh is spared whole. Carried, hair keeps its strands, and
-the mean of what it may look like, which is what a loss on pixels teaches, is mist."""
+HELD, TEETH = 0.75, 0.5
+"""Shares of the network's say that the scalp and the inside of the mouth are spared; all beyond the mesh is spared whole. Carried,
+hair keeps its strands and teeth their edges, and the mean of what they may look like, which is what a loss on pixels teaches, is
+mist."""
 
 SPREAD = 0.24
 """Distance from the head, in picture widths, over which a change of light fades out."""
@@ -130,11 +131,13 @@ def carry(head: HeadModel, photo: Tensor, layers: Tensor, source: Posed, edited:
     # Nothing is borrowed for what is half trusted: two faces would show through one another. Elsewhere single rows of pixels that
     # pass for shown, as there are where the source's surface is seen edge-on, would make a comb.
     steady = _softened(_opened(shown * ramp(scale, 0.0, SHRUNK)))
-    hidden = moving * (1 - ramp(torch.maximum(trust, steady), 0.0, 0.5))
+    # The corners of an opened mouth are as narrow, and hidden all the same.
+    hidden = moving * (1 - ramp(torch.maximum(trust, steady * (mouth == 0)), 0.0, 0.5))
     shown, aside = unhidden(surface, here + across, deep_twin)
     lent = shown * aside * ramp(scale_twin, SHRUNK, KEPT) * _of_person(person, here + across)
     # Seen edge-on, a surface passes for hidden in stripes.
     borrowed = alpha * hidden * _softened(_opened(1 - _opened(1 - lent)))
+    borrowed = torch.where(mouth == 0, borrowed, torch.minimum(borrowed, lent))
 
     shift = spread_out(shift, trust, 1 - hidden, before, alpha)
     # What comes from the person moves and is relit with the head; all else rests, and lies open where the person was.
@@ -164,7 +167,8 @@ def carry(head: HeadModel, photo: Tensor, layers: Tensor, source: Posed, edited:
     confidence = torch.where(alpha > 0, trust * torch.lerp(torch.ones_like(share), ramp(share, SURE, 1.0), moving),
                              _around(shift, before, flow) * (1 - uncovered))
     altered = torch.maximum(ramp(log.abs().amax(1, keepdim=True), 0.0, RELIT), ramp(length(shift), 0.0, MOVED))
-    change = alpha * torch.maximum(share, within) * (1 - HELD * scalp) * torch.maximum(1 - confidence, altered)
+    spared = torch.maximum(HELD * scalp, TEETH * mouth.ceil())
+    change = alpha * torch.maximum(share, within) * (1 - spared) * torch.maximum(1 - confidence, altered)
     return Carried(picture, confidence, ratio, flow, _eased(change), background, edited.buffers, before)
 
 

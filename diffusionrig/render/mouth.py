@@ -36,7 +36,7 @@ BEHIND, OVERJET = 4.5, 2.5
 BELOW, OVERBITE = 4.0, 2.0
 """How far the edges of the upper front teeth lie below that line, and those of the lower ones above the upper, millimetres."""
 
-HALF_WIDTH, DEPTH = 29.0, 42.0
+HALF_WIDTH, DEPTH = 32.0, 46.0
 """Half of the width of the upper arch and how far back that lies, millimetres: x^2 / HALF_WIDTH^2 = z / DEPTH."""
 
 RISE = 2.5
@@ -45,13 +45,13 @@ RISE = 2.5
 GUM = 8.0
 """Height of the gum that is drawn above the crowns, millimetres."""
 
-TOOTH, NECK, GUMS, CAVITY = (0.86, 0.80, 0.71), (0.80, 0.69, 0.54), (0.62, 0.34, 0.33), (0.13, 0.06, 0.055)
+TOOTH, NECK, GUMS, CAVITY = (0.86, 0.82, 0.75), (0.81, 0.73, 0.62), (0.62, 0.34, 0.33), (0.13, 0.06, 0.055)
 """Albedos, display values, of a crown, of its side near the gum, of the gum, and of what is behind."""
 
-GAP, GAP_WIDTH = 0.4, 0.35
+GAP, GAP_WIDTH = 0.3, 0.35
 """How much darker it is between two teeth, and over which distance, millimetres."""
 
-DEEP = (10.0, 28.0, 0.5)
+DEEP = (12.0, 30.0, 0.5)
 """Distances from the middle, millimetres, between which teeth get darker, and by what share: cheeks shut out the light there."""
 
 LIT, LIP = 1.0, 0.55

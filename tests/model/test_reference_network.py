@@ -77,7 +77,14 @@ def test_what_the_output_means():
     seen, output = condition(), draw(2, 3, 32, 32, seed=3)
     lost = seen.clone()
     lost[:, CONFIDENCE] = -1
-    torch.testing.assert_close(finished(output, lost, REFERENCE), seen[:, :3] + seen[:, 4:5] * output)
+    lost[:, CHANGE] = 1
+    torch.testing.assert_close(finished(output, lost, REFERENCE), seen[:, :3] + output)
+    # Half a say is half of the shades, and a quarter of the detail.
+    lost[:, CHANGE] = 0.5
+    squares = output.reshape(2, 3, 8, 4, 8, 4)
+    detail = (squares - squares.mean((3, 5), keepdim=True)).reshape(2, 3, 32, 32)
+    torch.testing.assert_close(finished(detail, lost, REFERENCE), seen[:, :3] + detail / 4)
+    torch.testing.assert_close(finished(torch.ones_like(output), lost, REFERENCE), seen[:, :3] + 0.5)
     assert finished(output, seen[:, :9], PLAIN) is output
 
 
