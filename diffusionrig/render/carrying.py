@@ -24,7 +24,7 @@ from diffusionrig.render.mirroring import mirrored_vertices
 from diffusionrig.render.mouth import mouth_inside
 from diffusionrig.render.posing import Posed
 from diffusionrig.render.shading import shade
-from diffusionrig.render.trust import dilated, least_scale, length, ramp, surfaces, unhidden, well_within
+from diffusionrig.render.trust import MOVED, STILL, dilated, least_scale, length, ramp, surfaces, unhidden, well_within
 
 RATIO_LIMIT = 5.0
 """Largest and, inverted, smallest ratio of two shadings."""
@@ -35,9 +35,6 @@ RATIO_FLOOR = 0.06
 SHRUNK, KEPT = 0.35, 0.75
 """Size in the source, along the direction that is shortened most, over that in the edit, up to which a surface point counts as not
 shown by the source, and from which on as fully shown."""
-
-STILL, MOVED = 0.1 / 256, 2.0 / 256
-"""Displacements, in the units of the image plane, up to which a point counts as at rest and from which on as moved."""
 
 RELIT = 0.15
 """Logarithm of the ratio from which on a pixel counts as relit."""
@@ -113,11 +110,11 @@ def carry(head: HeadModel, photo: Tensor, layers: Tensor, source: Posed, edited:
     twin = source.points[:, mirror]
     flipped = torch.stack([-twin[..., 0], twin[..., 1]], -1)
     scales = [least_scale(edited.points, points, head.faces) for points in (source.points, flipped)]
-    inside, mouth, scalp = (region(head, names, edited.points) for names in (INNER, MOUTH, ("scalp",)))
+    inside, mouth, scalp, neck = (region(head, names, edited.points) for names in (INNER, MOUTH, ("scalp",), ("neck",)))
     attributes = torch.cat([source.normals, source.normals[:, mirror], source.points - edited.points, twin - edited.points,
-                            source.points[..., 2:], twin[..., 2:], *scales, inside, mouth, scalp], 2)
-    normal, other, shift, across, deep, deep_twin, scale, scale_twin, inside, mouth, scalp = at_pixels(
-        edited.fragments, head.faces, attributes).split([3, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1], 1)
+                            source.points[..., 2:], twin[..., 2:], *scales, inside, mouth, scalp, neck], 2)
+    normal, other, shift, across, deep, deep_twin, scale, scale_twin, inside, mouth, scalp, neck = at_pixels(
+        edited.fragments, head.faces, attributes).split([3, 3, 3, 3, *[1] * 8], 1)
     here = pixel_plane(photo, size)
     shift, across = shift[:, :2], across[:, :2]
 
@@ -139,7 +136,7 @@ def carry(head: HeadModel, photo: Tensor, layers: Tensor, source: Posed, edited:
     borrowed = alpha * hidden * _softened(_opened(1 - _opened(1 - lent)))
     borrowed = torch.where(mouth == 0, borrowed, torch.minimum(borrowed, lent))
 
-    shift = spread_out(shift, trust, 1 - hidden, before, alpha)
+    shift = spread_out(here, shift, trust, 1 - hidden, before, alpha, neck)
     # What comes from the person moves and is relit with the head; all else rests, and lies open where the person was.
     share = _of_person(person, here + shift)
     moving = ramp(length(shift), STILL, MOVED)
@@ -197,14 +194,14 @@ def relit(picture: Tensor, ratio: Tensor) -> Tensor:
 
 
 def sampled(photo: Tensor, flow: Tensor) -> Tensor:
-    """``photo`` (B, 3, H, W) at the places ``flow`` (B, 2, S, S); its border goes on beyond it. A finer one is
+    """``photo`` (B, 3, H, W) at the places ``flow`` (B, 2, S, S); beyond its border lies its mirror image. A finer one is
     reduced to means first."""
     times = photo.shape[-1] // flow.shape[-1]
     if times > 1:
         photo = interpolate(photo, [side // times for side in photo.shape[-2:]], mode="area")
     # Bicubic where a pixel of the photograph is about one of the picture: bilinear would soften it.
     mode = "bicubic" if photo.shape[-1] <= flow.shape[-1] else "bilinear"
-    return grid_sample(photo, flow.permute(0, 2, 3, 1), mode=mode, padding_mode="border", align_corners=False)
+    return grid_sample(photo, flow.permute(0, 2, 3, 1), mode=mode, padding_mode="reflection", align_corners=False)
 
 
 def _of_person(person: Tensor, flow: Tensor) -> Tensor:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate, max_pool2d, pad
+from torch.nn.functional import grid_sample, interpolate, max_pool2d, pad
 
-from diffusionrig.render.trust import dilated, ramp
+from diffusionrig.render.trust import MOVED, STILL, dilated, length, ramp
 
 HAIR, REST = 0.10, 0.32
 """Distances from the head, in picture widths, up to which all moves with it (hair) and from which on nothing does."""
+
+RIM = 7
+"""Side in pixels of the squares by which the silhouette is widened to its rim."""
 
 
 def filled(values: Tensor, weight: Tensor) -> Tensor:
@@ -63,16 +66,24 @@ def faded(values: Tensor, mask: Tensor, reach: float) -> Tensor:
     return torch.where(mask > 0, values, filled(values, mask) * (1 - ramp(distance(mask, reach), 0.0, reach)))
 
 
-def spread_out(shift: Tensor, trust: Tensor, shown: Tensor, before: Tensor, after: Tensor) -> Tensor:
-    """A displacement (B, 2, H, W), known on the head ``after`` (B, 1, H, W), for the whole picture.
+def spread_out(here: Tensor, shift: Tensor, trust: Tensor, shown: Tensor, before: Tensor, after: Tensor,
+               neck: Tensor) -> Tensor:
+    """A displacement (B, 2, H, W), known on the head ``after`` (B, 1, H, W), for the whole picture with coordinates ``here``.
 
     Beyond the head it goes on from the points that are trusted (B, 1, H, W), since those at the silhouette were hidden in the
-    source and turn about the head's far side; it fades out between ``HAIR`` and ``REST`` from both heads.
+    source and turn about the head's far side. What is seen beside the head ``after`` was beside the head ``before``, though, not
+    its ear or cheek: where the displacement leads into that head it leads out of it by the shortest way, at the silhouette and from
+    there on outwards, so that hair keeps its thickness. Where a mesh ends at its ``neck`` (B, 1, H, W) the person goes on. It fades
+    out between ``HAIR`` and ``REST`` from both heads.
     """
-    around = filled(shift, trust * after)
+    inner = filled(shift, trust * after)
+    rim = dilated(after, RIM) - after
+    out, old = grid_sample(torch.cat([way_out(before), before], 1), (here + inner).permute(0, 2, 3, 1), padding_mode="border",
+                           align_corners=False).split([2, 1], 1)
+    around = inner + filled(out * ramp(old, 0.5, 1.0) * ramp(length(inner), STILL, MOVED) * (1 - dilated(neck, RIM)), rim)
     heads = torch.maximum(before, after)
     near = 1 - ramp(distance(heads, REST), HAIR, REST)
-    return torch.where(after > 0, torch.lerp(around, shift, shown), around * near)
+    return torch.where(after > 0, torch.lerp(inner, shift, shown), around * near)
 
 
 def joined(share: Tensor, seed: Tensor) -> Tensor:
@@ -87,3 +98,22 @@ def joined(share: Tensor, seed: Tensor) -> Tensor:
         if torch.equal(wider, grown):
             return grown
         grown = wider
+
+
+def way_out(alpha: Tensor, times: int = 4) -> Tensor:
+    """(B, 2, S, S) in units of the image plane: from each pixel that a head ``alpha`` (B, 1, S, S) covers to about the nearest one
+    that it does not, on a grid ``times`` coarser; zero elsewhere, and where the head covers everything.
+
+    A Euclidean distance transform by rows and columns (Felzenszwalb and Huttenlocher 2012), with the places of its minima.
+    """
+    size = alpha.shape[-1]
+    taken = max_pool2d(alpha, times, ceil_mode=True)[:, 0] > 0
+    axis = torch.arange(taken.shape[-1], device=alpha.device, dtype=alpha.dtype)
+    square = (axis[:, None] - axis).square()
+    # The nearest free place of each column, then that of all columns; minima are found fastest along the last axis.
+    cost = torch.where(taken.transpose(1, 2), torch.inf, 0.0).to(alpha)[:, :, None]
+    up, row = (cost + square).min(3)
+    least, column = (up.transpose(1, 2)[:, :, None] + square).min(3)
+    row = row.transpose(1, 2).gather(2, column)
+    places = torch.stack([column - axis, row - axis[:, None]], 1) * torch.isfinite(least)[:, None]
+    return interpolate(places, (size, size), mode="bilinear") * (2 * times / size)

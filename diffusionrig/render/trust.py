@@ -13,6 +13,9 @@ seen and from which on as hidden."""
 CREASE, FOLD = 0.003, 0.01
 """The same behind the surface between the pixels, which no slant makes uncertain: closed lids lie so close before the eyes."""
 
+STILL, MOVED = 0.1 / 256, 2.0 / 256
+"""Displacements, in the units of the image plane, up to which a point counts as at rest and from which on as moved."""
+
 BEYOND = 1e3
 """Depth of what no head covers."""
 

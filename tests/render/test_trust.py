@@ -10,7 +10,8 @@ from flame_arrays import open_flame
 
 from diffusionrig.geometry.heads import load_head
 from diffusionrig.randomness import torch_stream
-from diffusionrig.render.filling import HAIR, REST, distance, faded, filled, spread_out
+from diffusionrig.render.carrying import pixel_plane
+from diffusionrig.render.filling import HAIR, REST, distance, faded, filled, spread_out, way_out
 from diffusionrig.render.mirroring import mirrored_vertices
 from diffusionrig.render.trust import dilated, least_scale, length, ramp, surfaces, unhidden
 
@@ -153,18 +154,19 @@ def test_faded_falls_to_nothing():
 
 def test_spread_out_rests_far_from_both_heads():
     before, after = torch.zeros(1, 1, 128, 128, dtype=torch.float64), torch.zeros(1, 1, 128, 128, dtype=torch.float64)
-    before[..., 50:70, 50:70], after[..., 50:70, 56:76] = 1, 1
+    before[..., 56:76, 62:82], after[..., 50:70, 56:76] = 1, 1  # about where the displacement leads
     shift = torch.full((1, 2, 128, 128), 0.09, dtype=torch.float64)
-    spread = spread_out(shift, after, torch.ones_like(after), before, after)
+    here, neck = pixel_plane(shift, 128), torch.zeros_like(after)
+    spread = spread_out(here, shift, after, torch.ones_like(after), before, after, neck)
     near = spread[0, 0, 60, 76:76 + int(HAIR * 128) - 3]
     assert near.numpy() == pytest.approx(0.09, rel=0.02)  # hair goes with the head
-    assert (spread[..., :, 76 + int(1.1 * REST * 128):] == 0).all()
+    assert (spread[..., :, 82 + int(1.1 * REST * 128):] == 0).all()
     assert (spread[0, 0] <= 0.09 + 1e-9).all()
     # What the source does not show is looked for where its neighbours lie.
     lost = after.clone()
     lost[..., 58:62, 60:64] = 0
     wild = torch.where(lost > 0, shift, 0.8)
-    assert spread_out(wild, lost, lost, before, after)[0, 0, 60, 62].item() == pytest.approx(0.09, abs=1e-6)
+    assert spread_out(here, wild, lost, lost, before, after, neck)[0, 0, 60, 62].item() == pytest.approx(0.09, abs=1e-6)
 
 
 def test_mirrored_vertices_are_an_involution():
@@ -190,3 +192,38 @@ def test_a_ball_has_a_mirror_too():
     ball = BallHead()
     mirror = mirrored_vertices(ball)
     assert (ball.rest[mirror] - ball.rest * torch.tensor([-1.0, 1, 1])).norm(dim=1).max() < 1e-5
+
+
+def test_the_way_out_of_a_head_is_the_shortest():
+    head = torch.zeros(2, 1, 128, 128, dtype=torch.float64)
+    head[0, :, 40:90, 30:100] = 1
+    head[1] = 1
+    way = way_out(head) * 64  # pixels
+    assert bool((way[1] == 0).all())
+    for row, column, wanted in ((64, 34, (-1, 0)), (64, 96, (1, 0)), (44, 64, (0, -1)), (86, 64, (0, 1))):
+        step = way[0, :, row, column]
+        assert float(step @ torch.tensor(wanted, dtype=step.dtype)) == pytest.approx(float(step.norm()), rel=0.02)
+        assert 4 <= step.norm() <= 13
+    assert bool((way[0, :, :30] == 0).all())
+    # It leads out, but deep within, where ways to several sides are as short.
+    inside = head[0, 0].nonzero()
+    inside = inside[torch.stack([inside[:, 0] - 40, 89 - inside[:, 0], inside[:, 1] - 30, 99 - inside[:, 1]]).amin(0) < 12]
+    there = (inside + way[0, [1, 0]][:, inside[:, 0], inside[:, 1]].T).round().long()
+    out = head[0, 0, there[:, 0].clamp(0, 127), there[:, 1].clamp(0, 127)] == 0
+    assert out.double().mean() > 0.93
+
+
+def test_beside_a_moved_head_lies_what_was_beside_it():
+    before, after = torch.zeros(1, 1, 128, 128, dtype=torch.float64), torch.zeros(1, 1, 128, 128, dtype=torch.float64)
+    before[..., 40:90, 40:90], after[..., 40:90, 40:80] = 1, 1  # one side turned away: points there are shown from farther in
+    shift = torch.zeros(1, 2, 128, 128, dtype=torch.float64)
+    shift[:, 0] = -0.02
+    here, none = pixel_plane(shift, 128), torch.zeros_like(after)
+    places = here + spread_out(here, shift, after, torch.ones_like(after), before, after, none)
+    beside = ((places[0, 0] + 1) * 64 - 0.5)[60:70]  # columns of the source, pixels
+    assert bool((beside[:, 81:86] > 89).all())
+    assert bool((beside[:, 79] < 80).all())
+    assert bool((beside[:, 81:100].diff(dim=1) >= 0).all()), "nothing is shown twice"
+    # Below its neck the person goes on.
+    held = here + spread_out(here, shift, after, torch.ones_like(after), before, after, after)
+    assert bool((((held[0, 0] + 1) * 64 - 0.5)[60:70, 81:86] < 89).all())
