@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def source_text(photo: Path, relative: str, digest: str) -> dict[str, str]:
 
 
 def _path_hash(photo: Path) -> str:
-    return hashlib.sha256(str(photo.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    return hashlib.sha256(os.path.realpath(photo).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 class OutputNames:
@@ -61,7 +62,7 @@ class OutputNames:
 
     def _other_side(self, path: Path) -> int:
         """The side of a face that is there in another size than asked for, pixels; 0 when there is none."""
-        if self._size is None or not path.is_file():
+        if self._size is None or not os.path.isfile(path):
             return 0
         width, height = png_size(read_bytes(path)[:33])
         return 0 if (width, height) == (self._size, self._size) else width
@@ -69,7 +70,7 @@ class OutputNames:
     def _ours(self, name: str, photo: Path) -> bool:
         """Whether the file may be written: it does not exist, or was made from this very photograph."""
         path = self._folder / f"{name}.png"
-        if not path.exists():
+        if not os.path.lexists(path):
             return True
         try:
             text = read_png_text(path)

@@ -22,7 +22,8 @@ from types import ModuleType
 from typing import Any
 
 from diffusionrig.errors import RigError
-from diffusionrig.io.files import make_folder, short_reason
+from diffusionrig.io.damage import short_reason
+from diffusionrig.io.files import make_folder
 from diffusionrig.io.processes import machine, start_of, works
 
 fcntl: ModuleType | None
