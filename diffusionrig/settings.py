@@ -14,10 +14,13 @@ Settings = TypeVar("Settings")
 
 _LARGEST = 1 << 1000
 _DEEP, _WIDE, _LONG = 128, 1 << 14, 1 << 20
-MOST = {
-    **dict.fromkeys(["layers", "num_res_blocks", "prior_depth", "shared"], _DEEP),
-    **dict.fromkeys(["width", "hidden", "latent", "mlp", "feed_forward", "projection", "num_channels", "latent_dim", "heads", "num_heads", "num_heads_upsample", "num_head_channels", "prior_heads", "prior_head", "rank", "person", "norm_groups", "in_channels", "image_size", "patch", "block", "window", "past", "online_step"], _WIDE),
-    **dict.fromkeys(["positions", "context", "memory", "codebook", "vocabulary", "AU_size", "AU_words", "exp_words", "VA_words", "VA_bins", "diffusion_steps", "top_k", "appropriate", "audio"], _LONG)}
+_DEPTHS = ("layers", "num_res_blocks", "prior_depth", "shared")
+_WIDTHS = ("width", "hidden", "latent", "mlp", "feed_forward", "projection", "num_channels", "latent_dim", "heads", "num_heads",
+           "num_heads_upsample", "num_head_channels", "prior_heads", "prior_head", "rank", "person", "norm_groups", "in_channels",
+           "image_size", "patch", "block", "window", "past", "online_step")
+_LENGTHS = ("positions", "context", "memory", "codebook", "vocabulary", "AU_size", "AU_words", "exp_words", "VA_words", "VA_bins",
+            "diffusion_steps", "top_k", "appropriate", "audio")
+MOST = {**dict.fromkeys(_DEPTHS, _DEEP), **dict.fromkeys(_WIDTHS, _WIDE), **dict.fromkeys(_LENGTHS, _LONG)}
 """Largest values of whole numbers that decide how much is built: the description of a model may come from anybody, and is believed
 only as far as a machine could build it. -1, which stands for a default, is the smallest."""
 

@@ -59,7 +59,7 @@ def _model(name: str, output: str) -> int:
     from diffusionrig.io.images import write_png
 
     card = describe_model(name)
-    print(_card(card))
+    print(card_text(card))
     picture = preview_of(card["meta"], card["file"])
     if picture is None:
         return 0
@@ -71,7 +71,7 @@ def _model(name: str, output: str) -> int:
     return 0
 
 
-def _card(card: dict[str, Any]) -> str:
+def card_text(card: dict[str, Any]) -> str:
     meta = card["meta"]
     rows = {"file": card["file"], "kind": card["kind"], "bytes": f"{card['bytes']:,}", "hash": card["hash"]}
     if card["parameters"] is not None:

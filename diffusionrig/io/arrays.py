@@ -16,7 +16,7 @@ def read_npy(path: str | Path) -> np.ndarray:
     """The array of an ``.npy`` file, of numbers or text; RigError when it is damaged or holds Python objects."""
     file = existing_file(path, "array")
     with reading(file, "is no plain .npy array", "copy it again"), open(file, "rb") as stream:
-        header = read_npy_header(stream, text=True)
+        header = read_npy_header(stream, with_text=True)
         require_whole(header, os.fstat(stream.fileno()).st_size)
         return read_numbers(stream, header)
 

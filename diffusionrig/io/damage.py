@@ -53,8 +53,8 @@ def reading(file: str | Path, kind: str = "is damaged or cut off", advice: str =
 def parse_json(text: str | bytes) -> Any:
     """The value of a JSON text; ValueError, and nothing else, for a text that is none, is nested too deeply or holds millions of
     values."""
-    marks = (b",", b"[", b"{") if isinstance(text, bytes) else (",", "[", "{")
-    if sum(text.count(mark) for mark in marks) > _MOST_VALUES:  # type: ignore[arg-type]
+    marks = [text.count(mark) for mark in (b",", b"[", b"{")] if isinstance(text, bytes) else [text.count(mark) for mark in ",[{"]
+    if sum(marks) > _MOST_VALUES:
         raise ValueError("it holds too many values")
     try:
         return json.loads(text)

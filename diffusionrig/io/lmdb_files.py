@@ -194,14 +194,14 @@ def speaking(folder: Path) -> Iterator[None]:
         raise RigError(f"The store {folder} is damaged or no LMDB file ({short_reason(error)}); copy it again, or delete "
                        "the folder and run create-data again.") from error
     except lmdb.Error as error:
-        reason = short_reason(error)
-        if "already open" in reason:
+        text = short_reason(error)
+        if "already open" in text:
             raise RigError(f"The store {folder} is still read or written elsewhere in this process; let go of those readers "
                            "and writers first.") from error
         # LMDB reports a write that was cut short by a full disk as an input/output error.
-        full = any(word in reason for word in ("space", "too large", "Input/output"))
+        full = any(word in text for word in ("space", "too large", "Input/output"))
         advice = "free some space or choose another folder" if full else "see that its files may be read and written"
-        raise RigError(f"Cannot use the store {folder}: {reason}; {advice}.") from error
+        raise RigError(f"Cannot use the store {folder}: {text}; {advice}.") from error
     except RigError:
         raise
     except OSError as error:

@@ -31,8 +31,8 @@ class NpyHeader:
         return size
 
 
-def read_npy_header(stream: IO[bytes], text: bool = False) -> NpyHeader:
-    """The header at the start of ``stream``, which is left where the numbers begin; ValueError when it is none. With ``text``
+def read_npy_header(stream: IO[bytes], with_text: bool = False) -> NpyHeader:
+    """The header at the start of ``stream``, which is left where the numbers begin; ValueError when it is none. With ``with_text``
     it may be of text of fixed width."""
     start = stream.read(8)
     if start[:6] != b"\x93NUMPY" or start[6:7] not in (b"\x01", b"\x02", b"\x03"):
@@ -51,7 +51,7 @@ def read_npy_header(stream: IO[bytes], text: bool = False) -> NpyHeader:
         raise ValueError("its header is damaged") from None
     if not isinstance(shape, tuple) or len(shape) > 32 or not all(type(n) is int and n >= 0 for n in shape):
         raise ValueError("its header is damaged")
-    kinds = r"[<>|=]?([biuf](1|2|4|8)|O|O8|O4" + (r"|[US]\d{1,7})" if text else ")")
+    kinds = r"[<>|=]?([biuf](1|2|4|8)|O|O8|O4" + (r"|[US]\d{1,7})" if with_text else ")")
     if not isinstance(code, str) or not re.fullmatch(kinds, code):
         raise ValueError(f"its numbers are of the type {str(code)[:30]}, which no such file has")
     dtype = None if "O" in code else np.dtype("?" if code.endswith("b1") else code)

@@ -33,7 +33,7 @@ def read_arrays(data: bytes, name: str) -> dict[str, np.ndarray]:
             raise ValueError("it unfolds to far more than its own size")
         for member in members:
             with archive.open(member) as stream:
-                header = read_npy_header(stream, text=True)
+                header = read_npy_header(stream, with_text=True)
                 if header.dtype is None:
                     raise ValueError("it holds Python objects, which are not unpickled")
                 if member.file_size != header.length + header.nbytes:

@@ -47,7 +47,8 @@ def decode_buffers(about: dict[str, Any], data: bytes) -> np.ndarray:
         return _halves(data, shape)
     if kind != "uint8":
         raise ValueError(f"buffers of kind {str(kind)[:20]!r}")
-    parts, at = [], 0
+    parts: list[np.ndarray] = []
+    at = 0
     for step, zero, length in about["parts"]:
         if type(length) is not int or not 0 <= length <= len(data) - at or len(parts) == _PARTS:
             raise ValueError("the stored buffers are damaged")
