@@ -50,8 +50,9 @@ def make_inputs(folder: Path, seed: int = 0) -> dict[str, Path]:
 
 def _pictures(folder: Path, picture: np.ndarray) -> dict[str, Path]:
     found = {name: folder / f"{name}.{ending}" for name, ending in (
-        ("edited", "png"), ("aligned", "png"), ("deep", "png"), ("palette", "png"), ("jpeg", "jpg"), ("webp", "webp"), ("tiff", "tif"),
-        ("bmp", "bmp"), ("avif", "avif"), ("gif", "gif"), ("moving_gif", "gif"), ("moving_webp", "webp"), ("moving_png", "png"))}
+        ("edited", "png"), ("aligned", "png"), ("deep", "png"), ("palette", "png"), ("jpeg", "jpg"), ("webp", "webp"),
+        ("tiff", "tif"), ("bmp", "bmp"),
+        ("avif", "avif"), ("gif", "gif"), ("moving_gif", "gif"), ("moving_webp", "webp"), ("moving_png", "png"))}
     write_edited(found["edited"], picture, model_hash="a" * 64, mode="exp", consent="stated")
     write_png(found["aligned"], picture, {SOURCE: "a.jpg", SOURCE_HASH: "0" * 64, **placement_text(np.eye(3), SIDE)})
     Image.fromarray(picture[..., 0].astype(np.uint16) * 257).save(found["deep"])
@@ -107,12 +108,14 @@ def _speak(container: av.container.OutputContainer, stream: av.AudioStream, tone
 
 
 def _arrays(folder: Path, random: np.random.Generator) -> dict[str, Path]:
-    found = {"npy": folder / "numbers.npy", "text_npy": folder / "text.npy", "npz": folder / "arrays.npz", "codes": folder / "codes.npz",
-             "packed_npz": folder / "packed.npz", "h5": folder / "features.h5", "pickled_npy": folder / "object.npy",
+    found = {"npy": folder / "numbers.npy", "text_npy": folder / "text.npy", "npz": folder / "arrays.npz",
+             "codes": folder / "codes.npz", "packed_npz": folder / "packed.npz", "h5": folder / "features.h5",
+             "pickled_npy": folder / "object.npy",
              "pickled_tensor": folder / "mean_shape.pkl"}
     write_npy(found["npy"], random.normal(size=(12, 5)).astype(np.float32))
     write_npy(found["text_npy"], np.array(["0.5", "1.5"]))
-    write_array_file(found["npz"], {"a": random.normal(size=(7, 3)), "b": np.arange(9), "name": np.array("somebody")}, compress=False)
+    write_array_file(found["npz"], {"a": random.normal(size=(7, 3)), "b": np.arange(9), "name": np.array("somebody")},
+                     compress=False)
     write_array_file(found["packed_npz"], {"a": random.normal(size=(7, 3)), "b": np.zeros(400)})
     code = FaceCode(shape=torch.randn(2, 10), albedo=torch.randn(2, 8), expression=torch.randn(2, 6), pose=torch.zeros(2, 6),
                     camera=torch.ones(2, 3), light=torch.randn(2, 9, 3), head="open")
@@ -128,10 +131,12 @@ def _arrays(folder: Path, random: np.random.Generator) -> dict[str, Path]:
 
 
 def _texts(folder: Path, random: np.random.Generator) -> dict[str, Path]:
-    found = {"json": folder / "report.json", "yaml": folder / "config.yaml", "emoca": folder / "cfg.yaml", "numbers": folder / "numbers.csv",
-             "text_table": folder / "pairs.csv", "labels": folder / "labels.csv", "progress": folder / "progress.csv",
+    found = {"json": folder / "report.json", "yaml": folder / "config.yaml", "emoca": folder / "cfg.yaml",
+             "numbers": folder / "numbers.csv", "text_table": folder / "pairs.csv", "labels": folder / "labels.csv",
+             "progress": folder / "progress.csv",
              "live": folder / "speaker.txt", "sliders": folder / "sliders.txt"}
-    write_json(found["json"], {"command": "align", "counts": {"aligned": 3}, "files": [{"file": "a.jpg", "matrix": [[1.0, 0, 2]]}] * 3})
+    write_json(found["json"], {"command": "align", "counts": {"aligned": 3},
+                               "files": [{"file": "a.jpg", "matrix": [[1.0, 0, 2]]}] * 3})
     write_settings(found["yaml"], {"train": {"lr": 1e-4, "stage": 1, "data_dir": "faces"}, "model": TINY})
     found["emoca"].write_text("detail:\n  model: {n_exp: 50, names: [a, b]}\ncoarse: &c {x: 1}\nagain: *c\n")
     write_number_table(found["numbers"], ["one", "two", "three"], random.normal(size=(9, 3)))
@@ -139,23 +144,27 @@ def _texts(folder: Path, random: np.random.Generator) -> dict[str, Path]:
     write_text_table(found["labels"], ["pth", "expression", "valence"], [[f"{number}.jpg", "3", "0.5"] for number in range(5)])
     write_text_table(found["progress"], ["step", "loss"], [[number, 0.5] for number in range(6)])
     frame = " ".join(f"{value:.4f}" for value in random.normal(size=58))
-    found["live"].write_text(f"{frame}\n" + json.dumps({"coefficients": [0.1] * 58, "emotion": [0.2] * 25, "sound": "AAAAAA=="}) + "\n")
+    entry = {"coefficients": [0.1] * 58, "emotion": [0.2] * 25, "sound": "AAAAAA=="}
+    found["live"].write_text(f"{frame}\n{json.dumps(entry)}\n")
     found["sliders"].write_text("jawOpen=0.6,yaw=+10,mouthSmileLeft=-0.2")
     return found
 
 
 def _networks(folder: Path) -> dict[str, Path]:
     found = {"state": folder / "state000010.pt", "released": folder / "model000010.pt", "old_pt": folder / "old.pt",
-             "safetensors": folder / "model000010.safetensors", "tensor": folder / "tensor.pt", "adapter": folder / "adapter.safetensors"}
+             "safetensors": folder / "model000010.safetensors", "tensor": folder / "tensor.pt",
+             "adapter": folder / "adapter.safetensors"}
     config = ModelConfig(**TINY)
     tensors = {name: value.half() for name, value in DiffusionRig(config).state_dict().items()}
     few = dict(list(tensors.items())[:6])
-    meta = {"model": config.to_dict(), "diffusion": {"diffusion_steps": 100}, "head": {"name": "open", "hash": "0" * 64}, "stage": 2,
-            "step": 10, "consent": "yes", "data": {"records": 3}, "best": {"step": 5, "loss": 0.1, "held_out": 2, "loss_at_start": 0.2}}
+    meta = {"model": config.to_dict(), "diffusion": {"diffusion_steps": 100}, "head": {"name": "open", "hash": "0" * 64},
+            "stage": 2, "step": 10, "consent": "yes", "data": {"records": 3},
+            "best": {"step": 5, "loss": 0.1, "held_out": 2, "loss_at_start": 0.2}}
     save_checkpoint(found["safetensors"], tensors, meta)
     save_checkpoint(found["adapter"], few, {**meta, "kind": "adapter", "adapter": {"rank": 2}, "base": {
         "name": "base", "hash": "0" * 64, "bytes": 5, "path": "base.safetensors"}})
-    save_state(found["state"], {"format": 1, "model": few, "step": 10, "optimizer": {"state": {0: torch.zeros(3)}}, "notes": [1, "a", b"x"]})
+    save_state(found["state"], {"format": 1, "model": few, "step": 10, "optimizer": {"state": {0: torch.zeros(3)}},
+                                "notes": [1, "a", b"x"]})
     export_legacy(found["released"], few)
     torch.save(OrderedDict(few), found["old_pt"], _use_new_zipfile_serialization=False)
     torch.save(torch.randn(3, 4), found["tensor"])

@@ -13,9 +13,10 @@ import numpy as np
 from reliability.inputs import rezipped
 
 Random = np.random.Generator
-EXTREME = (0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x10000000, 0x3FFFFFFF, (1 << 63) - 1, 1 << 63, (1 << 64) - 1)
-NUMBERS = ("0", "-1", "1", "9" * 18, "9" * 30, "-9223372036854775809", "1e308", "-1e308", "1e999", "1e39", "NaN", "Infinity", "1e-400",
-           "0.5", "null", "true", '"x"', "[]", "{}", "9" * 5000)
+EXTREME = (0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x10000000, 0x3FFFFFFF, (1 << 63) - 1, 1 << 63,
+           (1 << 64) - 1)
+NUMBERS = ("0", "-1", "1", "9" * 18, "9" * 30, "-9223372036854775809", "1e308", "-1e308", "1e999", "1e39", "NaN", "Infinity",
+           "1e-400", "0.5", "null", "true", '"x"', "[]", "{}", "9" * 5000)
 NESTING = (b"[", b"{", b'{"a":', b"(", b"- ", b"? ", b"&a [", b"\x80\x02", b"]", b"(((", b"<a>", b"\x00")
 MARKS = (b"\n", b"\x1b[31m", b"\xff\xfe", b"\xe2\x80\xae", b"\x00", b"\r")
 
@@ -78,7 +79,7 @@ def swap_text_number(data: bytes, random: Random) -> bytes:
 
 def swap_words(data: bytes, random: Random) -> bytes:
     """Two words of the file change places: names of types, keys, marks of sections."""
-    found = [one for one in re.finditer(rb"[A-Za-z_]{3,}", data)]
+    found = list(re.finditer(rb"[A-Za-z_]{3,}", data))
     if len(found) < 2:
         return flip_bits(data, random)
     first, second = sorted(random.choice(len(found), 2, replace=False).tolist())
@@ -130,7 +131,8 @@ def _in_zip(data: bytes, random: Random) -> tuple[bytes, str]:
         packed = any(member.compress_type for member in archive.infolist())
     if random.random() < 0.1:
         changed, done = changed + bytes(int(2 ** random.uniform(10, 26))), "swollen"
-    return rezipped(data, {name: changed}, zipfile.ZIP_DEFLATED if packed or done == "swollen" else zipfile.ZIP_STORED), f"inside: {done}"
+    kind = zipfile.ZIP_DEFLATED if packed or done == "swollen" else zipfile.ZIP_STORED
+    return rezipped(data, {name: changed}, kind), f"inside: {done}"
 
 
 def _in_png(data: bytes, random: Random) -> tuple[bytes, str]:

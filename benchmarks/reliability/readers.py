@@ -50,7 +50,8 @@ SECONDS, BYTES = 2.0, 300e6
 
 def _picture(path: Path) -> list[Reader]:
     return [read_image, read_png_text, read_provenance, read_placement, is_animated,
-            lambda file: list(itertools.islice(animation_frames(file), 16)), lambda file: list(itertools.islice(ClipFrames(file), 16))]
+            lambda file: list(itertools.islice(animation_frames(file), 16)),
+            lambda file: list(itertools.islice(ClipFrames(file), 16))]
 
 
 def _video(path: Path) -> list[Reader]:
@@ -119,8 +120,10 @@ _BY_NAME: dict[str, list[Reader]] = {
     "pickled_npy": [lambda path: read_object_npy(path, "table")],
     "pickled_tensor": [read_pickled_tensor, lambda path: read_mean_shape(path, 10)], "json": [read_json], "yaml": [_settings],
     "emoca": [read_emoca_settings], "numbers": [lambda path: read_number_table(path, ["one", "two", "three"])],
-    "text_table": [read_text_table], "labels": [read_label_table], "progress": [read_table, lambda path: CsvTable(path).forget("step", 3)],
-    "live": [_live], "sliders": [_sliders], "state": [load_state, load_released], "released": [load_weights, load_released, load_pretrained],
+    "text_table": [read_text_table], "labels": [read_label_table],
+    "progress": [read_table, lambda path: CsvTable(path).forget("step", 3)],
+    "live": [_live], "sliders": [_sliders],
+    "state": [load_state, load_released], "released": [load_weights, load_released, load_pretrained],
     "old_pt": [load_released, load_state], "safetensors": _WEIGHTS, "adapter": _WEIGHTS, "tensor": [read_pt], "record": [_record],
     "halves": [_record], "store": [_store], "published": [_store]}
 

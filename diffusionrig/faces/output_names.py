@@ -18,6 +18,7 @@ from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.files import read_bytes, sha256_of
 from diffusionrig.io.images import read_png_text
 from diffusionrig.io.png import png_size
+from diffusionrig.io.temporary_files import LONGEST, fitting
 
 SOURCE, SOURCE_PATH, SOURCE_HASH = "Source", "Source-Path-Hash", "Source-SHA256"
 
@@ -55,7 +56,7 @@ class OutputNames:
     def of(self, photo: Path, count: int) -> list[Path]:
         """Files for the ``count`` faces of a photograph, the first one's name without a number."""
         base = self.bases[photo]
-        further = (f"{base}_{number}" for number in itertools.count(1))
+        further = (_fit(f"{base}_{number}") for number in itertools.count(1))
         free = (name for name in further if name.casefold() not in self._taken and self._ours(name, photo)
                 and not self._other_side(self._folder / f"{name}.png"))
         return [self._folder / f"{name}.png" for name in (base, *itertools.islice(free, count - 1))][:count]
@@ -84,8 +85,14 @@ class OutputNames:
 
 def _bases(relative: Path) -> Iterator[str]:
     plain = relative.with_suffix("").as_posix()
-    yield plain
+    yield _fit(plain)
     marked = f"{plain}-{relative.suffix[1:].lower()}"
-    yield marked
+    yield _fit(marked)
     for number in itertools.count(2):
-        yield f"{marked}-{number}"
+        yield _fit(f"{marked}-{number}")
+
+
+def _fit(name: str) -> str:
+    """``name``, below folders, so that with ``.png`` behind it the file system takes it."""
+    folder, slash, last = name.rpartition("/")
+    return f"{folder}{slash}{fitting(last, most=LONGEST - len('.png'))}"

@@ -11,6 +11,7 @@ import importlib
 import io
 import math
 import os
+import re
 import stat
 import threading
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageErro
 
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.damage import DAMAGE, short_reason
-from diffusionrig.io.files import atomic_path, read_bytes
+from diffusionrig.io.files import atomic_path, read_bytes, utf8
 from diffusionrig.io.mistaken import LOOKED_AT, refuse_mistaken
 from diffusionrig.io.paths import reason, status
 
@@ -245,7 +246,7 @@ def png_bytes(array: np.ndarray, text: dict[str, str] | None = None, level: int 
 
 def write_png(path: str | Path, array: np.ndarray, text: dict[str, str] | None = None) -> None:
     """Write (H, W[, 3|4]) uint8 as PNG with text chunks, atomically; RigError on a full disk or read-only folder."""
-    data = png_bytes(array, text)
+    data = png_bytes(array, {key: utf8(value).decode() for key, value in (text or {}).items()})
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
 
@@ -258,13 +259,18 @@ def read_png_text(path: str | Path) -> dict[str, str]:
         with _opened(io.BytesIO(data), formats=("PNG",)) as image:
             refuse_large(image, len(data), str(file), math.inf)
             image.load()  # text may follow the pixels
-            return {str(key): str(value) for key, value in getattr(image, "text", {}).items()}
+            return {str(key): _unspelt(str(value)) for key, value in getattr(image, "text", {}).items()}
     except UnidentifiedImageError as error:
         raise RigError(f"{file} is not a PNG file, so it carries no text of this program.") from error
     except RigError:
         raise
     except DAMAGE as error:
         raise RigError(f"Cannot read the text of {file} ({short_reason(error)}).") from error
+
+
+def _unspelt(text: str) -> str:
+    """Names of files with the bytes that are no text, which ``write_png`` spells."""
+    return re.sub(r"\\u(dc[89a-f][0-9a-f])", lambda found: chr(int(found[1], 16)), text)
 
 
 def find_images(folder: str | Path, recursive: bool = True) -> list[Path]:

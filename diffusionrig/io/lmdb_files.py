@@ -17,7 +17,7 @@ from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.damage import short_reason
 from diffusionrig.io.files import make_folder
 from diffusionrig.io.mistaken import refuse_mistaken_file
-from diffusionrig.io.paths import refuse_strange
+from diffusionrig.io.paths import reason, refuse_strange
 
 DATA_FILE = "data.mdb"
 _FIRST_MAP = 1 << 24

@@ -19,6 +19,7 @@ from diffusionrig.errors import RigError, UsageError
 from diffusionrig.geometry.heads import DEFAULT_HEAD, load_head
 from diffusionrig.io.files import make_folder, read_json, remove_files, write_json
 from diffusionrig.io.images import find_images, write_png
+from diffusionrig.io.paths import real
 from diffusionrig.io.placing import copy_file, move_file
 from diffusionrig.io.sheets import contact_sheet
 from diffusionrig.io.unread import unread_files, unread_sentence
@@ -54,8 +55,8 @@ def curate_album(request: Curation, limits: Limits) -> tuple[list[Look], list[st
     root = Path(request.folder)
     if request.apply and not request.output:
         raise UsageError("--apply moves photographs to the output folder; name one with -o.")
-    target = Path(request.output).resolve() if request.output else None
-    if target == root.resolve():
+    target = real(request.output) if request.output else None
+    if target == real(root):
         raise UsageError(f"{root} is both album and output; choose another folder for -o.")
     files = [file for file in find_images(root) if target is None or target not in file.absolute().parents]
     if not files:
@@ -71,7 +72,7 @@ def curate_album(request: Curation, limits: Limits) -> tuple[list[Look], list[st
     notes += filter(None, [unread_sentence(unread)])
     if request.output:
         _write(request, root, make_folder(request.output), looks, previous, {
-            "command": COMMAND, "software": f"diffusionrig {__version__}", "folder": str(root.resolve()),
+            "command": COMMAND, "software": f"diffusionrig {__version__}", "folder": str(real(root)),
             "limits": {**dataclasses.asdict(limits), "same": same}, "identity": identity.name, "notes": notes,
             "unread": unread})
     if not any(look.verdict == KEPT for look in looks):
@@ -85,7 +86,7 @@ def _previous(request: Curation, root: Path) -> dict[str, Any]:
     if not request.output or not folder.is_dir() or not any(folder.iterdir()):
         return {}
     found = read_json(folder / REPORT) if (folder / REPORT).is_file() else None
-    if not isinstance(found, dict) or found.get("command") != COMMAND or found.get("folder") != str(root.resolve()):
+    if not isinstance(found, dict) or found.get("command") != COMMAND or found.get("folder") != str(real(root)):
         raise UsageError(f"{folder} is not empty and does not come from curating {root}; choose another folder for -o.")
     return found
 
