@@ -13,6 +13,7 @@ from diffusionrig.settings import from_mapping, setting
 
 GROUPS = 32  # of every GroupNorm in the published networks
 IMAGE_CHANNELS = 3
+MOST_LEVELS = 16
 
 DEFAULT_MULTIPLIERS: dict[int, tuple[float, ...]] = {
     64: (1, 2, 3, 4),
@@ -81,6 +82,8 @@ class ModelConfig:
         self._check_plan()
 
     def _check_plan(self) -> None:
+        _require(len(self.multipliers) <= MOST_LEVELS,
+                 f"--channel_mult has {len(self.multipliers)} values, but a network has at most {MOST_LEVELS} resolutions")
         deepest = self.patch * 2 ** (len(self.multipliers) - 1)
         _require(self.image_size % deepest == 0,
                  f"--image_size {self.image_size} cannot be halved {len(self.multipliers) - 1} times, as the "

@@ -24,10 +24,14 @@ from diffusionrig.io.placing import copy_file, move_file
 from diffusionrig.io.sheets import contact_sheet
 from diffusionrig.io.unread import unread_files, unread_sentence
 from diffusionrig.progress import track
+from diffusionrig.shown import one_line
 
 REPORT, SHEET, REJECTED = "report.json", "contact_sheet.png", "rejected"
 COMMAND = "curate"
 COLUMNS = 10
+
+_WIDEST = 60
+"""Characters of the column of files in the table."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,5 +127,6 @@ def curation_sheet(looks: Sequence[Look]) -> np.ndarray:
 
 def curation_table(looks: Sequence[Look]) -> str:
     """One line per photograph: file, verdict, why."""
-    width = max(len(look.file) for look in looks)
-    return "\n".join(f"{look.file:<{width}}  {look.verdict:<12}  {look.why}".rstrip() for look in looks)
+    files = [one_line(look.file) for look in looks]
+    width = min(_WIDEST, max(map(len, files)))
+    return "\n".join(f"{file:<{width}}  {look.verdict:<12}  {one_line(look.why)}".rstrip() for file, look in zip(files, looks))
