@@ -95,7 +95,8 @@ def run(args: argparse.Namespace) -> int:
                     progress.write(f"{report.file}: {reason}")
             progress.update()
     seconds = time.monotonic() - started
-    for line in some_lines([f"{file}: not an image by its ending, left out" for file in ignored], where=str(target / "report.json")):
+    left_out = [f"{file}: not an image by its ending, left out" for file in ignored]
+    for line in some_lines(left_out, where=str(target / "report.json")):
         print(line)
     counts = Counter(report.status for report in reports)
     faces = sum(len(report.faces) for report in reports)

@@ -133,7 +133,7 @@ def sha256_of(path: str | Path) -> str:
         with open(path, "rb") as file:
             for block in iter(lambda: file.read(1 << 20), b""):
                 digest.update(block)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise RigError(f"Cannot read {path}: {reason(error)}.") from error
     return digest.hexdigest()
 

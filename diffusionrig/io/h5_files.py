@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import struct
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -80,6 +81,8 @@ class H5File:
 
     def texts(self, key: str) -> list[str]:
         """All strings of a dataset of strings."""
+        with self._reading(key):
+            self._refuse_endless(self._dataset(key))
         values = np.asarray(self._read(key, slice(None))).reshape(-1)
         with reading(f"{key} of {self.path}", "is not UTF-8 text", "write the file again"):
             return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
@@ -100,6 +103,24 @@ class H5File:
     def _refuse_hollow(self, wanted: int) -> None:
         if wanted > max(_SMALL, _UNFOLDED * self.path.stat().st_size):
             raise ValueError(f"it unfolds to {wanted / 1e6:.0f} MB, far more than the file")
+
+    def _refuse_endless(self, dataset: Any) -> None:
+        """ValueError when a text lies in a heap that says it is larger than the file: the library takes that memory first."""
+        import h5py
+
+        size, at = self.path.stat().st_size, dataset.id.get_offset()
+        if h5py.check_string_dtype(dataset.dtype) is None or at is None or dataset.dtype.itemsize != 8:
+            return
+        with open(self.path, "rb") as stream:
+            stream.seek(at)
+            # On disk a text of any length is its length, the place of its heap and a number there.
+            held = stream.read(16 * min(dataset.size, size // 16))
+            for length, place in {(length, place) for length, place, _ in struct.iter_unpack("<IQI", held[:len(held) // 16 * 16])
+                                  if length}:
+                stream.seek(min(place, size))
+                heap = stream.read(16)
+                if length > size or heap[:4] != b"GCOL" or place + int.from_bytes(heap[8:16], "little") > size:
+                    raise ValueError("its texts lie outside the file")
 
     def _reading(self, key: str) -> contextlib.AbstractContextManager[None]:
         return reading(f"{key} of {self.path}", "cannot be read", "copy the file again")

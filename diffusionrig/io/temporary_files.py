@@ -37,8 +37,8 @@ def temporary_name(final: Path) -> Path:
 
 
 def fitting(stem: str, ending: str = "", most: int = LONGEST) -> str:
-    """``stem`` and ``ending`` as the name of a file: where that is longer than ``most`` bytes, the stem is cut, and a hash of all of
-    it tells it from others that begin alike."""
+    """``stem`` and ``ending`` as the name of a file: where that is longer than ``most`` bytes, the stem is cut, and a hash of
+    all of it tells it from others that begin alike."""
     name = f"{stem}{ending}"
     if len(os.fsencode(name)) <= most:
         return name

@@ -62,8 +62,23 @@ _MOST_KEY = 1 << 31
 """Whole numbers beyond this are no keys: large ones can be chosen so that all hash alike, and each then takes as long as all before
 it."""
 
+_DEEPEST, _MOST_STEPS = 1000, 1_000_000
+"""Containers open at once, and steps of one pickle: the state of a run of 100 million weights has a tenth of these."""
+
 _LONGEST_NUMBER = 1024
 """Bytes of a whole number; more are spelt out by nobody, and take their square to read as text."""
+
+
+class _Counted(dict[int, Callable[..., None]]):
+    """The table of steps, which gives out no more than a file needs."""
+
+    steps = 0
+
+    def __getitem__(self, code: int) -> Callable[..., None]:
+        self.steps += 1
+        if self.steps > _MOST_STEPS:
+            raise ValueError("it has no end")
+        return super().__getitem__(code)
 
 
 class RestrictedUnpickler(pickle._Unpickler):  # type: ignore[name-defined,misc]
@@ -76,13 +91,21 @@ class RestrictedUnpickler(pickle._Unpickler):  # type: ignore[name-defined,misc]
     stack: list[Any]
     read: Callable[[int], bytes]
     pop_mark: Callable[[], list[Any]]
+    load_mark: Callable[[], None]
+    metastack: list[Any]
     dispatch: ClassVar[dict[int, Callable[..., None]]] = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
 
     def __init__(self, stream: BinaryIO, allowed: Mapping[str, Callable[..., Any]],
                  families: Mapping[str, type[Stub]] | None = None) -> None:
         super().__init__(stream, encoding="latin1")
+        self.dispatch = _Counted(type(self).dispatch)  # type: ignore[misc]
         self._allowed = allowed
         self._families = families or {}
+
+    def _mark(self) -> None:
+        if len(self.metastack) > _DEEPEST:
+            raise ValueError("it is nested too deeply")
+        self.load_mark()
 
     def find_class(self, module: str, name: str) -> Any:
         full = f"{module}.{name}"
@@ -152,6 +175,7 @@ class RestrictedUnpickler(pickle._Unpickler):  # type: ignore[name-defined,misc]
     dispatch[pickle.DICT[0]] = _make_dict
     dispatch[pickle.BYTEARRAY8[0]] = _bytearray
     dispatch[pickle.LONG4[0]] = _long
+    dispatch[pickle.MARK[0]] = _mark
     dispatch[pickle.ADDITEMS[0]] = _forget_items
     dispatch[pickle.FROZENSET[0]] = _frozen_set
     # Old-style instances, registered extensions and outside buffers occur in none of the files.
