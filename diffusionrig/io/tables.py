@@ -51,8 +51,8 @@ def _check_header(file: Path, names: Sequence[str], columns: Sequence[str]) -> N
         raise RigError(f"{file} has {len(names)} columns{more}, but {len(columns)} are needed: {columns[0]}, {columns[1]} ... "
                        f"{columns[-1]}; write the file again with all of them.")
     at = next(i for i, (name, wanted) in enumerate(zip(names, columns)) if name != wanted)
-    raise RigError(f"Column {at + 1} of {file} is {names[at][:60]!r}, but {columns[at]!r} belongs there; put the columns into the order "
-                   f"{columns[0]}, {columns[1]} ... {columns[-1]}.")
+    raise RigError(f"Column {at + 1} of {file} is {names[at][:60]!r}, but {columns[at]!r} belongs there; put the columns into the "
+                   f"order {columns[0]}, {columns[1]} ... {columns[-1]}.")
 
 
 def _bad_line(file: Path, body: str, count: int) -> RigError:

@@ -71,12 +71,12 @@ def zeros(size: int) -> bytes:
 def test_a_picture_of_99_megapixels_and_16_bits(tmp_path):
     for kind in (0, 2):
         (tmp_path / "deep.png").write_bytes(png(9950, 9950, 16, kind, zeros(200 << 20)))
-        refused(lambda: read_image(tmp_path / "deep.png"), r"99.0 megapixels \(9950 x 9950\) of 16 bits, which count as 198.0, more")
+        refused(lambda: read_image(tmp_path / "deep.png"), r"99.0 megapixels .* of 16 bits, which count as 198.0, more")
         refused(lambda: read_png_text(tmp_path / "deep.png"), "unfolds to 99.0 megapixels")
 
 
 def test_pictures_that_unfold_from_nothing(tmp_path):
-    refused(lambda: decode_image(png(9900, 9900, 8, 2, zeros(200 << 20)), "flat.png"), "unfolds to 98.0 megapixels .* no photograph")
+    refused(lambda: decode_image(png(9900, 9900, 8, 2, zeros(200 << 20)), "flat.png"), "unfolds to 98.0 megapixels .* photograph")
     stream = io.BytesIO()
     Image.new("RGB", (6000, 6000)).save(stream, "WEBP", lossless=True)
     refused(lambda: decode_image(stream.getvalue(), "flat.webp"), "unfolds to 36.0 megapixels")
@@ -160,8 +160,8 @@ def test_pickles_of_endless_numbers_and_of_keys_that_collide(tmp_path):
 
 def test_a_training_state_comes_back_as_it_was_saved(tmp_path):
     shared = torch.arange(6.0).reshape(2, 3)
-    state = {"model": {"w": shared.T, "half": shared.half(), "none": torch.zeros(0, 3)}, "step": 10**12, "optimizer": {0: (shared, None)},
-             "notes": [1.5, "a", b"\x00\xff", True]}
+    state = {"model": {"w": shared.T, "half": shared.half(), "none": torch.zeros(0, 3)}, "step": 10**12,
+             "optimizer": {0: (shared, None)}, "notes": [1.5, "a", b"\x00\xff", True]}
     save_state(tmp_path / "state.pt", state)
     back = load_state(tmp_path / "state.pt")
     assert torch.equal(back["model"]["w"], shared.T)
