@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Sized
 from types import TracebackType
 from typing import TextIO, TypeVar
 
+from diffusionrig.shown import bare, one_line
+
 Item = TypeVar("Item")
 
 SECONDS_BETWEEN_LINES = 15.0
@@ -36,14 +38,14 @@ class Progress:
         if enabled and self.stream.isatty():
             from tqdm import tqdm
 
-            self._bar = tqdm(total=total, desc=description, unit=unit, initial=initial, file=self.stream,
+            self._bar = tqdm(total=total, desc=description, unit=unit, initial=initial, file=bare(self.stream),
                              dynamic_ncols=True)
 
     def update(self, amount: int = 1, note: str = "") -> None:
         self.count += amount
         if self._bar is not None:
             if note:
-                self._bar.set_postfix_str(note, refresh=False)
+                self._bar.set_postfix_str(one_line(note), refresh=False)
             self._bar.update(amount)
         elif self.enabled and time.monotonic() - self.last_line >= SECONDS_BETWEEN_LINES:
             self._line(note)
@@ -51,9 +53,9 @@ class Progress:
     def write(self, text: str) -> None:
         """Print one line without tearing the bar."""
         if self._bar is not None:
-            self._bar.write(text, file=self.stream)
+            self._bar.write(one_line(text), file=bare(self.stream))
         else:
-            print(text, file=self.stream, flush=True)
+            print(one_line(text), file=self.stream, flush=True)
 
     def _line(self, note: str) -> None:
         self.last_line = time.monotonic()
@@ -62,7 +64,7 @@ class Progress:
         left = f", {_clock((self.total - self.count) / rate)} left" if self.total and rate > 0 else ""
         share = f"{self.count}/{self.total}" if self.total else f"{self.count}"
         rated = f"{rate:.2f} {self.unit}/s" if rate >= 1 else f"{1 / max(rate, 1e-9):.2f} s/{self.unit}"
-        print(f"{self.description}: {share}, {rated}, {_clock(elapsed)} elapsed{left}{', ' + note if note else ''}",
+        print(f"{self.description}: {share}, {rated}, {_clock(elapsed)} elapsed{left}{', ' + one_line(note) if note else ''}",
               file=self.stream, flush=True)
 
     def __enter__(self) -> Progress:

@@ -10,9 +10,13 @@ import numpy as np
 
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.images import find_images, read_image
+from diffusionrig.io.temporary_files import fitting
 from diffusionrig.io.timeline import read_timeline
 from diffusionrig.io.unread import unread_files
 from diffusionrig.io.video import all_frames, find_videos, frame_count, is_video
+
+_LONGEST = 200
+"""Bytes of the name of a picture's results; "_frame000123_albedo.png" and the like follow it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,12 +66,15 @@ def unread_inputs(paths: Sequence[str], files: Sequence[Path], output_dir: str) 
 def result_names(files: Sequence[Path]) -> list[str]:
     """One name per file for its results: the stem, with a number where another file has taken it."""
     names: list[str] = []
+    taken: set[str] = set()
     for file in files:
-        name, number = file.stem, 0
-        while name.lower() in {taken.lower() for taken in names}:
+        stem = fitting(file.stem, most=_LONGEST)
+        name, number = stem, 0
+        while name.lower() in taken:
             number += 1
-            name = f"{file.stem}_{number}"
+            name = f"{stem}_{number}"
         names.append(name)
+        taken.add(name.lower())
     return names
 
 

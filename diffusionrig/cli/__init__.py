@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -19,8 +18,11 @@ from typing import NoReturn
 from diffusionrig import __version__
 from diffusionrig.cli.arguments import add_threads_argument
 from diffusionrig.cli.choosing_threads import computing_threads
+from diffusionrig.cli.last_catch import flush_or_silence, sentence_of, show_traceback, silence
 from diffusionrig.errors import RigError
+from diffusionrig.io.paths import reason
 from diffusionrig.io.temporary_files import sweep_again
+from diffusionrig.shown import guarded_streams, one_line
 
 COMMANDS: dict[str, str] = {
     "align": "cut FFHQ-aligned faces out of photographs",
@@ -46,7 +48,7 @@ WITHOUT_THREADS = {"align", "ema", "plot", "inspect", "convert-assets", "verify"
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        self.exit(2, one_line(f"{self.prog}: {message} (see {self.prog} --help)") + "\n")
 
 
 def command_parser(command: str, prog: str | None = None) -> argparse.ArgumentParser:
@@ -73,29 +75,44 @@ def _threads(command: str, argv: Sequence[str], prog: str) -> contextlib.Abstrac
 
 
 def run_command(command: str, argv: Sequence[str] | None = None, prog: str | None = None, **defaults: object) -> int:
-    """Run one command and return its exit status; errors of the two known kinds become one sentence. ``defaults`` are those of its
-    flags in which a script differs from the command."""
+    """Run one command and return its exit status; whatever it raises becomes one sentence. ``defaults`` are those of its flags in
+    which a script differs from the command."""
     name = prog or f"diffusionrig {command}"
+    with guarded_streams():
+        try:
+            status = _run(command, sys.argv[1:] if argv is None else argv, name, prog, defaults)
+        except RigError as error:
+            return _ended(name, str(error), error.exit_code)
+        except KeyboardInterrupt:
+            return _ended(name, "interrupted.", 130)
+        except BrokenPipeError:
+            # The reader of a pipe (head, less) went away: no error of ours; silence the flush at exit as well.
+            silence()
+            return 0
+        except Exception as error:
+            if show_traceback():
+                raise
+            return _ended(name, sentence_of(error), 1)
+        failed = flush_or_silence()
+        if failed is None or isinstance(failed, BrokenPipeError):
+            return status
+        return _ended(name, f"Cannot write to standard output: {reason(failed)}.", 1)
+
+
+def _run(command: str, words: Sequence[str], name: str, prog: str | None, defaults: dict[str, object]) -> int:
     sweep_again()
-    try:
-        words = sys.argv[1:] if argv is None else argv
-        with _threads(command, words, name):
-            module = _module(command)
-            parser = command_parser(command, prog)
-            parser.set_defaults(**defaults)
-            args = parser.parse_args(words)
-            with _assets(args):
-                return int(module.run(args) or 0)
-    except RigError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print(f"{name}: interrupted.", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # The reader of a pipe (head, less) went away: no error of ours; silence the flush at exit as well.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    with _threads(command, words, name):
+        module = _module(command)
+        parser = command_parser(command, prog)
+        parser.set_defaults(**defaults)
+        args = parser.parse_args(words)
+        with _assets(args):
+            return int(module.run(args) or 0)
+
+
+def _ended(name: str, sentence: str, status: int) -> int:
+    print(one_line(f"{name}: {sentence}"), file=sys.stderr)
+    return status
 
 
 def _module(command: str) -> ModuleType:
@@ -121,7 +138,11 @@ def _overview(commands: dict[str, str], group: str = "") -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the ``diffusionrig`` command."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    with guarded_streams():
+        return _main(list(sys.argv[1:] if argv is None else argv))
+
+
+def _main(words: list[str]) -> int:
     commands, group = {**COMMANDS, **GROUPS}, ""
     if words and words[0] in GROUPS:
         group = words.pop(0)

@@ -12,6 +12,7 @@ from pathlib import Path
 from diffusionrig import __version__
 from diffusionrig.cli.arguments import boolean, positive_int
 from diffusionrig.errors import RigError, UsageError
+from diffusionrig.shown import some_lines
 
 DESCRIPTION = """Cut FFHQ-aligned faces out of photographs.
 
@@ -94,8 +95,9 @@ def run(args: argparse.Namespace) -> int:
                     progress.write(f"{report.file}: {reason}")
             progress.update()
     seconds = time.monotonic() - started
-    for file in ignored:
-        print(f"{file}: not an image by its ending, left out")
+    left_out = [f"{file}: not an image by its ending, left out" for file in ignored]
+    for line in some_lines(left_out, where=str(target / "report.json")):
+        print(line)
     counts = Counter(report.status for report in reports)
     faces = sum(len(report.faces) for report in reports)
     write_json(target / "report.json", {
@@ -114,15 +116,16 @@ def run(args: argparse.Namespace) -> int:
 def _photos(source: Path, target: Path, recursive: bool) -> tuple[Path, list[Path], list[str]]:
     """The folder that names are relative to, the photographs, and the files that are none."""
     from diffusionrig.io.images import IMAGE_SUFFIXES, find_files
+    from diffusionrig.io.paths import real
 
-    if source.is_file():
+    if source.exists() and not source.is_dir():
         return source.parent, [source], []
     if not source.is_dir():
         raise UsageError(f"There is no folder of photographs at {source}; give one with --input_imgs_path.")
-    if source.resolve() == target.resolve():
+    if real(source) == real(target):
         raise UsageError(f"{source} is both input and output; choose another --output_imgs_path.")
-    inside = target.resolve()
-    files = [file for file in find_files(source, recursive) if inside not in file.resolve().parents]
+    inside = real(target)
+    files = [file for file in find_files(source, recursive) if inside not in real(file).parents]
     photos = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
     if not photos:
         raise RigError(f"There are no photographs in {source} (looked for {', '.join(IMAGE_SUFFIXES)}).")

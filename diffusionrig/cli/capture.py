@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from diffusionrig.cli.arguments import add_assets_argument, add_device_argument, boolean, positive_int
+from diffusionrig.shown import some_lines
 
 DESCRIPTION = """Capture the face in each photograph and video frame: head rotation, expression, identity, skin and light as a
 face code. Writes an overlay per photograph, codes.npz, a mesh with texture, a contact sheet and report.json. Aligned
@@ -61,9 +62,9 @@ def tell(report: dict[str, Any], output_dir: str) -> int:
     """Print what was captured and what was not; the exit status."""
     from diffusionrig.io.unread import unread_sentence
 
-    for row in report["images"]:
-        if row["note"]:
-            print(f"{row['file']}{'#' + str(row['frame']) if 'frame' in row else ''}: {row['note']}")
+    for line in some_lines([f"{row['file']}{'#' + str(row['frame']) if 'frame' in row else ''}: {row['note']}"
+                            for row in report["images"] if row["note"]], where=f"{output_dir}/report.json"):
+        print(line)
     if report["missing_files"]:
         print(f"Without DECA's {' and '.join(report['missing_files'])} the details and the edge of the face differ from the "
               "published ones; put them beside the other registered files.")

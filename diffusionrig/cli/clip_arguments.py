@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from diffusionrig.cli.arguments import boolean
 from diffusionrig.errors import UsageError
+from diffusionrig.shown import some_lines
 
 if TYPE_CHECKING:
     from diffusionrig.editing.order import Order
@@ -45,8 +46,9 @@ def run_as_clip(rig: Rig, order: Order, args: argparse.Namespace) -> int:
         raise UsageError("--align_source, --face, --output and --paste_back belong to edits of pictures, but --target is a clip; "
                          "align the source first (diffusionrig align) and leave --paste_back out.")
     report = run_clip(rig, order, Drive(args.relative, args.fps, Smoothing(args.smooth, args.smooth_beta)))
-    for problem in report["problems"]:
-        print(f"diffusionrig edit: {problem['file']}: {problem['problem']}", file=sys.stderr)
+    for line in some_lines([f"diffusionrig edit: {problem['file']}: {problem['problem']}" for problem in report["problems"]],
+                           where=f"{order.output_dir}/report.json"):
+        print(line, file=sys.stderr)
     clip = report["clip"]
     if clip["frames_without_face"]:
         print(f"diffusionrig edit: {clip['file']}: {len(clip['frames_without_face'])} of {clip['frames']} frames show no face; "

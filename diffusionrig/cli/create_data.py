@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from diffusionrig.cli.arguments import add_assets_argument, add_device_argument, boolean, positive_int
+from diffusionrig.shown import some_lines
 
 DESCRIPTION = """Capture every photograph below the data folders and store pictures and face codes for training.
 Photographs should be aligned (diffusionrig align) and square; of others the centred square is taken. A run that was
@@ -82,10 +83,9 @@ def run(args: argparse.Namespace) -> int:
         encoder, head = loaded[0]
         report = create_store(options, encoder, copy.deepcopy(head).to(world.device), world, world.device)
     if world.main:
-        for row in report["refused_images"][:20]:
-            print(f"{row['source']}: {row['reason']}")
-        if report["refused"] > 20:
-            print(f"... and {report['refused'] - 20} more, see {args.output_dir}/report.json")
+        for line in some_lines([f"{row['source']}: {row['reason']}" for row in report["refused_images"]],
+                               where=f"{args.output_dir}/report.json"):
+            print(line)
         print(f"{report['found']} images found: {report['used']} used ({report['flagged']} of them flagged as doubtful), "
               f"{report['refused']} refused; the store is {args.output_dir}. {unread_sentence(report['unread'])}".rstrip())
     return 0

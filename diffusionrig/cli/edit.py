@@ -19,6 +19,7 @@ from diffusionrig.cli.clip_arguments import add_clip_arguments, is_clip, run_as_
 from diffusionrig.cli.config_arguments import add_dataclass_arguments, given_arguments
 from diffusionrig.cli.loaded import show_loaded
 from diffusionrig.errors import UsageError
+from diffusionrig.shown import some_lines
 
 if TYPE_CHECKING:
     from diffusionrig.editing.controls import Edit
@@ -151,10 +152,12 @@ def run(args: argparse.Namespace) -> int:
     if is_clip(args):
         return run_as_clip(rig, order, args)
     report = run_session(rig, order)
-    for problem in report["problems"]:
-        print(f"diffusionrig edit: {problem['file']}: {problem['problem']}", file=sys.stderr)
-    for doubt in report["doubts"]:
-        print(f"diffusionrig edit: {doubt['file']}: {doubt['doubt']} Look at the result before you use it.", file=sys.stderr)
+    problems = [f"diffusionrig edit: {problem['file']}: {problem['problem']}" for problem in report["problems"]]
+    doubts = [f"diffusionrig edit: {doubt['file']}: {doubt['doubt']} Look at the result before you use it."
+              for doubt in report["doubts"]]
+    for line in [*some_lines(problems, where=f"{order.output_dir}/report.json"),
+                 *some_lines(doubts, where=f"{order.output_dir}/report.json")]:
+        print(line, file=sys.stderr)
     if all(edit.nothing for edit in edits):
         print("diffusionrig edit: nothing was asked, so nothing was changed; give a --target with --modes, or sliders with --set.",
               file=sys.stderr)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from diffusionrig.cli.arguments import add_assets_argument, positive_int
+from diffusionrig.shown import one_line
 
 DESCRIPTION = """Print what a face store holds and draw a contact sheet of its records: image, rendered, normal, albedo.
 Stores written by the published create_data.py are read as well, without running anything they contain.
@@ -59,7 +60,7 @@ def _model(name: str, output: str) -> int:
     from diffusionrig.io.images import write_png
 
     card = describe_model(name)
-    print(_card(card))
+    print(card_text(card))
     picture = preview_of(card["meta"], card["file"])
     if picture is None:
         return 0
@@ -71,21 +72,23 @@ def _model(name: str, output: str) -> int:
     return 0
 
 
-def _card(card: dict[str, Any]) -> str:
+def card_text(card: dict[str, Any]) -> str:
+    """The lines about a model, from ``describe_model``."""
     meta = card["meta"]
     rows = {"file": card["file"], "kind": card["kind"], "bytes": f"{card['bytes']:,}", "hash": card["hash"]}
     if card["parameters"] is not None:
         rows["numbers"] = f"{card['parameters']:,}"
     if "base" in card:
-        adapter, base = meta["adapter"], card["base"]
-        rows["adapter"] = f"rank {adapter['rank']}, alpha {adapter['alpha']:g}, layers {adapter['layers']}"
+        adapter, base = card["adapter"], card["base"]
+        rows["adapter"] = f"rank {adapter.rank}, alpha {adapter.alpha:g}, layers {adapter.layers}"
         rows["base"] = f"{base['name']} {base['hash']}"
         rows["base at"] = base["file"] or "NOT FOUND; name it with --base"
-    if "model" in meta:
-        rows["network"] = f"{meta['model']['image_size']} pixels, {meta['model']['num_channels']} channels"
-    if "head" in meta:
+    if meta.get("model"):
+        size, channels = (meta["model"].get(name, "?") for name in ("image_size", "num_channels"))
+        rows["network"] = f"{size} pixels, {channels} channels"
+    if meta.get("head"):
         rows["head"] = f"{meta['head']['name'] or 'unknown'} {(meta['head']['hash'] or '')[:12]}".rstrip()
-    if "step" in meta:
+    if meta.get("step") is not None:
         rows["trained"] = f"{meta['step']} updates" + (f" from {meta['started_from']}" if meta.get("started_from") else "")
     if meta.get("best"):
         best = meta["best"]
@@ -95,18 +98,19 @@ def _card(card: dict[str, Any]) -> str:
         rows["album" if meta.get("stage") == 2 else "data"] = f"{meta['data']['records']} photographs"
     if card["consent"] is not None:
         rows["consent"] = card["consent"]
-    return "\n".join(f"{name:<10}{value}" for name, value in rows.items())
+    return "\n".join(f"{name:<10}{one_line(value)}" for name, value in rows.items())
 
 
 def _table(store: str, statistics: dict[str, Any]) -> str:
     header, count = statistics["header"], statistics["count"]
     buffers = {"none": "rendered when read"}.get(header["buffers"], f"stored as {header['buffers']}")
-    lines = [f"store         {store} (schema {header['schema']}, {header.get('created_by', 'published create_data.py')})",
+    lines = [f"store         {one_line(store)} (schema {header['schema']}, "
+             f"{one_line(header.get('created_by', 'published create_data.py'))})",
              f"records       {count} of {header['image_size']} x {header['image_size']} pixels"
              + ("" if header["complete"] else "; NOT FINISHED, start create-data again to continue"),
              f"bytes         {statistics['bytes_mean']:,.0f} a record on average, {statistics['bytes_max']:,} at most",
-             f"encoder       {header['encoder']}",
-             f"head          {header['head'] or 'unknown'} {(header['head_hash'] or '')[:12]}".rstrip(),
+             f"encoder       {one_line(header['encoder'])}",
+             f"head          {one_line(header['head'] or 'unknown')} {(header['head_hash'] or '')[:12]}".rstrip(),
              f"buffers       {buffers}",
              f"mean shape    {'used' if header.get('use_meanshape') else 'not used'}",
              f"flagged       {statistics['fields'].get('flagged', 0)}",
@@ -115,9 +119,9 @@ def _table(store: str, statistics: dict[str, Any]) -> str:
         shares = "  ".join(f"{i / 10:.1f}-{(i + 1) / 10:.1f}: {n}" for i, n in enumerate(statistics["confidence"]) if n)
         lines.append(f"confidence    {shares}")
     if statistics["fields"]:
-        lines.append("fields        " + ", ".join(f"{name} ({n})" for name, n in statistics["fields"].items()))
+        lines.append("fields        " + one_line(", ".join(f"{name} ({n})" for name, n in statistics["fields"].items())))
     if statistics["codes"]:
         lines.append(f"\n{'code':<12}{'size':>6}{'mean':>11}{'std':>11}{'min':>11}{'max':>11}")
-        lines += [f"{name:<12}{row['size']:>6}" + "".join(f"{row[key]:>11.4g}" for key in ("mean", "std", "min", "max"))
+        lines += [f"{one_line(name):<12}{row['size']:>6}" + "".join(f"{row[key]:>11.4g}" for key in ("mean", "std", "min", "max"))
                   for name, row in statistics["codes"].items()]
     return "\n".join(lines)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from diffusionrig.errors import RigError
+from diffusionrig.shown import one_line
 
 DESCRIPTION = """Read back what an edited image says about itself: that it is AI-edited, by which software and model, and in
 which mode, and whether its pixels are still those that were written. Exit status 1 when a file carries no record or was changed."""
@@ -31,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             record = read_provenance(existing_file(Path(name), "image"))
         except RigError as error:
-            print(f"diffusionrig verify: {error}", file=sys.stderr)
+            print(one_line(f"diffusionrig verify: {error}"), file=sys.stderr)
             status = max(status, error.exit_code)
             continue
         if record["intact"] is False:
@@ -41,6 +42,6 @@ def run(args: argparse.Namespace) -> int:
         else:
             state = {True: "pixels as written", False: "PIXELS CHANGED since it was written",
                      None: "a video, whose pixels are not checked"}[record["intact"]]
-            print(f"{name}: {record['statement']} by {record['software']}, mode {record['mode']}, "
-                  f"model {record['model'][:16]}, {state}")
+            print(one_line(f"{name}: {record['statement']} by {record['software']}, mode {record['mode']}, "
+                           f"model {record['model'][:16]}, {state}"))
     return status

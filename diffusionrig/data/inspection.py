@@ -11,6 +11,7 @@ import torch
 from diffusionrig.data.batches import render_codes
 from diffusionrig.data.dataset import FaceStoreDataset
 from diffusionrig.geometry.head import HeadModel
+from diffusionrig.io.damage import reading
 from diffusionrig.io.sheets import contact_sheet, to_uint8
 from diffusionrig.io.store import open_store
 
@@ -32,7 +33,8 @@ def store_statistics(path: str | Path) -> dict[str, Any]:
             arrays.setdefault(name, []).append(array.ravel())
         for name in record.fields:
             fields[name] = fields.get(name, 0) + 1
-    joined = {name: np.stack(rows).astype(np.float64) for name, rows in arrays.items()}
+    with reading(f"The store {path}", "holds records whose codes differ in length", "create it again"):
+        joined = {name: np.stack(rows).astype(np.float64) for name, rows in arrays.items()}
     codes = {name: {"size": values.shape[1], "mean": values.mean(), "std": values.std(), "min": values.min(),
                     "max": values.max()} for name, values in joined.items()}
     sizes = np.array([store.record_bytes(i) for i in range(len(store))])

@@ -12,6 +12,7 @@ from diffusionrig.errors import UsageError
 from diffusionrig.io.files import existing_file
 from diffusionrig.io.images import find_files, find_images
 from diffusionrig.io.label_files import read_label_arrays, read_label_table
+from diffusionrig.io.paths import real
 from diffusionrig.io.unread import unread_files
 
 EXPRESSIONS = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt", "none", "uncertain", "no face")
@@ -38,18 +39,18 @@ def find_sources(folders: Sequence[str], output_dir: str | Path) -> list[Source]
     A folder named twice counts once; two folders of one name are told apart by a number, so that no photograph hides
     another. UsageError when a folder or every image is absent.
     """
-    output = Path(output_dir).resolve()
+    output = real(output_dir)
     sources: list[Source] = []
     used: set[str] = set()
     for root in _each_once(folders):
-        name = label = root.resolve().name or "images"
+        name = label = real(root).name or "images"
         number = 1
         while label in used:
             number += 1
             label = f"{name}#{number}"
         used.add(label)
         sources += [Source(f"{label}/{path.relative_to(root).as_posix()}", path, root) for path in find_images(root)
-                    if output not in path.resolve().parents]
+                    if output not in real(path).parents]
     if not sources:
         raise UsageError(f"No image files (.jpg, .png, .bmp, .webp, .tif, .avif, .heic) were found in {', '.join(folders)}; "
                          "check --data_dir.")
@@ -65,7 +66,7 @@ def find_unread(folders: Sequence[str], output_dir: str | Path, sources: Sequenc
 def _each_once(folders: Sequence[str]) -> list[Path]:
     seen: dict[Path, Path] = {}
     for folder in map(Path, folders):
-        seen.setdefault(folder.resolve(), folder)
+        seen.setdefault(real(folder), folder)
     return list(seen.values())
 
 
@@ -74,7 +75,7 @@ class Labels:
 
     def __init__(self, folders: Sequence[str], tables: Sequence[str] = ()) -> None:
         paths = [existing_file(table, "label table") for table in tables]
-        for folder in dict.fromkeys(place for root in map(Path, folders) for place in (root, root.resolve().parent)):
+        for folder in dict.fromkeys(place for root in map(Path, folders) for place in (root, real(root).parent)):
             paths += [path for path in find_files(folder, recursive=False) if path.suffix.lower() == ".csv"]
         self._rows: dict[str, dict[str, str]] = {}
         for path in dict.fromkeys(paths):
@@ -104,7 +105,7 @@ class Labels:
 
     def _from_tables(self, source: Source) -> dict[str, Any]:
         parts = source.path.relative_to(source.root).as_posix().lower().split("/")
-        parts.insert(0, source.root.resolve().name.lower())
+        parts.insert(0, real(source.root).name.lower())
         row = next((self._rows[name] for name in ("/".join(parts[i:]) for i in range(len(parts))) if name in self._rows),
                    None)
         return {} if row is None else {name: _value(name, text) for name, text in row.items() if text.strip()}

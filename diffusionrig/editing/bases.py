@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def find_base(adapter: Path, meta: Mapping[str, Any], chosen: str | Path = "", s
 
     RigError in one sentence with both hashes when ``chosen`` is another model, or when no candidate is the right one.
     """
-    base = _record(adapter, meta)
+    base = recorded_base(adapter, meta)
     if str(chosen):
         file, _ = find_model_file(chosen, "base model")  # whatever its name, it is the right one only by its hash
         found = sha256_of(file)
@@ -39,7 +40,7 @@ def find_base(adapter: Path, meta: Mapping[str, Any], chosen: str | Path = "", s
         return file
     for file in _candidates(adapter, base, shipped):
         # Sizes first: hashing large files takes seconds.
-        if file.is_file() and file.stat().st_size == base["bytes"] and sha256_of(file) == base["hash"]:
+        if os.path.isfile(file) and file.stat().st_size == base["bytes"] and sha256_of(file) == base["hash"]:
             return file
     raise RigError(f"The adapter {adapter} was trained on the base model {base['name']} with the hash {base['hash']}, which is "
                    f"neither shipped, nor at {base['path']}, nor beside the adapter; name it with --base.")
@@ -61,7 +62,8 @@ def join_base(adapter: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, A
     return merged({**weights, **tensors}, AdapterConfig.from_dict(meta["adapter"], str(adapter)), str(adapter))
 
 
-def _record(adapter: Path, meta: Mapping[str, Any]) -> Mapping[str, Any]:
+def recorded_base(adapter: Path, meta: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What an adapter says of its base: name, hash, bytes, path. RigError when it does not."""
     base, kinds = meta.get("base"), {"name": str, "hash": str, "bytes": int, "path": str}
     told = isinstance(base, dict) and all(type(base.get(key)) is kind for key, kind in kinds.items())
     if not isinstance(base, dict) or not told or not isinstance(meta.get("adapter"), dict):

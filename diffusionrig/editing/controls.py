@@ -20,6 +20,8 @@ MODE_PARTS = (*CODE_PARTS, "latent")
 ANGLES = ("pitch", "yaw", "roll")
 RECONSTRUCTION = "reconstruction"
 SLIDERS = "set"
+LARGEST = 1000.0
+"""Of a slider: far beyond any face; numbers that float32 cannot hold would end as none."""
 UNCHANGED = "unchanged"
 """Name of the edit that asks for nothing."""
 
@@ -53,8 +55,8 @@ class Edit:
 
 def parse_modes(text: str, strength: float = 1.0, sliders: str = "") -> list[Edit]:
     """``pose,exp,light,exp+light`` -> one Edit per comma; UsageError names an unknown or repeated mode."""
-    if not math.isfinite(strength):
-        raise UsageError("--strength must be a finite number; 1 takes the target fully.")
+    if not abs(strength) <= LARGEST:
+        raise UsageError(f"--strength must be a number within {LARGEST:g}; 1 takes the target fully.")
     settings, moves = parse_sliders(sliders)
     edits: list[Edit] = []
     for name in (word.strip() for word in text.split(",") if word.strip()):
@@ -83,10 +85,13 @@ def parse_sliders(text: str) -> tuple[tuple[tuple[str, float], ...], tuple[tuple
         except ValueError:
             number = math.nan
         if not equals or not math.isfinite(number):
-            raise UsageError(f"--set has {item!r}; write NAME=NUMBER, for instance jawOpen=0.6,yaw=15, or NAME=+NUMBER to move "
-                             "from what the face shows.")
+            raise UsageError(f"--set has {item[:60]!r}; write NAME=NUMBER, for instance jawOpen=0.6,yaw=15, or NAME=+NUMBER to "
+                             "move from what the face shows.")
+        if abs(number) > LARGEST:
+            raise UsageError(f"--set has {item[:60]!r}, which no face can show; weights lie between 0 and 1, angles within 90 "
+                             "degrees.")
         if name in values:
-            raise UsageError(f"--set names {name!r} twice; give it one value.")
+            raise UsageError(f"--set names {name[:60]!r} twice; give it one value.")
         values[name] = number
         if value.startswith("+") or (value.startswith("-") and name in ARKIT_NAMES):
             moving.add(name)

@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from diffusionrig.editing.bases import find_base, is_adapter
+from diffusionrig.editing.bases import find_base, is_adapter, recorded_base
 from diffusionrig.editing.consent import consent_of
 from diffusionrig.editing.pretrained import checkpoint_path, shipped_priors
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.checkpoints import describe_checkpoint
+from diffusionrig.io.descriptions import checked_description
 from diffusionrig.io.files import sha256_of
 from diffusionrig.io.images import decode_image
 from diffusionrig.io.model_files import MODELS, PUBLISHED
+from diffusionrig.model.adapters import AdapterConfig
 
 KINDS = {"1": "prior (stage 1)", "2": "personal model (stage 2)"}
 
@@ -28,7 +30,7 @@ def describe_model(name: str | Path) -> dict[str, Any]:
 
     Keys of every file: file, kind, bytes, hash, parameters (None for a published ``.pt``, which says nothing). Of those that
     describe themselves also meta (all they say), consent (None unless personal); of adapters base (name, hash, file: where
-    it was found, "" when nowhere).
+    it was found, "" when nowhere) and adapter (their AdapterConfig). RigError when the description is damaged.
     """
     path = checkpoint_path(name)
     if path.suffix not in MODELS:
@@ -38,9 +40,11 @@ def describe_model(name: str | Path) -> dict[str, Any]:
     if path.suffix in PUBLISHED:
         return card
     shapes, meta = describe_checkpoint(path)
+    checked_description(meta, path)
     card |= {"parameters": sum(math.prod(shape) for shape in shapes.values()), "meta": meta, "consent": consent_of(meta)}
     if is_adapter(meta):
-        card |= {"kind": "personal adapter", "base": {**meta["base"], "file": _base_file(path, meta)}}
+        card |= {"kind": "personal adapter", "base": {**recorded_base(path, meta), "file": _base_file(path, meta)},
+                 "adapter": AdapterConfig.from_dict(meta["adapter"], str(path))}
     else:
         other = "model" if "model" in meta else "safetensors file of another program"
         card["kind"] = KINDS.get(str(meta.get("stage")), other)
@@ -61,6 +65,6 @@ def preview_of(meta: Mapping[str, Any], name: str) -> np.ndarray | None:
         return None
     try:
         data = base64.b64decode(text, validate=True)
-    except (binascii.Error, TypeError, ValueError) as error:
+    except (binascii.Error, ValueError) as error:
         raise RigError(f"The preview in {name} is damaged ({error}); the model may be used all the same.") from error
     return decode_image(data, f"the preview in {name}", max_megapixels=1.0)

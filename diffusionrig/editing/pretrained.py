@@ -13,11 +13,12 @@ from torch import Tensor
 from diffusionrig.diffusion.config import DiffusionConfig
 from diffusionrig.editing.agreement import check_agreement
 from diffusionrig.editing.bases import find_base, is_adapter, join_base
-from diffusionrig.errors import UsageError
+from diffusionrig.errors import RigError, UsageError
 from diffusionrig.geometry.heads import DEFAULT_HEAD
 from diffusionrig.io.arrays import read_npy
 from diffusionrig.io.assets import PACKAGE_ASSETS, asset_path
 from diffusionrig.io.checkpoints import describe_checkpoint, load_checkpoint, load_released
+from diffusionrig.io.descriptions import checked_description
 from diffusionrig.io.files import existing_file, sha256_of
 from diffusionrig.io.model_files import PUBLISHED, find_model_file
 from diffusionrig.io.pickled_tensors import read_pickled_tensor
@@ -114,10 +115,12 @@ def load_pretrained(name: str | Path = "default", *, model: Mapping[str, Any] | 
         stated, head_hash = "", ""
     elif path.suffix == ".safetensors":
         tensors, meta = load_checkpoint(path)
+        checked_description(meta, path)
         for key in ("model", "diffusion", "head"):
-            if key not in meta:
+            if meta.get(key) is None:
                 raise UsageError(f"{path} does not describe its {key}, so it is not a checkpoint of diffusionrig.")
-        network_settings, noise_settings = ModelConfig.from_dict(meta["model"]), DiffusionConfig.from_dict(meta["diffusion"])
+        network_settings, noise_settings = (ModelConfig.from_dict(meta["model"], str(path)),
+                                            DiffusionConfig.from_dict(meta["diffusion"], str(path)))
         check_agreement(model or {}, network_settings.to_dict(), path)
         check_agreement(diffusion or {}, noise_settings.to_dict(), path)
         # Trained on a published store, which does not say whose buffers it holds.
@@ -131,12 +134,20 @@ def load_pretrained(name: str | Path = "default", *, model: Mapping[str, Any] | 
     if head and stated and head != stated:
         raise UsageError(f"The model {path} was trained on the head {stated}, not on {head}; leave --head out.")
     mean_shape = tensors.pop(MEAN_SHAPE, None)
+    _refuse_endless(network_settings, len(tensors), path)
     with torch.device("meta"):  # weights are taken over, so that there is never room for two sets of them
         network = DiffusionRig(network_settings)
     load_strict(network, tensors, str(path), assign=True)
     network = network.to(device).eval().requires_grad_(False)
     return Pretrained(network, network_settings, noise_settings, stated or head or usual_head, head_hash, mean_shape,
                       sha256_of(path), meta, note)
+
+
+def _refuse_endless(settings: ModelConfig, tensors: int, path: Path) -> None:
+    """RigError when a description asks for more blocks than the file has tensors: to build them, even without memory, lasts."""
+    blocks = 2 * settings.num_res_blocks * len(settings.multipliers)
+    if blocks > tensors:
+        raise RigError(f"{path} describes a network of {blocks} blocks, but holds {tensors} tensors; copy it again.")
 
 
 def read_mean_shape(path: str | Path, n_shape: int) -> Tensor:

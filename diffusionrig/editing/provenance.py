@@ -11,6 +11,7 @@ import numpy as np
 
 from diffusionrig import __version__
 from diffusionrig.errors import RigError
+from diffusionrig.io.damage import parse_json_object
 from diffusionrig.io.images import read_image, read_png_text, write_png
 from diffusionrig.io.movies import movie_info
 from diffusionrig.io.video import is_video
@@ -43,13 +44,21 @@ def movie_record(*, model_hash: str, mode: str, **details: Any) -> str:
 def read_movie_provenance(path: Path) -> dict[str, Any]:
     """The record of a video that ``movie_record`` made; ``intact`` is None, as nothing can be said. RigError without one."""
     try:
-        record = json.loads(movie_info(path).comment or "null")
+        record = parse_json_object(movie_info(path).comment)
     except ValueError:
-        record = None
-    if not isinstance(record, dict) or record.get("statement") != STATEMENT:
+        record = {}
+    if record.get("statement") != STATEMENT:
         raise RigError(f"{path} carries no diffusionrig provenance: it was not made with this software, or its metadata "
                        "was removed.")
-    return {**record, "intact": None}
+    return {**_whole(record, path), "intact": None}
+
+
+def _whole(record: dict[str, Any], path: Path) -> dict[str, Any]:
+    """``record`` when it has the parts that every record has; else RigError naming the first that is missing or is no text."""
+    for name in ("software", "mode", "model"):
+        if not isinstance(record.get(name), str):
+            raise RigError(f"The provenance record in {path} lacks its {name}; it was changed after it was written.")
+    return record
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
@@ -61,9 +70,9 @@ def read_provenance(path: Path) -> dict[str, Any]:
         raise RigError(f"{path} carries no diffusionrig provenance: it was not edited with this software, or its metadata "
                        "was removed.")
     try:
-        record = json.loads(text[KEY])
+        record = parse_json_object(text[KEY])
     except ValueError as error:
         raise RigError(f"The provenance record in {path} is damaged ({error}).") from error
-    if not isinstance(record, dict) or record.get("statement") != STATEMENT:
+    if record.get("statement") != STATEMENT:
         raise RigError(f"The provenance record in {path} is not one that diffusionrig writes.")
-    return {**record, "intact": record.get("pixels") == pixel_hash(read_image(path))}
+    return {**_whole(record, path), "intact": record.get("pixels") == pixel_hash(read_image(path))}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.files import read_bytes, sha256_of
 from diffusionrig.io.images import read_png_text
 from diffusionrig.io.png import png_size
+from diffusionrig.io.temporary_files import LONGEST, fitting
 
 SOURCE, SOURCE_PATH, SOURCE_HASH = "Source", "Source-Path-Hash", "Source-SHA256"
 
@@ -28,7 +30,7 @@ def source_text(photo: Path, relative: str, digest: str) -> dict[str, str]:
 
 
 def _path_hash(photo: Path) -> str:
-    return hashlib.sha256(str(photo.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    return hashlib.sha256(os.path.realpath(photo).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 class OutputNames:
@@ -54,14 +56,14 @@ class OutputNames:
     def of(self, photo: Path, count: int) -> list[Path]:
         """Files for the ``count`` faces of a photograph, the first one's name without a number."""
         base = self.bases[photo]
-        further = (f"{base}_{number}" for number in itertools.count(1))
+        further = (_fit(f"{base}_{number}") for number in itertools.count(1))
         free = (name for name in further if name.casefold() not in self._taken and self._ours(name, photo)
                 and not self._other_side(self._folder / f"{name}.png"))
         return [self._folder / f"{name}.png" for name in (base, *itertools.islice(free, count - 1))][:count]
 
     def _other_side(self, path: Path) -> int:
         """The side of a face that is there in another size than asked for, pixels; 0 when there is none."""
-        if self._size is None or not path.is_file():
+        if self._size is None or not os.path.isfile(path):
             return 0
         width, height = png_size(read_bytes(path)[:33])
         return 0 if (width, height) == (self._size, self._size) else width
@@ -69,7 +71,7 @@ class OutputNames:
     def _ours(self, name: str, photo: Path) -> bool:
         """Whether the file may be written: it does not exist, or was made from this very photograph."""
         path = self._folder / f"{name}.png"
-        if not path.exists():
+        if not os.path.lexists(path):
             return True
         try:
             text = read_png_text(path)
@@ -83,8 +85,14 @@ class OutputNames:
 
 def _bases(relative: Path) -> Iterator[str]:
     plain = relative.with_suffix("").as_posix()
-    yield plain
+    yield _fit(plain)
     marked = f"{plain}-{relative.suffix[1:].lower()}"
-    yield marked
+    yield _fit(marked)
     for number in itertools.count(2):
-        yield f"{marked}-{number}"
+        yield _fit(f"{marked}-{number}")
+
+
+def _fit(name: str) -> str:
+    """``name``, below folders, so that with ``.png`` behind it the file system takes it."""
+    folder, slash, last = name.rpartition("/")
+    return f"{folder}{slash}{fitting(last, most=LONGEST - len('.png'))}"

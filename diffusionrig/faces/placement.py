@@ -10,9 +10,12 @@ import numpy as np
 
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.faces.output_names import SOURCE, SOURCE_HASH
+from diffusionrig.io.damage import parse_json_object, reading
 from diffusionrig.io.images import read_png_text
 
 PLACEMENT = "Photo-To-Aligned"
+_LARGEST = 1 << 14
+"""Side of the largest aligned picture, pixels."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,10 @@ def read_placement(path: Path) -> Placement:
                          f"{advice}.") from error
     if PLACEMENT not in text or SOURCE not in text or SOURCE_HASH not in text:
         raise UsageError(f"{path} does not say where it lies in its photograph; {advice}.")
-    try:
-        record = json.loads(text[PLACEMENT])
+    with reading(f"What {path} says of its place in the photograph", "is damaged", advice, UsageError):
+        record = parse_json_object(text[PLACEMENT])
         matrix, size = np.array(record["matrix"], dtype=np.float64), int(record["size"])
-        if matrix.shape != (3, 3) or size < 1 or not np.isfinite(matrix).all() or (matrix[2] != [0, 0, 1]).any() \
+        if matrix.shape != (3, 3) or not 1 <= size <= _LARGEST or not np.isfinite(matrix).all() or (matrix[2] != [0, 0, 1]).any() \
                 or not 1e-9 < abs(np.linalg.det(matrix)) < 1e9:
             raise ValueError("no such square can exist")
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
-        raise UsageError(f"What {path} says of its place in the photograph is damaged ({error}); {advice}.") from error
     return Placement(text[SOURCE], text[SOURCE_HASH], matrix, size)

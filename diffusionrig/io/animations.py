@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import struct
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from diffusionrig.errors import RigError
-from diffusionrig.io.files import existing_file, short_reason
-from diffusionrig.io.images import MAX_MEGAPIXELS, to_rgb
+from diffusionrig.io.damage import DAMAGE, short_reason
+from diffusionrig.io.files import existing_file
+from diffusionrig.io.images import MAX_MEGAPIXELS, refuse_large, to_rgb
 
 _FORMATS = ("GIF", "WEBP", "PNG", "AVIF")
 SUFFIXES = (".gif", ".webp", ".png", ".apng", ".avif", ".avifs")
 _HURRY, _SLOW = 10.0, 100.0
 """Milliseconds: a frame that is to stay no longer than the first stays for the second in every browser."""
 
-_ERRORS = (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, AttributeError, MemoryError, OverflowError,
-           ZeroDivisionError, struct.error)
-
 
 def is_animated(path: str | Path) -> bool:
     """Whether a file is a picture of more than one frame; False for what is none or cannot be read."""
     file = Path(path)
-    if file.suffix.lower() not in SUFFIXES or not file.is_file():
+    if file.suffix.lower() not in SUFFIXES or not os.path.isfile(file):
         return False
     try:
         with Image.open(file, formats=_FORMATS) as image:
             return bool(getattr(image, "is_animated", False))
-    except (*_ERRORS, UnidentifiedImageError, Image.DecompressionBombError):
+    except DAMAGE:
         return False
 
 
@@ -43,13 +41,13 @@ def animation_frames(path: str | Path, max_megapixels: float = MAX_MEGAPIXELS) -
     number = 0
     try:
         with Image.open(file, formats=_FORMATS) as image:
-            if image.width * image.height > max_megapixels * 1e6:
-                raise RigError(f"{file} has {image.width * image.height / 1e6:.1f} megapixels, more than the limit of "
-                               f"{max_megapixels:g}; shrink it or raise --max_megapixels.")
+            refuse_large(image, file.stat().st_size, str(file), max_megapixels)
             for number in range(getattr(image, "n_frames", 1)):
                 image.seek(number)
                 image.load()
                 stays = float(image.info.get("duration") or 0)
                 yield (stays if stays > _HURRY else _SLOW) / 1000, np.ascontiguousarray(np.asarray(to_rgb(image.copy())))
-    except (*_ERRORS, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except RigError:
+        raise
+    except DAMAGE as error:
         raise RigError(f"{file} is damaged at frame {number} ({short_reason(error)}); copy it again or remove it.") from error

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from diffusionrig.errors import RigError
-from diffusionrig.io.files import existing_file, write_bytes
+from diffusionrig.io.files import existing_file, read_bytes, write_bytes
 from diffusionrig.io.npz import read_arrays
 
 
@@ -31,8 +30,4 @@ def write_array_file(path: str | Path, arrays: dict[str, np.ndarray], compress: 
 def read_array_file(path: str | Path, what: str = "array file") -> dict[str, np.ndarray]:
     """Read an .npz file; UsageError when it is absent, RigError when it is damaged or holds pickled objects."""
     file = existing_file(path, what)
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise RigError(f"Cannot read {file}: {error.strerror or error}.") from error
-    return read_arrays(data, str(file))
+    return read_arrays(read_bytes(file), str(file))

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 
-from diffusionrig.errors import RigError
-from diffusionrig.io.files import atomic_path
-from diffusionrig.io.mistaken import refuse_mistaken_file
+from diffusionrig.io.damage import reading
+from diffusionrig.io.files import atomic_path, existing_file
+from diffusionrig.io.npy_stream import read_npy_header, read_numbers, require_whole
 
 
 def read_npy(path: str | Path) -> np.ndarray:
-    """The array of an ``.npy`` file; RigError when it is damaged or holds Python objects."""
-    refuse_mistaken_file(Path(path))
-    try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise RigError(f"Cannot read {path} as a plain .npy array: {str(error).splitlines()[0]}.") from error
+    """The array of an ``.npy`` file, of numbers or text; RigError when it is damaged or holds Python objects."""
+    file = existing_file(path, "array")
+    with reading(file, "is no plain .npy array", "copy it again"), open(file, "rb") as stream:
+        header = read_npy_header(stream, with_text=True)
+        require_whole(header, os.fstat(stream.fileno()).st_size)
+        return read_numbers(stream, header)
 
 
 def write_npy(path: str | Path, array: np.ndarray) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
@@ -13,7 +12,8 @@ import numpy as np
 
 from diffusionrig.errors import RigError
 from diffusionrig.io.array_checks import Wanted, check_array, fits, wrong_shape
-from diffusionrig.io.files import existing_file, short_reason
+from diffusionrig.io.damage import reading
+from diffusionrig.io.files import existing_file
 from diffusionrig.io.npy_stream import NpyHeader, read_npy_header, read_numbers
 
 
@@ -21,12 +21,9 @@ from diffusionrig.io.npy_stream import NpyHeader, read_npy_header, read_numbers
 def open_npz(path: str | Path, what: str) -> Iterator[zipfile.ZipFile]:
     """The archive ``path``; UsageError when it is absent, one sentence (RigError) for whatever is wrong with it."""
     file = existing_file(path, what)
-    try:
-        with zipfile.ZipFile(file) as archive:
-            yield archive
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, NotImplementedError, RuntimeError) as error:
-        raise RigError(f"{file} is damaged or is no .npz archive of plain arrays ({short_reason(error)}); "
-                       "copy or download it again.") from error
+    with reading(file, "is damaged or is no .npz archive of plain arrays", "copy or download it again"), \
+            zipfile.ZipFile(file) as archive:
+        yield archive
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import pickle
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,12 +19,14 @@ from safetensors.torch import save
 from torch import Tensor
 
 from diffusionrig.errors import RigError
-from diffusionrig.io.files import atomic_path, existing_file, short_reason
+from diffusionrig.io.damage import parse_json_object, reading, short_reason
+from diffusionrig.io.files import atomic_path, existing_file
 from diffusionrig.io.temporary_files import sweep
-from diffusionrig.io.unpickle import RefusedPickle, load_weights_only, refusal
+from diffusionrig.io.torch_files import read_torch
 
 _ENTRY = "diffusionrig"
 _WRAPPERS = ("module.", "_orig_mod.")
+_AGAIN = "copy it again or take an earlier one"
 
 
 def save_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any],
@@ -48,32 +49,38 @@ def load_checkpoint(path: str | Path, dtype: torch.dtype | None = torch.float32,
     ``meta`` is empty for a safetensors file that another program wrote. RigError when the file is damaged or cut off.
     """
     file = existing_file(path, "checkpoint")
-    try:
-        with safe_open(file, framework="pt", device=str(device)) as reader:
+    with reading(f"The checkpoint {file}", advice=_AGAIN):
+        with _opened(file, str(device)) as reader:
             entry = (reader.metadata() or {}).get(_ENTRY, "{}")
             tensors = {name: _cast(reader.get_tensor(name), dtype) for name in reader.keys()}  # noqa: SIM118
-        return unwrapped(tensors), json.loads(entry)
-    except (SafetensorError, ValueError, OSError) as error:
-        raise RigError(f"The checkpoint {file} is damaged or cut off ({short_reason(error)}); "
-                       "copy it again or take an earlier one.") from error
+        return unwrapped(tensors), parse_json_object(entry)
 
 
 def describe_checkpoint(path: str | Path) -> tuple[dict[str, tuple[int, ...]], dict[str, Any]]:
     """``(shapes by name, meta)`` of a safetensors file; only its header is read."""
     file = existing_file(path, "checkpoint")
+    with reading(f"The checkpoint {file}", advice=_AGAIN), _opened(file) as reader:
+        entry = (reader.metadata() or {}).get(_ENTRY, "{}")
+        return {name: tuple(reader.get_slice(name).get_shape()) for name in reader.keys()}, parse_json_object(entry)  # noqa: SIM118
+
+
+@contextlib.contextmanager
+def _opened(file: Path, device: str = "cpu") -> Iterator[Any]:
+    """A reader of a safetensors file, whose name need be no text; the library wants UTF-8."""
     try:
-        with safe_open(file, framework="pt") as reader:
-            entry = (reader.metadata() or {}).get(_ENTRY, "{}")
-            return {name: tuple(reader.get_slice(name).get_shape()) for name in reader.keys()}, json.loads(entry)  # noqa: SIM118
-    except (SafetensorError, ValueError, OSError) as error:
-        raise RigError(f"The checkpoint {file} is damaged or cut off ({short_reason(error)}); "
-                       "copy it again or take an earlier one.") from error
+        str(file).encode()
+    except UnicodeEncodeError:
+        with open(file, "rb") as stream, safe_open(f"/proc/self/fd/{stream.fileno()}", framework="pt", device=device) as reader:
+            yield reader
+        return
+    with safe_open(file, framework="pt", device=device) as reader:
+        yield reader
 
 
 def load_released(path: str | Path) -> dict[str, Tensor]:
     """Read a published ``modelNNNNNN.pt`` (a flat dictionary of tensors) on the CPU without running pickled code."""
     file = existing_file(path, "checkpoint")
-    state = _torch_load(file)
+    state = read_torch(file, "file")
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise RigError(f"{file} is not a model: it should hold named tensors only; give the modelNNNNNN.pt file.")
     return unwrapped(state)
@@ -91,7 +98,7 @@ def unwrapped(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def load_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """``(tensors, meta)`` of either kind of checkpoint, told apart by their first bytes; ``.pt`` files have no meta."""
     file = existing_file(path, "checkpoint")
-    with open(file, "rb") as stream:
+    with reading(f"The checkpoint {file}", advice=_AGAIN), open(file, "rb") as stream:
         head = stream.read(9)
     if head[8:] == b"{" or file.suffix == ".safetensors":
         return load_checkpoint(file)
@@ -118,7 +125,7 @@ def save_state(path: str | Path, state: Mapping[str, Any]) -> None:
 def load_state(path: str | Path) -> dict[str, Any]:
     """Read what ``save_state`` wrote, on the CPU, without running pickled code."""
     file = existing_file(path, "training state")
-    state = _torch_load(file)
+    state = read_torch(file, "file")
     if not isinstance(state, dict):
         raise RigError(f"{file} is not a training state; give the state*.pt file that stands beside the checkpoint.")
     return state
@@ -150,18 +157,6 @@ def _atomic(path: str | Path) -> Iterator[Path]:
         except (SafetensorError, RuntimeError) as error:
             # torch reports a full disk as an error of its own.
             raise OSError(None, short_reason(error)) from error
-
-
-def _torch_load(file: Path) -> Any:
-    try:
-        # A stream: given a path, torch would choose the format by its ending.
-        with open(file, "rb") as stream:
-            return load_weights_only(stream)
-    except RefusedPickle as error:
-        raise refusal(str(file), error) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise RigError(f"{file} is damaged, cut off or not a torch file ({short_reason(error)}); "
-                       "copy it again or take an earlier one.") from error
 
 
 def _cast(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:

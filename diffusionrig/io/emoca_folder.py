@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from diffusionrig.errors import RigError, UsageError
-from diffusionrig.io.files import existing_file, read_bytes
+from diffusionrig.io.files import existing_file
+from diffusionrig.io.yaml_text import read_yaml
 
 SETTINGS = "cfg.yaml"
-_MOST_BYTES, _MOST_VALUES = 1 << 18, 20_000
 
 
 def best_checkpoint(folder: Path) -> Path:
@@ -39,23 +39,7 @@ def checkpoints_in(folder: Path) -> list[Path]:
 
 def read_emoca_settings(file: Path) -> dict[str, Any]:
     """The tree in ``cfg.yaml``, plain values only. UsageError when it is absent, RigError when it is no such file."""
-    import yaml
-
-    data = read_bytes(existing_file(file, "file of settings"), _MOST_BYTES)
-    try:
-        tree = yaml.safe_load(data)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise RigError(f"{file} is no plain YAML file of settings ({str(error).splitlines()[0]}); download the model "
-                       "again.") from error
+    tree = read_yaml(existing_file(file, "file of settings"), "download the model again")
     if not isinstance(tree, dict):
         raise RigError(f"{file} holds no settings; download the model again.")
-    # Names for repeated parts (&a, *a) let a short file stand for any number of values.
-    waiting, count = [tree], 0
-    while waiting:
-        value = waiting.pop()
-        parts = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
-        count += len(parts)
-        if count > _MOST_VALUES:
-            raise RigError(f"{file} repeats its parts without end, as no file of settings does; download the model again.")
-        waiting += parts
     return tree

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -11,18 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from diffusionrig.errors import RigError, UsageError
+from diffusionrig.io.damage import parse_json
 from diffusionrig.io.mistaken import refuse_mistaken_file
+from diffusionrig.io.paths import ordinary_file, reason, refuse_strange
 from diffusionrig.io.temporary_files import temporary_name
 
-
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)
-
-
-def short_reason(error: BaseException) -> str:
-    """The first sentence of an error's text, for use within a sentence of ours; libraries tend to add whole pages."""
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0].split(". ")[0].rstrip(".")
+MOST_JSON = 1 << 26
+"""Bytes of a JSON file; the report of a hundred thousand photographs is smaller."""
 
 
 @contextlib.contextmanager
@@ -41,10 +37,17 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, final)
         _sync_folder(final.parent)
     except OSError as error:
-        raise RigError(f"Cannot write {final}: {_reason(error)}; free some space or choose another folder.") from error
+        raise cannot_write(final, error) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def cannot_write(path: str | Path, error: OSError) -> RigError:
+    """The sentence for a file that cannot be written, with the advice that fits the cause."""
+    advice = "see that its folder is there" if error.errno in (errno.ENOENT, errno.ENOTDIR) else ""
+    text = f"{error.strerror}; {advice}" if advice else reason(error, "free some space or choose another folder")
+    return RigError(f"Cannot write {path}: {text}.")
 
 
 def _sync_folder(folder: Path) -> None:
@@ -64,20 +67,27 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 
 
 def read_bytes(path: str | Path, most: int | None = None) -> bytes:
-    """The bytes of a file; RigError with the system's reason when it cannot be read, or when it has over ``most`` bytes."""
+    """The bytes of an ordinary file; RigError with the system's reason when it cannot be read, or has over ``most`` bytes."""
     try:
-        size = os.stat(path).st_size
-        if most is not None and size > most:
-            raise RigError(f"{path} has {size / 1e6:.0f} MB, more than the {most / 1e6:.0f} MB that such a file can have; check "
-                           "that it is the right one.")
+        found = os.stat(path)
+        if most is not None and found.st_size > most:
+            unit, size = (1e6, "MB") if most >= 1e6 else (1e3, "kB")
+            raise RigError(f"{path} has {found.st_size / unit:.0f} {size}, more than the {most / unit:.0f} {size} that such a file "
+                           "can have; check that it is the right one.")
+        refuse_strange(path, found)
         return Path(path).read_bytes()
-    except OSError as error:
-        raise RigError(f"Cannot read {path}: {_reason(error)}.") from error
+    except (OSError, ValueError, MemoryError) as error:
+        raise RigError(f"Cannot read {path}: {reason(error)}.") from error
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write UTF-8 ``text`` to ``path`` atomically."""
-    write_bytes(path, text.encode("utf-8"))
+    """Write UTF-8 ``text`` to ``path`` atomically; see ``utf8``."""
+    write_bytes(path, utf8(text))
+
+
+def utf8(text: str) -> bytes:
+    """``text`` as UTF-8; the halves of letters that stand for bytes of strange names are spelt as JSON spells them."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -88,9 +98,7 @@ def write_json(path: str | Path, value: Any) -> None:
 def read_json(path: str | Path) -> Any:
     """Read JSON, with one sentence instead of a traceback when the file is absent or damaged."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RigError(f"Cannot read {path}: {_reason(error)}.") from error
+        return parse_json(read_bytes(path, MOST_JSON))
     except ValueError as error:
         raise RigError(f"{path} is not valid JSON ({error}); delete it or write it again.") from error
 
@@ -102,8 +110,8 @@ def make_folder(path: str | Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise UsageError(f"{folder} is a file, but a folder is needed there; choose another output folder.") from error
-    except OSError as error:
-        raise RigError(f"Cannot create the folder {folder}: {_reason(error)}.") from error
+    except (OSError, ValueError) as error:
+        raise RigError(f"Cannot create the folder {folder}: {reason(error)}.") from error
     if not os.access(folder, os.W_OK):
         raise RigError(f"The folder {folder} cannot be written to; choose another output folder or change its rights.")
     return folder
@@ -112,13 +120,7 @@ def make_folder(path: str | Path) -> Path:
 def existing_file(path: str | Path, what: str) -> Path:
     """``path`` when it is a readable file; else UsageError naming ``what`` it should have been, or RigError when another file
     stands in its place (``mistaken``)."""
-    file = Path(path)
-    if not str(path):
-        raise UsageError(f"No path was given for {what}.")
-    if not file.exists():
-        raise UsageError(f"There is no {what} at {file}; check the path.")
-    if file.is_dir():
-        raise UsageError(f"{file} is a folder, but {what} is a file.")
+    file = ordinary_file(path, what)
     refuse_mistaken_file(file)
     return file
 
@@ -127,11 +129,12 @@ def sha256_of(path: str | Path) -> str:
     """SHA-256 of a file, hexadecimal."""
     digest = hashlib.sha256()
     try:
+        refuse_strange(path, os.stat(path))
         with open(path, "rb") as file:
             for block in iter(lambda: file.read(1 << 20), b""):
                 digest.update(block)
-    except OSError as error:
-        raise RigError(f"Cannot read {path}: {_reason(error)}.") from error
+    except (OSError, ValueError) as error:
+        raise RigError(f"Cannot read {path}: {reason(error)}.") from error
     return digest.hexdigest()
 
 
@@ -141,4 +144,4 @@ def remove_files(paths: Iterable[str | Path]) -> None:
         try:
             Path(path).unlink(missing_ok=True)
         except OSError as error:
-            raise RigError(f"Cannot delete {path}: {_reason(error)}.") from error
+            raise RigError(f"Cannot delete {path}: {reason(error)}.") from error

@@ -22,7 +22,9 @@ from types import ModuleType
 from typing import Any
 
 from diffusionrig.errors import RigError
-from diffusionrig.io.files import make_folder, short_reason
+from diffusionrig.io.damage import short_reason
+from diffusionrig.io.files import make_folder
+from diffusionrig.io.paths import real
 from diffusionrig.io.processes import machine, start_of, works
 
 fcntl: ModuleType | None
@@ -53,7 +55,7 @@ def folder_lock(folder: str | Path, command: str) -> Iterator[None]:
     """
     place = Path(folder)
     made = [folder for folder in (place, *place.parents) if not folder.exists()]
-    key = str(make_folder(place).resolve())
+    key = str(real(make_folder(place)))
     try:
         with _once(key, place):
             holder = _Holder(place, command)
@@ -71,7 +73,7 @@ def folder_lock(folder: str | Path, command: str) -> Iterator[None]:
 def in_use(folder: str | Path) -> bool:
     """Whether a run holds ``folder`` now."""
     file = Path(folder) / NAME
-    if str(Path(folder).resolve()) in _held:
+    if str(real(folder)) in _held:
         return True
     try:
         descriptor = os.open(file, os.O_RDWR)

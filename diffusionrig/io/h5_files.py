@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import struct
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -9,7 +12,12 @@ from typing import Any
 import numpy as np
 
 from diffusionrig.errors import RigError
-from diffusionrig.io.files import existing_file, short_reason
+from diffusionrig.io.damage import reading
+from diffusionrig.io.files import existing_file
+
+_MOST_KEYS = 10_000
+_SMALL, _UNFOLDED = 1 << 26, 8
+"""Numbers that are read at once may take this many bytes, or so many times those of the file."""
 
 
 class H5File:
@@ -22,11 +30,15 @@ class H5File:
         import h5py
 
         self.path = existing_file(path, "h5 file")
-        try:
+        with reading(self.path, "is no HDF5 file or is cut off"):
             self._file = h5py.File(self.path, "r")
-        except OSError as error:
-            raise RigError(f"{self.path} is no HDF5 file or is cut off ({short_reason(error)}); copy it again.") from error
-        self.keys = tuple(sorted(key for key in self._file if self._plain(key)))
+            try:
+                if len(self._file) > _MOST_KEYS:
+                    raise ValueError(f"it holds {len(self._file)} arrays")
+                self.keys = tuple(sorted(key for key in self._file if self._plain(key)))
+            except BaseException:
+                self._file.close()
+                raise
 
     def _plain(self, key: str) -> bool:
         """Whether ``key`` is a dataset held in this file: links and virtual datasets could name any file of the machine."""
@@ -35,11 +47,12 @@ class H5File:
         if not isinstance(self._file.get(key, getlink=True), h5py.HardLink):
             return False
         entry = self._file[key]
-        return isinstance(entry, h5py.Dataset) and not entry.external and not entry.is_virtual
+        return isinstance(entry, h5py.Dataset) and not entry.external and not entry.is_virtual and entry.shape is not None
 
     def shape(self, key: str) -> tuple[int, ...]:
         """The shape of a dataset; RigError when there is none of that name."""
-        return tuple(self._dataset(key).shape)
+        with self._reading(key):
+            return tuple(self._dataset(key).shape)
 
     def row(self, key: str, number: int) -> np.ndarray:
         """Row ``number`` of a dataset of numbers, an array of its own."""
@@ -51,29 +64,28 @@ class H5File:
 
     def kind(self, key: str) -> str:
         """numpy's name of a dataset's type."""
-        return str(self._dataset(key).dtype)
+        with self._reading(key):
+            return str(self._dataset(key).dtype)
 
     def attributes(self, key: str = "") -> dict[str, Any]:
         """Attributes of a dataset, or of the file itself: texts, numbers and arrays of numbers; others are left out."""
-        held = self._dataset(key).attrs if key else self._file.attrs
         found: dict[str, Any] = {}
-        for name in sorted(held):
-            try:
+        with reading(f"An attribute of {key or 'the file'} in {self.path}", "cannot be read", "write the file again"):
+            held = self._dataset(key).attrs if key else self._file.attrs
+            for name in sorted(held):
+                self._refuse_hollow(held.get_id(name).get_storage_size())
                 value = held[name]
-            except (OSError, TypeError, ValueError) as error:
-                raise RigError(f"The attribute {name} in {self.path} cannot be read ({short_reason(error)}); write the file "
-                               "again.") from error
-            if isinstance(value, str) or np.asarray(value).dtype.kind in "fiub":
-                found[name] = value.item() if isinstance(value, np.generic) else value
+                if isinstance(value, str) or np.asarray(value).dtype.kind in "fiub":
+                    found[name] = value.item() if isinstance(value, np.generic) else value
         return found
 
     def texts(self, key: str) -> list[str]:
         """All strings of a dataset of strings."""
+        with self._reading(key):
+            self._refuse_endless(self._dataset(key))
         values = np.asarray(self._read(key, slice(None))).reshape(-1)
-        try:
+        with reading(f"{key} of {self.path}", "is not UTF-8 text", "write the file again"):
             return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
-        except UnicodeDecodeError as error:
-            raise RigError(f"{key} of {self.path} is not UTF-8 text ({error}); write the file again.") from error
 
     def _dataset(self, key: str) -> Any:
         if key not in self.keys:
@@ -81,10 +93,37 @@ class H5File:
         return self._file[key]
 
     def _read(self, key: str, rows: int | slice) -> Any:
-        try:
-            return self._dataset(key)[rows]
-        except (OSError, ValueError, IndexError) as error:
-            raise RigError(f"{key} of {self.path} cannot be read ({short_reason(error)}); copy the file again.") from error
+        with self._reading(key):
+            dataset = self._dataset(key)
+            # What was never written takes no room in the file, but memory when it is read, and so do many zeros that were packed.
+            rest = dataset.shape[1:] if isinstance(rows, int) else dataset.shape
+            self._refuse_hollow(math.prod(rest) * max(1, dataset.dtype.itemsize))
+            return dataset[rows]
+
+    def _refuse_hollow(self, wanted: int) -> None:
+        if wanted > max(_SMALL, _UNFOLDED * self.path.stat().st_size):
+            raise ValueError(f"it unfolds to {wanted / 1e6:.0f} MB, far more than the file")
+
+    def _refuse_endless(self, dataset: Any) -> None:
+        """ValueError when a text lies in a heap that says it is larger than the file: the library takes that memory first."""
+        import h5py
+
+        size, at = self.path.stat().st_size, dataset.id.get_offset()
+        if h5py.check_string_dtype(dataset.dtype) is None or at is None or dataset.dtype.itemsize != 8:
+            return
+        with open(self.path, "rb") as stream:
+            stream.seek(at)
+            # On disk a text of any length is its length, the place of its heap and a number there.
+            held = stream.read(16 * min(dataset.size, size // 16))
+            for length, place in {(length, place) for length, place, _ in struct.iter_unpack("<IQI", held[:len(held) // 16 * 16])
+                                  if length}:
+                stream.seek(min(place, size))
+                heap = stream.read(16)
+                if length > size or heap[:4] != b"GCOL" or place + int.from_bytes(heap[8:16], "little") > size:
+                    raise ValueError("its texts lie outside the file")
+
+    def _reading(self, key: str) -> contextlib.AbstractContextManager[None]:
+        return reading(f"{key} of {self.path}", "cannot be read", "copy the file again")
 
     def close(self) -> None:
         self._file.close()

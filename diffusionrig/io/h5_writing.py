@@ -9,7 +9,7 @@ from types import TracebackType
 import numpy as np
 
 from diffusionrig.errors import RigError
-from diffusionrig.io.files import short_reason
+from diffusionrig.io.damage import short_reason
 
 _CHUNK = 1 << 20
 """Bytes of a chunk, about: what is read at once when a part of a row is asked for."""

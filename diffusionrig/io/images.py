@@ -9,21 +9,24 @@ from __future__ import annotations
 import hashlib
 import importlib
 import io
+import math
 import os
-import struct
+import re
+import stat
 import threading
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError, features
 
 from diffusionrig.errors import RigError, UsageError
-from diffusionrig.io.files import atomic_path
+from diffusionrig.io.damage import DAMAGE, short_reason
+from diffusionrig.io.files import atomic_path, read_bytes, utf8
 from diffusionrig.io.mistaken import LOOKED_AT, refuse_mistaken
+from diffusionrig.io.paths import reason, status
 
 # Pillow registers some formats only when it first needs them, and does not look for one that is named in ``formats``.
 Image.init()
@@ -35,9 +38,14 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".t
 # or noise); grey adds no dark or bright edge, which would be taken for light.
 BACKGROUND = 128
 MAX_MEGAPIXELS = 100.0
+_ORIENTATION = 0x0112
 
-_DECODE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, AttributeError,
-                  MemoryError, OverflowError, ZeroDivisionError, struct.error, zlib.error)
+_LOOKED_INTO_FIRST = 1 << 26
+"""Bytes from which on the header of a file is read before the file."""
+
+_PLAIN, _MOST_UNFOLDED = 25.0, 250
+"""A picture of more megapixels than this has at least one byte for so many pixels: JPEG needs six times as many for a blank one."""
+
 _header_lock = threading.Lock()
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
@@ -58,14 +66,15 @@ def read_image_and_hash(path: str | Path, max_megapixels: float = MAX_MEGAPIXELS
 
 
 def _bytes_of(file: Path) -> bytes:
-    if file.is_dir():
+    found = status(file, "image")
+    if found is None:
+        raise UsageError(f"There is no image at {file}; check the path.")
+    if stat.S_ISDIR(found.st_mode):
         raise UsageError(f"{file} is a folder, but one image file is needed there.")
-    try:
-        return file.read_bytes()
-    except FileNotFoundError as error:
-        raise UsageError(f"There is no image at {file}; check the path.") from error
-    except OSError as error:
-        raise RigError(f"Cannot read {file}: {error.strerror or error}.") from error
+    if found.st_size > _LOOKED_INTO_FIRST and stat.S_ISREG(found.st_mode):
+        with _speaking(str(file)), open(file, "rb") as stream, _opened(stream, _further_formats(stream.read(LOOKED_AT), str(file))):
+            pass  # anything else of that size is not read at all
+    return read_bytes(file)
 
 
 def decode_image(data: bytes, name: str = "image", max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
@@ -74,20 +83,45 @@ def decode_image(data: bytes, name: str = "image", max_megapixels: float = MAX_M
         raise RigError(f"{name} is empty (0 bytes); copy it again or remove it.")
     refuse_mistaken(data[:LOOKED_AT], name)
     further = _further_formats(data, name)
+    with _speaking(name), _opened(io.BytesIO(data), further) as image:
+        refuse_large(image, len(data), name, max_megapixels)
+        image.load()
+        return np.ascontiguousarray(np.asarray(to_rgb(_upright(image))))
+
+
+@contextmanager
+def _speaking(name: str) -> Iterator[None]:
+    """Whatever fails while the picture ``name`` is read is one sentence."""
     try:
-        with _opened(data, further) as image:
-            width, height = image.size
-            if width * height > max_megapixels * 1e6:
-                raise RigError(f"{name} has {width * height / 1e6:.1f} megapixels ({width} x {height}), more than "
-                               f"the limit of {max_megapixels:g}; shrink it or raise --max_megapixels.")
-            image.load()
-            return np.ascontiguousarray(np.asarray(to_rgb(_upright(image))))
+        yield
     except UnidentifiedImageError as error:
         raise RigError(f"{name} is not an image this program can read (JPEG, PNG, BMP, WebP, TIFF, GIF, AVIF, HEIC); "
                        "convert it or remove it.") from error
-    except _DECODE_ERRORS as error:
-        raise RigError(f"{name} is damaged or cut short ({_first_words(error)}); copy it again or remove it."
-                       ) from error
+    except RigError:
+        raise
+    except DAMAGE as error:
+        raise RigError(f"{name} is damaged or cut short ({short_reason(error)}); copy it again or remove it.") from error
+
+
+def refuse_large(image: Image.Image, size: int, name: str, max_megapixels: float) -> None:
+    """RigError when a picture, whose header alone was read, would take more memory than the limit allows, or far more than a file
+    of ``size`` bytes is worth."""
+    width, height = image.size
+    megapixels, depth = width * height / 1e6, _depth(image)
+    if megapixels * depth / 8 > max_megapixels:
+        deep = f" of {depth} bits, which count as {megapixels * depth / 8:.1f}," if depth > 8 else ","
+        raise RigError(f"{name} has {megapixels:.1f} megapixels ({width} x {height}){deep} more than the limit of "
+                       f"{max_megapixels:g}; shrink it or raise --max_megapixels.")
+    if megapixels > _PLAIN and size * _MOST_UNFOLDED < width * height:
+        raise RigError(f"{name} unfolds to {megapixels:.1f} megapixels ({width} x {height}) from {size / 1e3:.0f} kB, as no "
+                       "photograph does; remove it, or shrink it.")
+
+
+def _depth(image: Image.Image) -> int:
+    """Bits of one number of a picture."""
+    if image.mode in ("I", "F"):
+        return 32
+    return 16 if ";16" in image.mode or any(";16" in str(tile) for tile in getattr(image, "tile", ())) else 8
 
 
 def _further_formats(data: bytes, name: str) -> tuple[str, ...]:
@@ -112,13 +146,13 @@ def _further_formats(data: bytes, name: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def _opened(data: bytes, further: tuple[str, ...] = ()) -> Iterator[Image.Image]:
+def _opened(stream: IO[bytes], further: tuple[str, ...] = (), formats: tuple[str, ...] = _FORMATS) -> Iterator[Image.Image]:
     # Pillow's own limit (a warning at 89 and an error at 179 megapixels) would overrule ours; it is a module global,
     # so it is set aside only while a header is read.
     with _header_lock:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            image = Image.open(io.BytesIO(data), formats=(*_FORMATS, *further))
+            image = Image.open(stream, formats=(*formats, *further))
         finally:
             Image.MAX_IMAGE_PIXELS = limit
     with image:
@@ -127,13 +161,10 @@ def _opened(data: bytes, further: tuple[str, ...] = ()) -> Iterator[Image.Image]
 
 def _upright(image: Image.Image) -> Image.Image:
     try:
-        return ImageOps.exif_transpose(image)
+        # Only where it turns: otherwise it would make a copy.
+        return ImageOps.exif_transpose(image) if image.getexif().get(_ORIENTATION) in range(2, 9) else image
     except Exception:  # Pillow's EXIF parser fails in many ways on damaged tags; the pixels are fine all the same
         return image
-
-
-def _first_words(error: BaseException) -> str:
-    return (str(error).splitlines() or [""])[0][:90] or type(error).__name__
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -154,16 +185,21 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 def _grey_from_deep(image: Image.Image) -> Image.Image:
     """16-bit, 32-bit and float grey to RGB, scaled by the range of the type (float: 0..1 when nothing exceeds 1)."""
-    values = np.asarray(image).astype(np.float64)
-    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-    top = float(values.max(initial=0.0))
+    values = np.asarray(image)
+    # By parts: as float64 a whole picture takes four times the memory.
+    parts = np.array_split(values, max(1, values.size >> 20))
+    top = max(float(_finite(part).max(initial=0.0)) for part in parts)
     if image.mode == "F":
         scale = 1.0 if top <= 1.0 else 255.0 if top <= 255.0 else 65535.0
     else:
         # Mode "I" holds 16-bit PNG of older Pillow versions as well as true 32-bit TIFF.
         scale = 65535.0 if top <= 65535.0 else 2.0**31 - 1
-    grey = np.rint(np.clip(values / scale, 0.0, 1.0) * 255.0).astype(np.uint8)
+    grey = np.concatenate([np.rint(np.clip(_finite(part) / scale, 0.0, 1.0) * 255.0).astype(np.uint8) for part in parts])
     return Image.fromarray(grey).convert("RGB")
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _through_profile(image: Image.Image) -> Image.Image | None:
@@ -179,12 +215,12 @@ def _through_profile(image: Image.Image) -> Image.Image | None:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             if image.mode == "RGB" and "srgb" in ImageCms.getProfileDescription(source).lower():
                 return None
-        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        except DAMAGE:  # a broken profile says nothing about the picture
             return None
     try:
         return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        # A broken profile says nothing about the picture: show it as a viewer without colour management would.
+    except DAMAGE:
+        # Show it as a viewer without colour management would.
         return None if image.mode != "LAB" else image.getchannel("L").convert("RGB")
 
 
@@ -210,7 +246,7 @@ def png_bytes(array: np.ndarray, text: dict[str, str] | None = None, level: int 
 
 def write_png(path: str | Path, array: np.ndarray, text: dict[str, str] | None = None) -> None:
     """Write (H, W[, 3|4]) uint8 as PNG with text chunks, atomically; RigError on a full disk or read-only folder."""
-    data = png_bytes(array, text)
+    data = png_bytes(array, {key: utf8(value).decode() for key, value in (text or {}).items()})
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
 
@@ -218,17 +254,23 @@ def write_png(path: str | Path, array: np.ndarray, text: dict[str, str] | None =
 def read_png_text(path: str | Path) -> dict[str, str]:
     """The text chunks of a PNG file; empty when it has none. RigError when the file is not a readable PNG."""
     file = Path(path)
+    data = _bytes_of(file)
     try:
-        data = file.read_bytes()
-        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+        with _opened(io.BytesIO(data), formats=("PNG",)) as image:
+            refuse_large(image, len(data), str(file), math.inf)
             image.load()  # text may follow the pixels
-            return {str(key): str(value) for key, value in getattr(image, "text", {}).items()}
-    except FileNotFoundError as error:
-        raise UsageError(f"There is no image at {file}; check the path.") from error
+            return {str(key): _unspelt(str(value)) for key, value in getattr(image, "text", {}).items()}
     except UnidentifiedImageError as error:
         raise RigError(f"{file} is not a PNG file, so it carries no text of this program.") from error
-    except (*_DECODE_ERRORS, Image.DecompressionBombError) as error:
-        raise RigError(f"Cannot read the text of {file} ({_first_words(error)}).") from error
+    except RigError:
+        raise
+    except DAMAGE as error:
+        raise RigError(f"Cannot read the text of {file} ({short_reason(error)}).") from error
+
+
+def _unspelt(text: str) -> str:
+    """Names of files with the bytes that are no text, which ``write_png`` spells."""
+    return re.sub(r"\\u(dc[89a-f][0-9a-f])", lambda found: chr(int(found[1], 16)), text)
 
 
 def find_images(folder: str | Path, recursive: bool = True) -> list[Path]:
@@ -240,25 +282,41 @@ def find_images(folder: str | Path, recursive: bool = True) -> list[Path]:
 
 
 def find_files(folder: str | Path, recursive: bool = True) -> list[Path]:
-    """Every file under ``folder`` that is not hidden, sorted by path, as ``find_images`` walks."""
+    """Every file under ``folder`` that is not hidden, sorted by path, as ``find_images`` walks. A folder within it that may not be
+    searched is listed itself: it ends no run, and whoever names what was not read names it."""
     root = Path(folder)
-    if not root.exists():
+    found = status(root, "folder")
+    if found is None:
         raise UsageError(f"There is no folder {root}; check the path.")
-    if not root.is_dir():
+    if not stat.S_ISDIR(found.st_mode):
         raise UsageError(f"{root} is a file, but a folder of images is needed there.")
-
-    def refuse(error: OSError) -> None:
-        raise RigError(f"Cannot read the folder {error.filename}: {error.strerror or error}.") from error
-
-    found: list[Path] = []
-    seen: set[str] = set()
-    for place, folders, names in os.walk(root, followlinks=True, onerror=refuse):
-        real = os.path.realpath(place)
-        # Names beginning with a dot are file-system leftovers ("._photo.jpg") and our own unfinished writes.
-        folders[:] = sorted(name for name in folders if not name.startswith(".")) if recursive else []
-        if real in seen:
-            folders[:] = []
+    files: list[Path] = []
+    waiting, seen = [str(root)], set()
+    while waiting:
+        place = waiting.pop()
+        try:
+            mark = os.stat(place)
+            if (mark.st_dev, mark.st_ino) in seen:
+                continue
+            seen.add((mark.st_dev, mark.st_ino))
+            with os.scandir(place) as listed:
+                # Names beginning with a dot are file-system leftovers ("._photo.jpg") and our own unfinished writes.
+                entries = [entry for entry in listed if not entry.name.startswith(".")]
+        except OSError as error:
+            if not files and place == str(root):
+                raise RigError(f"Cannot read the folder {root}: {reason(error)}.") from error
+            files.append(Path(place))
             continue
-        seen.add(real)
-        found += [Path(place, name) for name in names if not name.startswith(".")]
-    return sorted(found)
+        for entry in entries:
+            if not _is_folder(entry):
+                files.append(Path(place, entry.name))
+            elif recursive:
+                waiting.append(os.path.join(place, entry.name))
+    return sorted(files)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from diffusionrig.errors import RigError
-from diffusionrig.io.files import write_text
+from diffusionrig.io.damage import parse_json, reading
+from diffusionrig.io.files import cannot_write, read_bytes, utf8, write_text
+
+_MOST = 1 << 26
+"""Bytes of a table; a run of a million updates leaves less."""
 
 
 def append_text(path: str | Path, text: str) -> None:
@@ -22,9 +24,9 @@ def append_text(path: str | Path, text: str) -> None:
                 stream.seek(-1, os.SEEK_END)
                 if stream.read(1) != b"\n":
                     text = "\n" + text
-            stream.write(text.encode())
+            stream.write(utf8(text))
     except OSError as error:
-        raise RigError(f"Cannot write {file}: {error.strerror or error}; free some space or choose another folder.") from error
+        raise cannot_write(file, error) from error
 
 
 def read_table(path: str | Path) -> list[dict[str, str]]:
@@ -45,11 +47,8 @@ class CsvTable:
         """All lines, the header first."""
         if not self.path.exists():
             return []
-        try:
-            with open(self.path, encoding="utf-8", newline="") as stream:
-                return list(csv.reader(stream))
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise RigError(f"Cannot read {self.path}: {error}; move it away to start a new one.") from error
+        with reading(self.path, "cannot be read", "move it away to start a new one"):
+            return list(csv.reader(io.StringIO(read_bytes(self.path, _MOST).decode("utf-8"), newline="")))
 
     def append(self, row: Mapping[str, object]) -> None:
         """Add one row; columns that are new join the header in alphabetical order, earlier rows stay empty there."""
@@ -79,7 +78,7 @@ def forget_lines(path: str | Path, key: str, beyond: float) -> None:
     file = Path(path)
     if not file.is_file():
         return
-    lines = file.read_bytes().decode("utf-8", "replace").splitlines(keepends=True)
+    lines = read_bytes(file).decode("utf-8", "replace").splitlines(keepends=True)
     kept = [line for line in lines if line.endswith("\n") and _at_most(_value(line, key), beyond)]
     if len(kept) < len(lines):
         write_text(file, "".join(kept))
@@ -87,8 +86,8 @@ def forget_lines(path: str | Path, key: str, beyond: float) -> None:
 
 def _value(line: str, key: str) -> object:
     try:
-        return json.loads(line)[key]
-    except (ValueError, TypeError, LookupError, RecursionError):
+        return parse_json(line)[key]
+    except (ValueError, TypeError, LookupError):
         return None
 
 

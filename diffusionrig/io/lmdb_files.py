@@ -14,8 +14,10 @@ from typing import Any
 import lmdb
 
 from diffusionrig.errors import RigError, UsageError
-from diffusionrig.io.files import make_folder, short_reason
+from diffusionrig.io.damage import short_reason
+from diffusionrig.io.files import make_folder
 from diffusionrig.io.mistaken import refuse_mistaken_file
+from diffusionrig.io.paths import reason, refuse_strange
 
 DATA_FILE = "data.mdb"
 _FIRST_MAP = 1 << 24
@@ -127,8 +129,9 @@ def _gate_of(environment: lmdb.Environment) -> _Gate:
 
 def _open_readonly(path: Path) -> lmdb.Environment:
     file = path / DATA_FILE
-    if not file.is_file():
+    if not os.path.exists(file):
         raise _missing(path)
+    refuse_strange(file, file.stat())
     refuse_mistaken_file(file)
     with _lock, speaking(path):
         status = file.stat()
@@ -138,7 +141,7 @@ def _open_readonly(path: Path) -> lmdb.Environment:
         handle = _shared.get((status.st_dev, status.st_ino))
         if handle is None:
             # Without write access there is no writer to guard against either, and no lock file can be made.
-            handle = lmdb.open(str(path), readonly=True, lock=os.access(path, os.W_OK), readahead=False,
+            handle = lmdb.open(os.fsencode(path), readonly=True, lock=os.access(path, os.W_OK), readahead=False,
                                max_readers=1024)
             check_complete(handle, file)
             _shared[status.st_dev, status.st_ino] = handle
@@ -152,7 +155,7 @@ def open_writable(path: Path) -> lmdb.Environment:
     file = path / DATA_FILE
     with speaking(path):
         present = file.is_file() and file.stat().st_size > 0
-        handle = lmdb.open(str(path), map_size=_FIRST_MAP, max_readers=1024, readahead=False)
+        handle = lmdb.open(os.fsencode(path), map_size=_FIRST_MAP, max_readers=1024, readahead=False)
         if present:
             check_complete(handle, file)
         handle.reader_check()
@@ -191,13 +194,18 @@ def speaking(folder: Path) -> Iterator[None]:
         raise RigError(f"The store {folder} is damaged or no LMDB file ({short_reason(error)}); copy it again, or delete "
                        "the folder and run create-data again.") from error
     except lmdb.Error as error:
-        reason = short_reason(error)
-        if "already open" in reason:
+        text = short_reason(error)
+        if "already open" in text:
             raise RigError(f"The store {folder} is still read or written elsewhere in this process; let go of those readers "
                            "and writers first.") from error
         # LMDB reports a write that was cut short by a full disk as an input/output error.
-        full = any(word in reason for word in ("space", "too large", "Input/output"))
+        full = any(word in text for word in ("space", "too large", "Input/output"))
         advice = "free some space or choose another folder" if full else "see that its files may be read and written"
-        raise RigError(f"Cannot use the store {folder}: {reason}; {advice}.") from error
+        raise RigError(f"Cannot use the store {folder}: {text}; {advice}.") from error
+    except RigError:
+        raise
     except OSError as error:
-        raise RigError(f"Cannot use the store {folder}: {error.strerror or error}.") from error
+        raise RigError(f"Cannot use the store {folder}: {reason(error)}.") from error
+    except (MemoryError, OverflowError, UnicodeError) as error:
+        raise RigError(f"The store {folder} is damaged or no LMDB file ({short_reason(error)}); copy it again, or delete "
+                       "the folder and run create-data again.") from error

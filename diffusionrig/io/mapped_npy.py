@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 
 from diffusionrig.errors import RigError
-from diffusionrig.io.files import existing_file, short_reason
+from diffusionrig.io.damage import reading
+from diffusionrig.io.files import existing_file
+from diffusionrig.io.npy_stream import read_npy_header, require_whole
 
 
 def map_npy(path: str | Path, what: str = "array") -> np.ndarray:
@@ -16,10 +19,11 @@ def map_npy(path: str | Path, what: str = "array") -> np.ndarray:
     UsageError when the file is absent; RigError when it is damaged, cut off, or holds anything but real numbers.
     """
     file = existing_file(path, what)
-    try:
+    with reading(file, "is damaged or is no plain .npy array"):
+        with open(file, "rb") as stream:
+            header = read_npy_header(stream)
+            require_whole(header, os.fstat(stream.fileno()).st_size)
         array = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise RigError(f"{file} is damaged or is no plain .npy array ({short_reason(error)}); copy it again.") from error
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
         raise RigError(f"{file} does not hold an array of real numbers; copy it again.")
     return array

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from diffusionrig.errors import RigError
@@ -24,7 +25,7 @@ def refuse_mistaken(head: bytes, name: str | Path) -> None:
 
 def refuse_mistaken_file(file: Path) -> None:
     """``refuse_mistaken`` for a file; what cannot be read is left to its reader."""
-    if not file.is_file():  # to open a pipe or a device would wait for it
+    if not os.path.isfile(file):  # to open a pipe or a device would wait for it
         return
     try:
         with open(file, "rb") as stream:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from diffusionrig.errors import RigError
-from diffusionrig.io.files import atomic_path, short_reason
+from diffusionrig.io.damage import short_reason
+from diffusionrig.io.files import atomic_path
 from diffusionrig.io.sound import Sound
 from diffusionrig.io.timeline import read_timeline
 from diffusionrig.io.video import pictures

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import math
 import re
 from typing import IO
 
@@ -30,8 +31,9 @@ class NpyHeader:
         return size
 
 
-def read_npy_header(stream: IO[bytes]) -> NpyHeader:
-    """The header at the start of ``stream``, which is left where the numbers begin; ValueError when it is none."""
+def read_npy_header(stream: IO[bytes], with_text: bool = False) -> NpyHeader:
+    """The header at the start of ``stream``, which is left where the numbers begin; ValueError when it is none. With ``with_text``
+    it may be of text of fixed width."""
     start = stream.read(8)
     if start[:6] != b"\x93NUMPY" or start[6:7] not in (b"\x01", b"\x02", b"\x03"):
         raise ValueError("it does not begin as an .npy file does")
@@ -49,10 +51,19 @@ def read_npy_header(stream: IO[bytes]) -> NpyHeader:
         raise ValueError("its header is damaged") from None
     if not isinstance(shape, tuple) or len(shape) > 32 or not all(type(n) is int and n >= 0 for n in shape):
         raise ValueError("its header is damaged")
-    if not isinstance(code, str) or not re.fullmatch(r"[<>|=]?([biuf](1|2|4|8)|O|O8|O4)", code):
+    kinds = r"[<>|=]?([biuf](1|2|4|8)|O|O8|O4" + (r"|[US]\d{1,7})" if with_text else ")")
+    if not isinstance(code, str) or not re.fullmatch(kinds, code):
         raise ValueError(f"its numbers are of the type {str(code)[:30]}, which no such file has")
     dtype = None if "O" in code else np.dtype("?" if code.endswith("b1") else code)
     return NpyHeader(shape, dtype, bool(fortran), 8 + width + length)
+
+
+def require_whole(header: NpyHeader, size: int) -> None:
+    """ValueError unless a file of ``size`` bytes holds objects of no kind and all the numbers that its ``header`` declares."""
+    if header.dtype is None:
+        raise ValueError("it holds Python objects, which are not unpickled")
+    if size < header.length + header.nbytes:
+        raise ValueError(f"it is cut off: {size:,} of {header.length + header.nbytes:,} bytes are there")
 
 
 def read_numbers(stream: IO[bytes], header: NpyHeader) -> np.ndarray:
@@ -62,8 +73,10 @@ def read_numbers(stream: IO[bytes], header: NpyHeader) -> np.ndarray:
     """
     if header.dtype is None:
         raise ValueError("it holds Python objects")
-    flat = np.empty(header.nbytes // header.dtype.itemsize, header.dtype)
-    fill(stream, flat)
+    count = header.nbytes // header.dtype.itemsize if header.dtype.itemsize else 0
+    flat = np.empty(count if header.dtype.itemsize else math.prod(header.shape), header.dtype)
+    if header.nbytes:
+        fill(stream, flat)
     return flat.reshape(header.shape, order="F" if header.fortran else "C")
 
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from diffusionrig.errors import RigError
-from diffusionrig.io.files import atomic_path, existing_file
-from diffusionrig.io.unpickle import load_weights_only
+from diffusionrig.io.files import atomic_path
+from diffusionrig.io.torch_files import read_torch
 
 
 def write_pt(path: str | Path, tensor: Tensor) -> None:
@@ -20,12 +20,7 @@ def write_pt(path: str | Path, tensor: Tensor) -> None:
 
 def read_pt(path: str | Path) -> Tensor:
     """The tensor of a file that ``write_pt`` wrote; RigError when it holds anything else."""
-    file = existing_file(path, "tensor file")
-    try:
-        with open(file, "rb") as stream:
-            value = load_weights_only(stream)
-    except Exception as error:  # a damaged pickle may raise anything
-        raise RigError(f"{file} is damaged or is no tensor file; delete it or copy it again.") from error
+    value = read_torch(path, "tensor file")
     if not isinstance(value, Tensor):
-        raise RigError(f"{file} holds {type(value).__name__} instead of one tensor; move it away.")
+        raise RigError(f"{path} holds {type(value).__name__} instead of one tensor; move it away.")
     return value

@@ -15,13 +15,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import struct
 import zlib
 from typing import Any
 
 import numpy as np
 
-from diffusionrig.errors import RigError
+from diffusionrig.io.damage import parse_json_object, reading
+from diffusionrig.io.files import utf8
 from diffusionrig.io.stored_buffers import decode_buffers, encode_buffers
 
 _MAGIC = b"DRS1"
@@ -55,29 +57,31 @@ def pack(record: Record, buffer_kind: str = "none") -> bytes:
         raise TypeError(f"a record cannot hold arrays of dtype {strange[0]}")
     values = b"".join(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes() for array in arrays.values())
     about, blob = (None, b"") if record.buffers is None else encode_buffers(record.buffers, buffer_kind)
-    head = json.dumps({"source": record.source, "fields": record.fields, "arrays": table,
+    head = utf8(json.dumps({"source": record.source, "fields": record.fields, "arrays": table,
                        "image": [len(record.image), zlib.crc32(record.image)], "buffers": about},
-                      separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+                      separators=(",", ":"), ensure_ascii=False, allow_nan=False))
     return _PREFIX.pack(_MAGIC, len(head), zlib.crc32(values, zlib.crc32(head))) + head + values + record.image + blob
 
 
 def unpack(data: bytes | memoryview, what: str, image: bool = True) -> Record:
     """The record in ``data``; without ``image`` neither picture nor buffers are touched. RigError when damaged."""
     view = memoryview(data)
-    try:
+    with reading(what, "is damaged", "write the store again"):
         magic, length, checksum = _PREFIX.unpack_from(view)
         start = _PREFIX.size + length
         if magic != _MAGIC or start > len(view):
             raise ValueError("not a record")
         # The head says how long the arrays are, so it is parsed before its own checksum can be verified.
-        head = json.loads(bytes(view[_PREFIX.size:start]))
-        shapes = [(name, _dtype(dtype), tuple(map(int, shape))) for name, dtype, shape in head["arrays"]]
-        end = start + sum(int(np.prod(shape)) * dtype.itemsize for _, dtype, shape in shapes)
-        if zlib.crc32(view[_PREFIX.size:end]) != checksum:
+        head = parse_json_object(bytes(view[_PREFIX.size:start]))
+        shapes = [(str(name), _dtype(dtype), _shape(shape)) for name, dtype, shape in head["arrays"]]
+        end = start + sum(math.prod(shape) * dtype.itemsize for _, dtype, shape in shapes)
+        if end > len(view) or zlib.crc32(view[_PREFIX.size:end]) != checksum:
             raise ValueError("wrong checksum")
+        if not isinstance(head["source"], str) or not isinstance(head["fields"], dict):
+            raise ValueError("it lacks its source or its fields")
         arrays, at = {}, start
         for name, dtype, shape in shapes:
-            count = int(np.prod(shape))
+            count = math.prod(shape)
             arrays[name] = np.frombuffer(view, dtype, count, at).reshape(shape).copy()
             at += count * dtype.itemsize
         record = Record(head["source"], b"", arrays, head["fields"])
@@ -89,22 +93,24 @@ def unpack(data: bytes | memoryview, what: str, image: bool = True) -> Record:
             if head["buffers"] is not None:
                 record.buffers = decode_buffers(head["buffers"], bytes(view[end + size:]))
         return record
-    except (ValueError, KeyError, TypeError, struct.error, zlib.error) as error:
-        raise RigError(f"{what} is damaged ({error}); write the store again.") from error
 
 
 def picture_mark(data: bytes | memoryview, what: str) -> bytes:
     """Size and checksum of a record's picture as it is stored, as bytes; only the record's head is read."""
     view = memoryview(data)
-    try:
+    with reading(what, "is damaged", "write the store again"):
         _, length, _ = _PREFIX.unpack_from(view)
-        size, checksum = json.loads(bytes(view[_PREFIX.size:_PREFIX.size + length]))["image"]
+        size, checksum = parse_json_object(bytes(view[_PREFIX.size:_PREFIX.size + length]))["image"]
         return b"%d %d" % (size, checksum)
-    except (ValueError, KeyError, TypeError, struct.error) as error:
-        raise RigError(f"{what} is damaged ({error}); write the store again.") from error
+
+
+def _shape(shape: Any) -> tuple[int, ...]:
+    if not isinstance(shape, list) or len(shape) > 32 or not all(type(n) is int and 0 <= n < 1 << 40 for n in shape):
+        raise ValueError("an array of no shape")
+    return tuple(shape)
 
 
 def _dtype(name: str) -> np.dtype:
-    if name not in _DTYPES:
+    if not isinstance(name, str) or name not in _DTYPES:
         raise ValueError(f"an array of dtype {name}")
     return np.dtype(name)

@@ -7,13 +7,23 @@ import os
 import shutil
 from pathlib import Path
 
-from diffusionrig.errors import RigError
+from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.files import atomic_path, make_folder
 
 
 def is_remote(path: str | Path) -> bool:
     """Whether ``path`` is an address rather than a file of this machine."""
     return "://" in str(path)
+
+
+def _cache() -> Path:
+    if os.environ.get("XDG_CACHE_HOME"):
+        return Path(os.environ["XDG_CACHE_HOME"]) / "diffusionrig"
+    try:
+        return Path.home() / ".cache" / "diffusionrig"
+    except RuntimeError as error:  # a user without a home, as in containers
+        raise UsageError("There is no home folder to keep fetched files in; set XDG_CACHE_HOME to a folder that can be written "
+                         "to.") from error
 
 
 def local_copy(path: str | Path) -> Path:
@@ -24,7 +34,7 @@ def local_copy(path: str | Path) -> Path:
     address = str(path)
     if not is_remote(address):
         return Path(path)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "diffusionrig"
+    cache = _cache()
     target = cache / f"{hashlib.sha256(address.encode()).hexdigest()[:16]}-{address.rsplit('/', 1)[-1]}"
     if target.exists():
         return target

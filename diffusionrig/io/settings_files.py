@@ -7,21 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from diffusionrig.errors import UsageError
+from diffusionrig.io.damage import reading
 from diffusionrig.io.files import existing_file, write_text
+from diffusionrig.io.yaml_text import read_yaml
 
 
 def read_settings(path: str | Path) -> dict[str, dict[str, Any]]:
     """A YAML file of sections (``train: {lr: 1e-4}``) as nested dictionaries; UsageError when it is anything else."""
-    import yaml
     from yacs.config import CfgNode
 
     file = existing_file(path, "configuration file")
-    try:
-        with open(file, encoding="utf-8") as stream:
-            tree = CfgNode(yaml.safe_load(stream) or {})
-    except (yaml.YAMLError, UnicodeDecodeError, AssertionError, AttributeError, TypeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UsageError(f"{file} is not a YAML file of settings ({reason}).") from error
+    with reading(file, "is not a YAML file of settings", "write it again", UsageError):
+        tree = CfgNode(read_yaml(file, "write it again", UsageError) or {})
     for name, section in tree.items():
         if not isinstance(section, Mapping):
             raise UsageError(f"{file}: {name!r} should be a section of settings, such as 'train:' with 'lr: 0.0001' below it.")

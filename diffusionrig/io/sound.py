@@ -11,13 +11,19 @@ import numpy as np
 from diffusionrig.errors import RigError
 from diffusionrig.io.files import existing_file
 from diffusionrig.io.mixing import in_range, stereo
-from diffusionrig.io.timeline import LONGEST, opened, read_timeline
+from diffusionrig.io.timeline import opened, read_timeline
 
 _PRIMING = 1024
 """Samples of silence that every AAC encoder puts first; containers say so, a bare ``.aac`` stream cannot."""
 
 _LEAP = 0.04
 """Seconds by which a stamp must be later than the samples before it for there to be a pause; Matroska's are rounded to 0.001."""
+
+_LONGEST_PAUSE = 600.0
+"""Seconds of silence within a sound that its stamps may leave."""
+
+_SMALL, _UNFOLDED = 1 << 28, 256
+"""Bytes that the numbers of any sound may take, or so many times those of the file: Opus at its lowest rate unfolds that far."""
 
 _HEARD = 0.1
 """Seconds of sound that may be cut or wanting without a word."""
@@ -67,6 +73,7 @@ def read_sound(path: str | Path) -> Sound | None:
         blocks: list[np.ndarray] = []
         channels: list[str] = []
         start, held = None, 0
+        room_taken, room = 0, max(_SMALL, _UNFOLDED * file.stat().st_size)
         for frame in chain(container.decode(stream), [None]):
             parts = []
             for part in resampler.resample(frame):
@@ -80,6 +87,9 @@ def read_sound(path: str | Path) -> Sound | None:
                 parts.insert(0, _silence(frame.time - start - held / rate, rate, parts[0].shape[1], file))
             blocks += parts
             held += sum(map(len, parts))
+            if sum(part.nbytes for part in parts) + room_taken > room:
+                raise RigError(f"The sound of {file} unfolds to far more than the file; convert it to WAV.")
+            room_taken += sum(part.nbytes for part in parts)
         primed, edited = container.format.name == "aac", container.format.name.startswith("mov")
         moving = any(not stream.disposition & Disposition.attached_pic for stream in container.streams.video)
     if not sum(map(len, blocks)):
@@ -94,8 +104,8 @@ def read_sound(path: str | Path) -> Sound | None:
 
 def _silence(seconds: float, rate: int, channels: int, file: Path) -> np.ndarray:
     """(n, channels) zeros for a pause; RigError for one that damaged stamps must have made."""
-    if seconds > LONGEST:
-        raise RigError(f"The sound of {file} pauses for {seconds / 3600:.0f} hours by its time stamps, which are damaged; convert "
+    if seconds > _LONGEST_PAUSE:
+        raise RigError(f"The sound of {file} pauses for {seconds / 60:.0f} minutes by its time stamps, which are damaged; convert "
                        "it to WAV.")
     return np.zeros((round(seconds * rate), channels), np.float32)
 

@@ -17,17 +17,26 @@ import lmdb
 
 from diffusionrig import __version__
 from diffusionrig.errors import RigError, UsageError
+from diffusionrig.io.damage import parse_json_object, reading
+from diffusionrig.io.files import utf8
 from diffusionrig.io.lmdb_files import DATA_FILE, ReadHandle, open_writable, pad_to_pages, speaking, store_folder
 from diffusionrig.io.published_store import PublishedStore, is_published, read_length, wrong_count
 from diffusionrig.io.record import Record, pack, picture_mark, unpack
 from diffusionrig.io.stored_buffers import KINDS
 
 SCHEMA = 1
+MOST_PIXELS = 1 << 13
+_ENTRIES: dict[str, tuple[tuple[type, ...], Any]] = {
+    "image_size": ((int,), 0), "buffers": ((str,), "none"), "complete": ((bool,), False), "encoder": ((str, type(None)), None),
+    "head": ((str, type(None)), None), "head_hash": ((str, type(None)), None)}
+"""Entries that every header has: their types, and what stands for one that is missing."""
+
 Result = TypeVar("Result")
 
 
 def _digest(source: str) -> bytes:
-    return hashlib.blake2b(source.encode(), digest_size=16).digest()
+    # Names of files may hold bytes that are no text.
+    return hashlib.blake2b(source.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _record_key(index: int) -> bytes:
@@ -125,7 +134,7 @@ class StoreWriter:
     def refused(self) -> list[tuple[str, str]]:
         """(source, reason) of every photograph that was left out, sorted by source."""
         with speaking(self.path), self._environment.begin() as transaction:
-            return _refused(transaction)
+            return _refused(transaction, self.path)
 
     def _commit(self, write: Callable[[lmdb.Transaction], Result]) -> Result:
         with speaking(self.path):
@@ -189,7 +198,7 @@ class StoreReader:
     def refused(self) -> list[tuple[str, str]]:
         """(source, reason) of every photograph that was left out, sorted by source."""
         with self._handle.transaction() as transaction:
-            return _refused(transaction)
+            return _refused(transaction, self.path)
 
     def _value(self, transaction: lmdb.Transaction, index: int) -> bytes | memoryview:
         if not 0 <= index < self._length:
@@ -204,14 +213,19 @@ def open_store(path: str | Path) -> StoreReader | PublishedStore:
 
 def read_header(stored: bytes, path: Path) -> dict[str, Any]:
     """The header of a store; RigError when it is damaged or of another schema version."""
-    try:
-        header = json.loads(stored)
+    with reading(f"The header of the store {path}", "is damaged", "delete the folder and run create-data again"):
+        header = parse_json_object(stored)
         schema = header["schema"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise RigError(f"The header of the store {path} is damaged; delete the folder and run create-data again.") from error
     if schema != SCHEMA:
         raise RigError(f"The store {path} has schema version {schema}, but this version of diffusionrig reads {SCHEMA}; "
                        "run create-data again or use the version that wrote it.")
+    for name, (kinds, otherwise) in _ENTRIES.items():
+        if not isinstance(header.setdefault(name, otherwise), kinds):
+            raise RigError(f"The header of the store {path} is damaged: {name} is {type(header[name]).__name__}; delete the folder "
+                           "and run create-data again.")
+    if not 0 <= header["image_size"] <= MOST_PIXELS:
+        raise RigError(f"The header of the store {path} is damaged: its pictures are said to have {header['image_size']} pixels a "
+                       "side; delete the folder and run create-data again.")
     return header
 
 
@@ -223,12 +237,14 @@ def _value(transaction: lmdb.Transaction, index: int, path: Path) -> bytes | mem
     return data
 
 
-def _refused(transaction: lmdb.Transaction) -> list[tuple[str, str]]:
+def _refused(transaction: lmdb.Transaction, path: Path) -> list[tuple[str, str]]:
     with transaction.cursor() as cursor:
         # "x" is the last prefix in use, so everything from there on is a refusal.
-        entries = [json.loads(bytes(value)) for _, value in cursor] if cursor.set_range(b"x") else []
-    return sorted((entry["source"], entry["reason"]) for entry in entries)
+        values = [bytes(value) for _, value in cursor] if cursor.set_range(b"x") else []
+    with reading(f"A note on what was refused in the store {path}", "is damaged", "delete the folder and run create-data again"):
+        entries = [parse_json_object(value) for value in values]
+        return sorted((str(entry["source"]), str(entry["reason"])) for entry in entries)
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    return utf8(json.dumps(value, ensure_ascii=False, allow_nan=False))

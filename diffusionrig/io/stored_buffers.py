@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import zlib
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 
 KINDS = ("none", "uint8", "float16")
 _PARTS = 3
+_LARGEST = 1 << 13
+"""Side of the largest picture that a store keeps, pixels."""
 
 
 def encode_buffers(buffers: np.ndarray, kind: str) -> tuple[dict[str, Any], bytes]:
@@ -37,22 +40,49 @@ def encode_buffers(buffers: np.ndarray, kind: str) -> tuple[dict[str, Any], byte
 
 def decode_buffers(about: dict[str, Any], data: bytes) -> np.ndarray:
     """The inverse of ``encode_buffers``: (9, S, S) float32. ValueError when the bytes do not fit the description."""
-    shape = tuple(map(int, about["shape"]))
-    if about["kind"] == "float16":
-        halves = np.frombuffer(zlib.decompress(data), np.uint8).reshape(2, -1)
-        return np.ascontiguousarray(halves.T).view("<f2").reshape(shape).astype(np.float32)
-    if about["kind"] != "uint8":
-        raise ValueError(f"buffers of kind {about['kind']!r}")
-    import cv2
-
-    parts, at = [], 0
+    shape, kind = tuple(about["shape"]), about["kind"]
+    if len(shape) != 3 or not all(type(n) is int and 0 < n <= _LARGEST for n in shape):
+        raise ValueError("buffers of no shape")
+    if kind == "float16":
+        return _halves(data, shape)
+    if kind != "uint8":
+        raise ValueError(f"buffers of kind {str(kind)[:20]!r}")
+    parts: list[np.ndarray] = []
+    at = 0
     for step, zero, length in about["parts"]:
-        levels = cv2.imdecode(np.frombuffer(data[at:at + length], np.uint8), cv2.IMREAD_COLOR)
-        if levels is None or levels.shape[:2] != shape[1:]:
+        if type(length) is not int or not 0 <= length <= len(data) - at or len(parts) == _PARTS:
             raise ValueError("the stored buffers are damaged")
-        parts.append((levels[:, :, ::-1].astype(np.float32) - np.float32(zero)) * np.float32(step))
+        levels = _levels(data[at:at + length], shape[1:])
+        parts.append((levels.astype(np.float32) - np.float32(zero)) * np.float32(step))
         at += length
-    return np.moveaxis(np.concatenate(parts, -1), -1, 0).copy()
+    buffers = np.concatenate(parts, -1)
+    if buffers.shape[-1] != shape[0] or not np.isfinite(buffers).all():
+        raise ValueError("the stored buffers are damaged")
+    return np.moveaxis(buffers, -1, 0).copy()
+
+
+def _halves(data: bytes, shape: tuple[int, ...]) -> np.ndarray:
+    # No more is unfolded than is wanted: a few bytes can stand for gigabytes.
+    wanted = 2 * math.prod(shape)
+    values = zlib.decompressobj().decompress(data, wanted + 1)
+    if len(values) != wanted:
+        raise ValueError("the stored buffers are damaged")
+    halves = np.frombuffer(values, np.uint8).reshape(2, -1)
+    return np.ascontiguousarray(halves.T).view("<f2").reshape(shape).astype(np.float32)
+
+
+def _levels(data: bytes, size: tuple[int, ...]) -> np.ndarray:
+    """(H, W, 3) of a lossless WebP picture of this size, which its header must say before it is decoded."""
+    import cv2
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data), formats=("WEBP",)) as header:
+        if header.size != size[::-1]:
+            raise ValueError("the stored buffers are damaged")
+    levels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if levels is None or levels.shape[:2] != size:
+        raise ValueError("the stored buffers are damaged")
+    return levels[:, :, ::-1]
 
 
 def _lossless_webp(pixels: np.ndarray) -> bytes:

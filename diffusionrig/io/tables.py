@@ -10,7 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from diffusionrig.errors import RigError
-from diffusionrig.io.files import existing_file, write_text
+from diffusionrig.io.damage import DAMAGE, reading
+from diffusionrig.io.files import existing_file, read_bytes, write_text
+
+MOST_BYTES = 1 << 26
+"""Bytes of a table; an hour of 58 numbers at 30 frames a second has 40 MB."""
 
 
 def read_number_table(path: str | Path, columns: Sequence[str], what: str = "table") -> np.ndarray:
@@ -19,21 +23,23 @@ def read_number_table(path: str | Path, columns: Sequence[str], what: str = "tab
     NaN is kept. UsageError when the file is absent; RigError naming file, column or line when anything else is in it.
     """
     file = existing_file(path, what)
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RigError(f"Cannot read {file} ({error}); copy it again.") from error
+    text = _text(file)
     header, _, body = text.partition("\n")
     _check_header(file, [name.strip().strip('"') for name in header.strip().split(",")], columns)
     if not body.strip():
         return np.zeros((0, len(columns)), np.float32)
     try:
         rows = np.loadtxt(io.StringIO(body), delimiter=",", ndmin=2, dtype=np.float32, comments=None)
-    except ValueError:
+    except DAMAGE:
         raise _bad_line(file, body, len(columns)) from None
     if rows.shape[1] != len(columns):
         raise RigError(f"Line 2 of {file} has {rows.shape[1]} values under {len(columns)} columns; write the file again.")
     return rows
+
+
+def _text(file: Path) -> str:
+    with reading(file, "cannot be read"):
+        return read_bytes(file, MOST_BYTES).decode("utf-8-sig")
 
 
 def _check_header(file: Path, names: Sequence[str], columns: Sequence[str]) -> None:
@@ -45,8 +51,8 @@ def _check_header(file: Path, names: Sequence[str], columns: Sequence[str]) -> N
         raise RigError(f"{file} has {len(names)} columns{more}, but {len(columns)} are needed: {columns[0]}, {columns[1]} ... "
                        f"{columns[-1]}; write the file again with all of them.")
     at = next(i for i, (name, wanted) in enumerate(zip(names, columns)) if name != wanted)
-    raise RigError(f"Column {at + 1} of {file} is {names[at]!r}, but {columns[at]!r} belongs there; put the columns into the order "
-                   f"{columns[0]}, {columns[1]} ... {columns[-1]}.")
+    raise RigError(f"Column {at + 1} of {file} is {names[at][:60]!r}, but {columns[at]!r} belongs there; put the columns into the "
+                   f"order {columns[0]}, {columns[1]} ... {columns[-1]}.")
 
 
 def _bad_line(file: Path, body: str, count: int) -> RigError:
@@ -76,11 +82,9 @@ def write_number_table(path: str | Path, columns: Sequence[str], rows: np.ndarra
 def read_text_table(path: str | Path, what: str = "table") -> tuple[list[str], list[list[str]]]:
     """Header and rows of a csv file; empty lines are left out. UsageError when it is absent, RigError when it is none."""
     file = existing_file(path, what)
-    try:
-        with open(file, newline="", encoding="utf-8-sig") as stream:
-            lines = [[cell.strip() for cell in line] for line in csv.reader(stream) if any(cell.strip() for cell in line)]
-    except (OSError, csv.Error, UnicodeDecodeError) as error:
-        raise RigError(f"Cannot read {file} ({error}); copy it again.") from error
+    with reading(file, "cannot be read"):
+        lines = [[cell.strip() for cell in line] for line in csv.reader(io.StringIO(_text(file), newline=""))
+                 if any(cell.strip() for cell in line)]
     if not lines:
         raise RigError(f"{file} is empty; write it again.")
     return lines[0], lines[1:]

@@ -33,7 +33,27 @@ def temporary_name(final: Path) -> Path:
     ending = f".{_here()}-{os.getpid()}-{secrets.token_hex(3)}.tmp"
     # As bytes: the limit counts them, and half a letter of a long name would be none.
     start = os.fsencode(final.name)[:LONGEST - 1 - len(ending)]
-    return final.with_name(f".{os.fsdecode(start)}{ending}")
+    return final.with_name(f".{_whole(start)}{ending}")
+
+
+def fitting(stem: str, ending: str = "", most: int = LONGEST) -> str:
+    """``stem`` and ``ending`` as the name of a file: where that is longer than ``most`` bytes, the stem is cut, and a hash of
+    all of it tells it from others that begin alike."""
+    name = f"{stem}{ending}"
+    if len(os.fsencode(name)) <= most:
+        return name
+    mark = "-" + hashlib.blake2b(os.fsencode(name), digest_size=4).hexdigest() + ending
+    return _whole(os.fsencode(stem)[:most - len(os.fsencode(mark))]) + mark
+
+
+def _whole(start: bytes) -> str:
+    """The beginning of a name without the half letter at its end, which some file systems refuse."""
+    for less in range(4):
+        try:
+            return start[:len(start) - less].decode()
+        except UnicodeDecodeError:
+            continue
+    return os.fsdecode(start)
 
 
 def sweep_once(folder: Path) -> None:

@@ -13,11 +13,15 @@ import numpy as np
 
 from diffusionrig.errors import RigError
 from diffusionrig.io.animations import animation_frames, is_animated
-from diffusionrig.io.files import existing_file, short_reason
+from diffusionrig.io.damage import reading
+from diffusionrig.io.files import existing_file
 from diffusionrig.io.timing import Timing, timing_of
 
 LONGEST = 24 * 3600.0
 """Seconds; stamps that span more are damaged."""
+
+SLOWEST = 60.0
+"""Seconds that the pictures of a clip are shown on average; more are damaged stamps, and would be drawn hundreds of times."""
 
 UNSTAMPED = ("avi",)
 """Containers without stamps: pictures follow each other at the header's rate, in the order in which they are decoded."""
@@ -48,12 +52,9 @@ def opened(file: Path, what: str = "video") -> Iterator[Any]:
     """A PyAV container; whatever fails while it is open is one RigError that calls the file a ``what``."""
     import av
 
-    try:
-        with av.open(str(file)) as container:
-            yield container
-    except (av.FFmpegError, IndexError, ValueError) as error:
-        advice = "MP4" if what == "video" else "WAV"
-        raise RigError(f"The {what} {file} cannot be decoded ({short_reason(error)}); convert it to {advice}.") from error
+    with reading(f"The {what} {file}", "cannot be decoded", f"convert it to {'MP4' if what == 'video' else 'WAV'}"), \
+            av.open(str(file)) as container:
+        yield container
 
 
 def picture_stream(container: Any) -> Any:
@@ -72,6 +73,9 @@ def read_timeline(path: str | Path) -> Timeline:
     if found.timing.seconds > LONGEST:
         raise RigError(f"The pictures of {file} span {found.timing.seconds / 3600:.0f} hours by their time stamps, which are "
                        "damaged; convert it to MP4 again.")
+    if found.timing.seconds > SLOWEST * (len(found.timing) + 10):
+        raise RigError(f"The {len(found.timing)} pictures of {file} span {found.timing.seconds:.0f} s by their time stamps, which "
+                       "are damaged; convert it to MP4 again.")
     return found
 
 

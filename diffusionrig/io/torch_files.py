@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import math
 import struct
 import zipfile
 import zlib
@@ -30,6 +31,8 @@ _STORAGES = {"Double": torch.float64, "Float": torch.float32, "Half": torch.floa
              "Long": torch.int64, "Int": torch.int32, "Short": torch.int16, "Char": torch.int8, "Byte": torch.uint8,
              "Bool": torch.bool}
 _MOST_DIMENSIONS = 16
+_SMALL = 1 << 24
+"""Bytes that tensors of any file may take, however short it is."""
 
 
 class _StorageType(Stub):
@@ -190,9 +193,11 @@ class TorchFile:
 
     def load(self, lazy: LazyTensor) -> Tensor:
         """The tensor, on the CPU, contiguous, in memory of its own; ValueError when its bytes are damaged."""
-        storage = lazy.storage
-        if storage.count == 0 or 0 in lazy.size:
-            return torch.empty(lazy.size, dtype=storage.dtype)
+        if lazy.storage.count == 0 or 0 in lazy.size:
+            return torch.empty(lazy.size, dtype=lazy.storage.dtype)
+        return _view(self._numbers(lazy.storage), lazy)
+
+    def _numbers(self, storage: LazyStorage) -> Tensor:
         start, length, checksum = self._places[storage.key]
         data = bytearray(length)
         self._stream.seek(start)
@@ -200,10 +205,48 @@ class TorchFile:
             raise ValueError("it is cut off")
         if checksum is not None and zlib.crc32(data) != checksum:
             raise ValueError(f"the numbers under {storage.key!r} do not match their checksum")
-        flat = torch.frombuffer(data, dtype=storage.dtype, count=storage.count)
-        view = torch.as_strided(flat, lazy.size, lazy.stride, lazy.offset)
-        return view if view.is_contiguous() and view.numel() == storage.count else view.clone(
-            memory_format=torch.contiguous_format)
+        return torch.frombuffer(data, dtype=storage.dtype, count=storage.count)
+
+    def load_all(self) -> Any:
+        """``tree`` with a tensor for each lazy one; ValueError when its bytes are damaged or it repeats them without end."""
+        held: dict[str, Tensor] = {}
+        made: dict[int, Any] = {}
+        room = 4 * self._length + _SMALL
+
+        def loaded(value: Any) -> Any:
+            nonlocal room
+            if not isinstance(value, (LazyTensor, dict, list, tuple)):
+                return value
+            # What is meant once is made once, however often the pickle refers to it.
+            if id(value) in made:
+                return made[id(value)]
+            if isinstance(value, LazyTensor):
+                storage = value.storage
+                room -= math.prod(value.size) * storage.dtype.itemsize
+                if room < 0:
+                    raise ValueError("its tensors repeat their numbers without end")
+                if storage.count == 0 or 0 in value.size:
+                    made[id(value)] = torch.empty(value.size, dtype=storage.dtype)
+                else:
+                    if storage.key not in held:
+                        held[storage.key] = self._numbers(storage)
+                    made[id(value)] = _view(held[storage.key], value)
+            elif isinstance(value, dict):
+                table = made[id(value)] = type(value)()
+                table.update((key, loaded(item)) for key, item in value.items())
+            elif isinstance(value, list):
+                row = made[id(value)] = []
+                row += map(loaded, value)
+            else:
+                made[id(value)] = tuple(map(loaded, value))
+            return made[id(value)]
+
+        return loaded(self.tree)
+
+
+def _view(numbers: Tensor, lazy: LazyTensor) -> Tensor:
+    view = torch.as_strided(numbers, lazy.size, lazy.stride, lazy.offset)
+    return view if view.is_contiguous() and view.numel() == len(numbers) else view.clone(memory_format=torch.contiguous_format)
 
 
 @contextlib.contextmanager
@@ -231,6 +274,12 @@ def open_torch(path: str | Path, what: str, allowed: Mapping[str, Callable[..., 
     file = existing_file(path, what)
     with torch_errors(str(file)), open(file, "rb") as stream:
         yield TorchFile(stream, {**TENSOR_NAMES, **(allowed or {})}, families or {})
+
+
+def read_torch(path: str | Path, what: str) -> Any:
+    """What ``torch.save`` wrote, on the CPU: tensors in plain containers, nothing else. Errors as ``open_torch``."""
+    with open_torch(path, what) as file:
+        return file.load_all()
 
 
 def storage_from_bytes(data: Any) -> tuple[TorchFile, LazyStorage]:

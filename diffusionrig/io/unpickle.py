@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import io
 import pickle
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, ClassVar
 
-import torch
 from torch import Tensor
 
 from diffusionrig.errors import RigError
-from diffusionrig.io.files import short_reason
+from diffusionrig.io.damage import short_reason
 
 
 class RefusedPickle(pickle.UnpicklingError):
@@ -59,7 +57,28 @@ class _Allowed:
         return self._function(*args)
 
 
-_PLAIN_KEYS = (str, bytes, int, float, bool, type(None))
+_PLAIN_KEYS = (str, bytes, bool, type(None))
+_MOST_KEY = 1 << 31
+"""Whole numbers beyond this are no keys: large ones can be chosen so that all hash alike, and each then takes as long as all before
+it."""
+
+_DEEPEST, _MOST_STEPS = 1000, 1_000_000
+"""Containers open at once, and steps of one pickle: the state of a run of 100 million weights has a tenth of these."""
+
+_LONGEST_NUMBER = 1024
+"""Bytes of a whole number; more are spelt out by nobody, and take their square to read as text."""
+
+
+class _Counted(dict[int, Callable[..., None]]):
+    """The table of steps, which gives out no more than a file needs."""
+
+    steps = 0
+
+    def __getitem__(self, code: int) -> Callable[..., None]:
+        self.steps += 1
+        if self.steps > _MOST_STEPS:
+            raise ValueError("it has no end")
+        return super().__getitem__(code)
 
 
 class RestrictedUnpickler(pickle._Unpickler):  # type: ignore[name-defined,misc]
@@ -72,13 +91,21 @@ class RestrictedUnpickler(pickle._Unpickler):  # type: ignore[name-defined,misc]
     stack: list[Any]
     read: Callable[[int], bytes]
     pop_mark: Callable[[], list[Any]]
+    load_mark: Callable[[], None]
+    metastack: list[Any]
     dispatch: ClassVar[dict[int, Callable[..., None]]] = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
 
     def __init__(self, stream: BinaryIO, allowed: Mapping[str, Callable[..., Any]],
                  families: Mapping[str, type[Stub]] | None = None) -> None:
         super().__init__(stream, encoding="latin1")
+        self.dispatch = _Counted(type(self).dispatch)  # type: ignore[misc]
         self._allowed = allowed
         self._families = families or {}
+
+    def _mark(self) -> None:
+        if len(self.metastack) > _DEEPEST:
+            raise ValueError("it is nested too deeply")
+        self.load_mark()
 
     def find_class(self, module: str, name: str) -> Any:
         full = f"{module}.{name}"
@@ -119,14 +146,21 @@ class RestrictedUnpickler(pickle._Unpickler):  # type: ignore[name-defined,misc]
             raise RefusedPickle("a changed object")
         for key, value in zip(keys, values):
             # Only plain keys: hashing deeply nested tuples can exhaust the stack of the process.
-            if not isinstance(key, (*_PLAIN_KEYS, Stub)) and not (isinstance(key, type) and issubclass(key, Stub)):
-                raise RefusedPickle("a key that is neither text nor number")
+            number = isinstance(key, int) and -_MOST_KEY < key < _MOST_KEY
+            if not number and not isinstance(key, (*_PLAIN_KEYS, Stub)) and not (isinstance(key, type) and issubclass(key, Stub)):
+                raise RefusedPickle("a key that is neither text nor number of a usual size")
             target[key] = value
 
     def _bytearray(self) -> None:
         length = int.from_bytes(self.read(8), "little")
         # The standard code would first fill as much memory as the file asks for.
         self.stack.append(bytearray(self.read(min(length, 1 << 40))))
+
+    def _long(self) -> None:
+        length = int.from_bytes(self.read(4), "little")
+        if length > _LONGEST_NUMBER:
+            raise ValueError("a number of endless length")
+        self.stack.append(int.from_bytes(self.read(length), "little", signed=True))
 
     def _forget_items(self) -> None:
         self.pop_mark()  # no set is of interest, and hashing its items is as dangerous as hashing keys
@@ -140,6 +174,8 @@ class RestrictedUnpickler(pickle._Unpickler):  # type: ignore[name-defined,misc]
     dispatch[pickle.SETITEM[0]] = _set_item
     dispatch[pickle.DICT[0]] = _make_dict
     dispatch[pickle.BYTEARRAY8[0]] = _bytearray
+    dispatch[pickle.LONG4[0]] = _long
+    dispatch[pickle.MARK[0]] = _mark
     dispatch[pickle.ADDITEMS[0]] = _forget_items
     dispatch[pickle.FROZENSET[0]] = _frozen_set
     # Old-style instances, registered extensions and outside buffers occur in none of the files.
@@ -181,18 +217,3 @@ def refusal(what: str, error: RefusedPickle) -> RigError:
     """The sentence for a refused pickle."""
     return RigError(f"{what} was refused: the pickle names {error}, which a file of this kind does not need and which "
                     "could run foreign code; nothing of it was run. Get the file from its original source.")
-
-
-def load_weights_only(file: BinaryIO) -> Any:
-    """``torch.load`` on the CPU that builds tensors and plain containers only.
-
-    UnpicklingError with the offending name when the file names anything else; torch's own errors when it is damaged.
-    """
-    try:
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        # torch explains over many lines, and suggests loading unsafely; only the name matters here.
-        named = re.search(r"GLOBAL ([\w.]+)", str(error))
-        if named:
-            raise RefusedPickle(named[1]) from None
-        raise pickle.UnpicklingError("it holds no torch data") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -10,9 +11,9 @@ import numpy as np
 
 from diffusionrig.errors import RigError
 from diffusionrig.io.animations import animation_frames, is_animated
-from diffusionrig.io.display import as_shown
+from diffusionrig.io.display import as_shown, square_size
 from diffusionrig.io.files import existing_file
-from diffusionrig.io.images import MAX_MEGAPIXELS
+from diffusionrig.io.images import MAX_MEGAPIXELS, find_files
 from diffusionrig.io.timeline import Timeline, opened, picture_stream, read_timeline
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".vid", ".ebm")
@@ -27,7 +28,7 @@ _LOST = 0.5
 
 def is_video(path: str | Path) -> bool:
     """Whether a file is taken for a video, by its ending."""
-    return Path(path).suffix.lower() in VIDEO_SUFFIXES and not Path(path).is_dir()
+    return Path(path).suffix.lower() in VIDEO_SUFFIXES and not os.path.isdir(path)
 
 
 def is_moving(path: str | Path) -> bool:
@@ -95,10 +96,10 @@ def _decoded(file: Path, timeline: Timeline, max_megapixels: float) -> Iterator[
         return
     number, times = -1, timeline.timing.times
     with opened(file) as container:
-        for frame in container.decode(picture_stream(container)):
-            if frame.width * frame.height > max_megapixels * 1e6:
-                raise RigError(f"{file} has pictures of {frame.width} x {frame.height} pixels, more than the limit of "
-                               f"{max_megapixels:g} megapixels; shrink it or raise --max_megapixels.")
+        stream = picture_stream(container)
+        _refuse_large(file, stream.codec_context.width, stream.codec_context.height, timeline, max_megapixels)
+        for frame in container.decode(stream):
+            _refuse_large(file, frame.width, frame.height, timeline, max_megapixels)
             number += 1
             if timeline.stamped and frame.time is not None:
                 # A picture that failed to decode leaves its place to the one before it.
@@ -106,8 +107,13 @@ def _decoded(file: Path, timeline: Timeline, max_megapixels: float) -> Iterator[
             yield number, functools.partial(as_shown, frame, timeline.pixel)
 
 
+def _refuse_large(file: Path, width: int, height: int, timeline: Timeline, max_megapixels: float) -> None:
+    width, height = square_size(width, height, timeline.pixel)
+    if width * height > max_megapixels * 1e6:
+        raise RigError(f"{file} has pictures of {width} x {height} pixels, more than the limit of {max_megapixels:g} megapixels; "
+                       "shrink it or raise --max_megapixels.")
+
+
 def find_videos(folder: str | Path) -> list[Path]:
     """Video files under ``folder`` by their ending, sorted by path; hidden ones and those in hidden folders are left out."""
-    root = Path(folder)
-    return sorted(path for path in root.rglob("*") if is_video(path) and path.is_file()
-                  and not any(part.startswith(".") for part in path.relative_to(root).parts))
+    return [file for file in find_files(folder) if is_video(file)]

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import wave
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from diffusionrig.errors import RigError
+from diffusionrig.io.damage import DAMAGE
 from diffusionrig.io.files import atomic_path, existing_file
 from diffusionrig.io.sound import Sound, fit_sound, read_sound
+
+_FASTEST, _MOST = 768_000, 64
+"""Samples a second and channels of a plausible sound; others are damaged headers."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,32 +36,35 @@ def wav_info(path: str | Path) -> WavInfo:
     """Rate, channels and length, read from the header where that is possible. RigError when it is no readable sound."""
     file = existing_file(path, "sound file")
     try:
-        with wave.open(str(file), "rb") as sound:
-            width = sound.getnchannels() * sound.getsampwidth()
+        with _opened(file) as (sound, width):
             # A file that was cut off says more than it has.
             held = max(0, file.stat().st_size - 44) // width
             return WavInfo(sound.getframerate(), sound.getnchannels(), min(sound.getnframes(), held))
-    except (wave.Error, EOFError, ZeroDivisionError):
+    except DAMAGE:  # of another kind than this reader knows, or none
         decoded = _decoded(file)
         return WavInfo(decoded.rate, decoded.samples.shape[1], len(decoded.samples))
-    except OSError as error:
-        raise RigError(f"Cannot read {file}: {error.strerror or error}.") from error
 
 
 def read_wav(path: str | Path) -> tuple[np.ndarray, int]:
     """Samples (n, channels) float32 in -1..1 and the rate in hertz. RigError when it is no readable sound."""
     file = existing_file(path, "sound file")
     try:
-        with wave.open(str(file), "rb") as sound:
-            width, channels, rate = sound.getsampwidth(), sound.getnchannels(), sound.getframerate()
+        with _opened(file) as (sound, width):
             data = sound.readframes(sound.getnframes())
-    except (wave.Error, EOFError):
+            data = data[:len(data) // width * width]
+            return _numbers(data, sound.getsampwidth()).reshape(-1, sound.getnchannels()), sound.getframerate()
+    except DAMAGE:
         decoded = _decoded(file)
         return decoded.samples, decoded.rate
-    except OSError as error:
-        raise RigError(f"Cannot read {file}: {error.strerror or error}.") from error
-    data = data[:len(data) // (width * channels) * width * channels]
-    return _numbers(data, width).reshape(-1, channels), rate
+
+
+@contextlib.contextmanager
+def _opened(file: Path) -> Iterator[tuple[wave.Wave_read, int]]:
+    """The file and the bytes of its samples of one moment; ValueError for a header that no sound has."""
+    with wave.open(str(file), "rb") as sound:
+        if not 1 <= sound.getframerate() <= _FASTEST or not 1 <= sound.getnchannels() <= _MOST or sound.getsampwidth() > 4:
+            raise ValueError("no such sound")
+        yield sound, sound.getnchannels() * sound.getsampwidth()
 
 
 def _decoded(file: Path) -> Sound:

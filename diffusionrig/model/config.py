@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from diffusionrig.settings import from_mapping, setting
 
 GROUPS = 32  # of every GroupNorm in the published networks
 IMAGE_CHANNELS = 3
+MOST_LEVELS, MOST_TIMES = 16, 256
 
 DEFAULT_MULTIPLIERS: dict[int, tuple[float, ...]] = {
     64: (1, 2, 3, 4),
@@ -81,6 +81,8 @@ class ModelConfig:
         self._check_plan()
 
     def _check_plan(self) -> None:
+        _require(len(self.multipliers) <= MOST_LEVELS,
+                 f"--channel_mult has {len(self.multipliers)} values, but a network has at most {MOST_LEVELS} resolutions")
         deepest = self.patch * 2 ** (len(self.multipliers) - 1)
         _require(self.image_size % deepest == 0,
                  f"--image_size {self.image_size} cannot be halved {len(self.multipliers) - 1} times, as the "
@@ -117,8 +119,8 @@ class ModelConfig:
             except ValueError:
                 raise UsageError(f"--channel_mult {self.channel_mult!r} is not a comma separated list of numbers "
                                  "such as 0.5,1,1,2") from None
-            _require(all(math.isfinite(value) and value > 0 for value in values),
-                     f"--channel_mult {self.channel_mult!r} must hold numbers above zero")
+            _require(all(0 < value <= MOST_TIMES for value in values),
+                     f"--channel_mult {self.channel_mult[:60]!r} must hold numbers above zero, at most {MOST_TIMES}")
             return values
         if self.image_size not in DEFAULT_MULTIPLIERS:
             known = ", ".join(str(size) for size in DEFAULT_MULTIPLIERS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from torch import Tensor
 
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.checkpoints import load_state, load_weights
+from diffusionrig.io.descriptions import checked_description
 from diffusionrig.io.model_files import find_model_file
+from diffusionrig.io.paths import real
 from diffusionrig.training.learned import other_stores, require_same_stores
 from diffusionrig.training.options import TrainOptions
 from diffusionrig.training.run_folder import RunFolder, step_in_name
@@ -53,7 +56,7 @@ def find_start(options: TrainOptions) -> Start:
     """
     folder = RunFolder(options.log_dir)
     chosen, note = find_model_file(options.resume_checkpoint, "checkpoint") if options.resume_checkpoint else (None, "")
-    inside = chosen is not None and chosen.resolve().parent == folder.path.resolve()
+    inside = chosen is not None and real(chosen).parent == real(folder.path)
     states = folder.found("state")
     if options.resume == "auto" and states and not inside:
         start = _from_state(options, list(states.values())[-1])
@@ -69,6 +72,7 @@ def find_start(options: TrainOptions) -> Start:
     clear = options.overwrite and folder.holds_run() and not inside
     state = chosen.parent / f"state{step_in_name(chosen):06d}.pt"
     tensors, meta = load_weights(chosen)
+    checked_description(meta, chosen)
     tensors.pop(MEAN_SHAPE, None)
     if inside:
         require_same_stores(meta, options, folder.path)
@@ -77,7 +81,7 @@ def find_start(options: TrainOptions) -> Start:
     goes_on = stage == options.stage and state.exists() and not (stage == 2 and other_stores(meta, options))
     if meta.get("kind") == "adapter" and not goes_on:
         raise UsageError(f"{chosen} is an adapter without its training state, or one of other photographs, and nothing can be "
-                         f"trained on top of it; start from its base model {meta['base']['name']}.")
+                         f"trained on top of it; start from its base model {(meta.get('base') or {}).get('name', '')}.")
     if goes_on:
         start = _from_state(options, state)
         start.go_back, start.note = inside, note
@@ -92,7 +96,9 @@ def _from_state(options: TrainOptions, path: Path) -> Start:
     state = load_state(path)
     if state.get("format") != 1 or "meta" not in state:
         raise RigError(f"{path} is not a training state of this program; move it away or choose another --log_dir.")
-    meta = state["meta"]
+    meta = checked_description(state["meta"], path)
+    if not isinstance(state.get("model"), dict) or not isinstance(state.get("step"), int) or "stage" not in meta:
+        raise RigError(f"{path} is a training state that lacks parts; copy it again or take an earlier one.")
     if meta["stage"] != options.stage:
         raise UsageError(f"{path.parent} holds a run of stage {meta['stage']}, but --stage {options.stage} was asked for; choose "
                          "another --log_dir.")
@@ -102,7 +108,7 @@ def _from_state(options: TrainOptions, path: Path) -> Start:
 def _published_optimizer(model: Path, step: int) -> list[dict[str, Tensor]] | None:
     """Adam's state in the ``optNNNNNN.pt`` that the published code writes beside its models."""
     file = model.parent / f"opt{step:06d}.pt"
-    if step == 0 or model.suffix != ".pt" or not file.exists():
+    if step == 0 or model.suffix != ".pt" or not os.path.isfile(file):
         return None
     content = load_state(file)
     try:

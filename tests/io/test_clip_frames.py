@@ -50,5 +50,5 @@ def test_tensors_are_read_as_plain_weights(tmp_path):
     assert torch.equal(read_pt(tmp_path / "a.pt"), tensor)
     assert torch.equal(torch.load(tmp_path / "a.pt", weights_only=True), tensor)
     (tmp_path / "b.pt").write_bytes(b"none")
-    with pytest.raises(RigError, match="no tensor file"):
+    with pytest.raises(RigError, match="not a torch file"):
         read_pt(tmp_path / "b.pt")

@@ -114,7 +114,7 @@ def test_checkpoints_of_emoca(tmp_path: Path) -> None:
     ("a: &a [*a]", "repeats its parts|no plain YAML"),
     ("a: [" * 5000, "no plain YAML file"),
     ("- 1", "holds no settings"),
-    ("a: 1\n" * 60_000, "more than the 0 MB"),
+    ("a: 1\n" * 60_000, "more than the 66 kB"),
 ])
 def test_settings_of_emoca(tmp_path: Path, settings: str, words: str) -> None:
     mark = tmp_path / "ran"

@@ -19,14 +19,19 @@ from diffusionrig.errors import RigError, UsageError
 from diffusionrig.geometry.heads import DEFAULT_HEAD, load_head
 from diffusionrig.io.files import make_folder, read_json, remove_files, write_json
 from diffusionrig.io.images import find_images, write_png
+from diffusionrig.io.paths import real
 from diffusionrig.io.placing import copy_file, move_file
 from diffusionrig.io.sheets import contact_sheet
 from diffusionrig.io.unread import unread_files, unread_sentence
 from diffusionrig.progress import track
+from diffusionrig.shown import one_line
 
 REPORT, SHEET, REJECTED = "report.json", "contact_sheet.png", "rejected"
 COMMAND = "curate"
 COLUMNS = 10
+
+_WIDEST = 60
+"""Characters of the column of files in the table."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,8 +59,8 @@ def curate_album(request: Curation, limits: Limits) -> tuple[list[Look], list[st
     root = Path(request.folder)
     if request.apply and not request.output:
         raise UsageError("--apply moves photographs to the output folder; name one with -o.")
-    target = Path(request.output).resolve() if request.output else None
-    if target == root.resolve():
+    target = real(request.output) if request.output else None
+    if target == real(root):
         raise UsageError(f"{root} is both album and output; choose another folder for -o.")
     files = [file for file in find_images(root) if target is None or target not in file.absolute().parents]
     if not files:
@@ -71,7 +76,7 @@ def curate_album(request: Curation, limits: Limits) -> tuple[list[Look], list[st
     notes += filter(None, [unread_sentence(unread)])
     if request.output:
         _write(request, root, make_folder(request.output), looks, previous, {
-            "command": COMMAND, "software": f"diffusionrig {__version__}", "folder": str(root.resolve()),
+            "command": COMMAND, "software": f"diffusionrig {__version__}", "folder": str(real(root)),
             "limits": {**dataclasses.asdict(limits), "same": same}, "identity": identity.name, "notes": notes,
             "unread": unread})
     if not any(look.verdict == KEPT for look in looks):
@@ -85,7 +90,7 @@ def _previous(request: Curation, root: Path) -> dict[str, Any]:
     if not request.output or not folder.is_dir() or not any(folder.iterdir()):
         return {}
     found = read_json(folder / REPORT) if (folder / REPORT).is_file() else None
-    if not isinstance(found, dict) or found.get("command") != COMMAND or found.get("folder") != str(root.resolve()):
+    if not isinstance(found, dict) or found.get("command") != COMMAND or found.get("folder") != str(real(root)):
         raise UsageError(f"{folder} is not empty and does not come from curating {root}; choose another folder for -o.")
     return found
 
@@ -122,5 +127,6 @@ def curation_sheet(looks: Sequence[Look]) -> np.ndarray:
 
 def curation_table(looks: Sequence[Look]) -> str:
     """One line per photograph: file, verdict, why."""
-    width = max(len(look.file) for look in looks)
-    return "\n".join(f"{look.file:<{width}}  {look.verdict:<12}  {look.why}".rstrip() for look in looks)
+    files = [one_line(look.file) for look in looks]
+    width = min(_WIDEST, max(map(len, files)))
+    return "\n".join(f"{file:<{width}}  {look.verdict:<12}  {one_line(look.why)}".rstrip() for file, look in zip(files, looks))

@@ -14,7 +14,8 @@ from diffusionrig.capture.fit.finding import find_face
 from diffusionrig.capture.identity.embedding import unit_rows
 from diffusionrig.errors import RigError
 from diffusionrig.faces.landmarker import FaceLandmarker
-from diffusionrig.io.files import existing_file, short_reason
+from diffusionrig.io.damage import short_reason
+from diffusionrig.io.files import existing_file
 
 SIDE = 112
 PLACES = np.array([[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]])

@@ -10,14 +10,15 @@ from pathlib import Path
 from diffusionrig.io.files import make_folder, write_json
 from diffusionrig.io.tables import write_text_table
 from diffusionrig.reactions.corpus.checking import KINDS, Finding
+from diffusionrig.shown import one_line
 
 _COLUMNS = ("split", "row", "modality", "kind", "detail", "file")
 
 
 def table(findings: Sequence[Finding]) -> str:
     """One line per finding, in aligned columns."""
-    rows = [_COLUMNS, *((finding.split, "" if finding.row is None else str(finding.row), finding.modality, finding.kind,
-                         finding.detail, finding.file) for finding in findings)]
+    cells = ((one.split, "" if one.row is None else one.row, one.modality, one.kind, one.detail, one.file) for one in findings)
+    rows = [_COLUMNS, *(tuple(map(one_line, row)) for row in cells)]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     return "\n".join("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths)), f"{row[4]}  {row[5]}"]) for row in rows)
 

@@ -13,7 +13,7 @@ import torch
 
 from diffusionrig.devices import resolve_device
 from diffusionrig.errors import RigError
-from diffusionrig.io.files import short_reason
+from diffusionrig.io.damage import short_reason
 from diffusionrig.reactions.features.clip_data import ClipData
 from diffusionrig.reactions.features.field import Field
 from diffusionrig.reactions.features.resampling import resample

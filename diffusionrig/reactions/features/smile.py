@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from diffusionrig.errors import RigError
-from diffusionrig.io.files import short_reason
+from diffusionrig.io.damage import short_reason
 from diffusionrig.reactions.features.clip_data import ClipData
 from diffusionrig.reactions.features.field import Field
 

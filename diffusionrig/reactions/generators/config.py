@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from diffusionrig.errors import UsageError
 from diffusionrig.io.assets import PACKAGE_ASSETS
 from diffusionrig.io.settings_files import read_settings
+from diffusionrig.io.yaml_text import parse_yaml
 from diffusionrig.reactions.generators.examples import DataSettings
 from diffusionrig.reactions.generators.system import System, find_system
 from diffusionrig.settings import from_mapping
@@ -88,8 +87,8 @@ def _change(tree: dict[str, dict[str, Any]], changes: Sequence[str]) -> None:
         if not dot or not name:
             raise UsageError(f"{key!r} is no setting; write section.name, such as data.frames.")
         try:
-            tree.setdefault(section, {})[name] = yaml.safe_load(text)
-        except yaml.YAMLError:
+            tree.setdefault(section, {})[name] = parse_yaml(text)
+        except ValueError:
             raise UsageError(f"{text!r} is no value for {key}.") from None
 
 

@@ -12,6 +12,8 @@ from diffusionrig.data.identity import MOST
 from diffusionrig.devices import resolve_device
 from diffusionrig.errors import UsageError
 from diffusionrig.io.checkpoints import load_checkpoint
+from diffusionrig.io.damage import reading
+from diffusionrig.model.building import MOST_BUILT, SMALL, built_within
 from diffusionrig.reactions.corpus import Corpus, Split
 from diffusionrig.reactions.generators.config import SystemConfig
 from diffusionrig.reactions.generators.examples import Examples
@@ -89,7 +91,10 @@ def load_generator(path: str | Path, device: str = "auto") -> ReactionGenerator:
     _, meta = load_checkpoint(model)
     if meta.get("kind") != KIND:
         raise UsageError(f"{model} is no model of a reaction generator; train one with 'diffusionrig react train'.")
-    return find_system(str(meta["system"])).load(model, resolve_device(device))
+    place = resolve_device(device)
+    with reading(f"The model {model}", "does not hold what it describes", "train it again, or copy it again"), \
+            built_within(MOST_BUILT * model.stat().st_size + SMALL):
+        return find_system(str(meta["system"])).load(model, place)
 
 
 def about_model(system: str, phase: str, settings: Any) -> dict[str, Any]:

@@ -19,9 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from diffusionrig.errors import UsageError
+from diffusionrig.errors import RigError, UsageError
+from diffusionrig.io.damage import parse_json_object
 from diffusionrig.reactions.interface import ATTRIBUTES, COEFFICIENTS
 from diffusionrig.reactions.live.listening import Answer, SpeakerFrame
+
+LARGEST = 1e4
+"""Of a coefficient or attribute, hundreds of times what a face can show; numbers far beyond overflow in a network."""
 
 
 def read_frames(lines: Iterable[str]) -> Iterator[SpeakerFrame]:
@@ -36,7 +40,7 @@ def read_frame(line: str, number: int) -> SpeakerFrame:
     if not line.lstrip().startswith("{"):
         return _bare(line.replace(",", " ").split(), number)
     try:
-        entry = json.loads(line)
+        entry = parse_json_object(line)
     except ValueError:
         raise UsageError(f"Line {number} begins like JSON but is none; write one object a line.") from None
     unknown = sorted(set(entry) - {"coefficients", "emotion", "sound", "frame"})
@@ -54,11 +58,14 @@ def read_frame(line: str, number: int) -> SpeakerFrame:
 def _bare(words: list[Any], number: int) -> SpeakerFrame:
     try:
         values = [float(word) for word in words]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UsageError(f"Line {number} holds something that is no number; write {COEFFICIENTS} coefficients.") from None
     if len(values) not in (COEFFICIENTS, ATTRIBUTES + COEFFICIENTS) or not all(map(math.isfinite, values)):
         raise UsageError(f"Line {number} holds {len(values)} numbers, but {COEFFICIENTS} finite coefficients, alone or after "
                          f"{ATTRIBUTES} attributes, are needed.")
+    if max(map(abs, values)) > LARGEST:
+        raise UsageError(f"Line {number} holds {max(values, key=abs):g}, but coefficients and attributes lie within "
+                         f"{-LARGEST:g} and {LARGEST:g}.")
     emotion, coefficients = np.split(np.array(values, np.float32), [len(values) - COEFFICIENTS])
     return SpeakerFrame(coefficients, emotion=emotion if len(emotion) else None)
 
@@ -85,7 +92,9 @@ def write_frame(coefficients: np.ndarray, sound: np.ndarray | None = None) -> st
 
 
 def write_answer(answer: Answer) -> Iterator[str]:
-    """The lines of a patch, without line breaks."""
+    """The lines of a patch, without line breaks. RigError when a number of it is not finite, which is no JSON."""
+    if not (np.isfinite(answer.coefficients).all() and np.isfinite(answer.emotion).all()):
+        raise RigError(f"The generator answers frame {answer.first} with numbers that are not finite; train it again.")
     for row, (coefficients, emotion) in enumerate(zip(answer.coefficients, answer.emotion)):
         yield json.dumps({"frame": answer.first + row, "coefficients": [round(float(value), 6) for value in coefficients],
                           "emotion": [round(float(value), 6) for value in emotion],
