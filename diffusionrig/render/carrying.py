@@ -51,7 +51,7 @@ BETWEEN, SURE = (0.3, 0.7), 0.99
 """Shares of the person between which a pixel is neither, and, where that is stretched to 0..1, from which on it counts as carried
 along: what is half resting lies at neither place."""
 
-FRINGE = 7
+FRINGE = 13
 """Side in pixels of the neighbourhood of the person that is taken from the filled background, too, where the person moves away."""
 
 HELD, TEETH = 0.75, 0.5
