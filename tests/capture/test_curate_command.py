@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from diffusionrig.capture.curation import album as album_module
+from diffusionrig.capture.curation.looking import Limits, Look
 from diffusionrig.cli import run_command
 from diffusionrig.data.synthetic import render_photographs, sample_person, sample_scene
 from diffusionrig.geometry.heads import load_head
@@ -86,7 +87,25 @@ def test_every_photograph_gets_its_reason_and_the_album_stays_as_it_is(folder, t
     assert (out / "rejected" / "sub" / "other.png").read_bytes() == before[folder / "sub" / "other.png"]
 
 
-def test_looking_alone_writes_nothing(folder, tmp_path, capsys):
+def test_every_flag_reaches_the_album(tmp_path, monkeypatch, capsys):
+    asked = []
+
+    def remembered(*words):
+        asked.append(words)
+        return [Look("a.png")], ["Told."]
+
+    monkeypatch.setattr(album_module, "curate_album", remembered)
+    assert run_command("curate", ["album", "-o", "out", "--apply", "--link", "--keep", "7", "--min_face", "90", "--min_sharpness",
+                                  "0.3", "--max_yaw", "50", "--max_pitch", "20", "--min_confidence", "0.2", "--duplicate", "0.05",
+                                  "--identity", "dlib", "--same", "0.9", "--max_megapixels", "12", "--device", "cpu"]) == 0
+    assert asked == [(album_module.Curation(folder="album", output="out", apply=True, link=True, identity="dlib", max_megapixels=12,
+                                            device="cpu"),
+                      Limits(min_face=90, min_sharpness=0.3, max_yaw=50, max_pitch=20, min_confidence=0.2, duplicate=0.05,
+                             same=0.9, keep=7))]
+    assert capsys.readouterr().out.splitlines()[-2:] == ["Told.", "1 photographs: 1 kept; copies of what stays are in out/kept"]
+
+
+def test_looking_alone_writes_nothing(folder, tmp_path, capsys, monkeypatch):
     for name in ("1.png", "2.png", "3.png", "again.png", "blur.png", "side.png", "sub/other.png"):
         (folder / name).unlink()
     assert run_command("curate", [str(folder), "--device", "cpu"]) == 0
@@ -96,7 +115,12 @@ def test_looking_alone_writes_nothing(folder, tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["album"]
     assert "not read" not in out
     (folder / "raw.dng").write_bytes(b"raw")
-    assert run_command("curate", [str(folder), "-o", str(tmp_path / "out"), "--device", "cpu"]) == 0
+    judged, judge = [], album_module.judge_album
+    monkeypatch.setattr(album_module, "judge_album", lambda looks, limits, same, head: judged.append(same) or judge(
+        looks, limits, same, head))
+    assert run_command("curate", [str(folder), "-o", str(tmp_path / "out"), "--same", "0.9", "--device", "cpu"]) == 0
+    assert judged == [0.9]
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["limits"]["same"] == 0.9
     assert "1 picture or video of another kind was not read: raw.dng." in capsys.readouterr().out
     assert json.loads((tmp_path / "out" / "report.json").read_text())["unread"] == ["raw.dng"]
     (folder / "0.png").unlink()
