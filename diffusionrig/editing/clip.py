@@ -21,7 +21,7 @@ from diffusionrig.editing.order import OWN, REPORT, Order
 from diffusionrig.editing.provenance import STATEMENT, movie_record, told, write_edited
 from diffusionrig.editing.reporting import write_report
 from diffusionrig.editing.rig import Rig
-from diffusionrig.editing.sides import list_pictures, look_at, reader
+from diffusionrig.editing.sides import list_pictures, look_at, reader, unread_beside
 from diffusionrig.editing.smoothing import Smoothing
 from diffusionrig.errors import UsageError
 from diffusionrig.geometry.face_code import FaceCode
@@ -107,7 +107,8 @@ def _run(rig: Rig, order: Order, drive: Drive) -> dict[str, Any]:
                         "source": str(source.paths[row]), "jitter": {"landmarks": landmark_jitter(rig.head, code, rig.size),
                                    **clip_jitter(rig, code, centre, frames, order.batch_size)}})
     return write_report(folder, request, rig.pretrained, outputs,
-                        source.problems + ([{"file": order.target, "problem": note}] if note else []), began,
+                        source.problems + [{"file": order.target, "problem": sentence} for sentence in (clip.unread(), note)
+                                           if sentence] + unread_beside(order.source, order.output_dir), began,
                         clip={"file": order.target, "frames": len(driver), "fps": fps, "sound": voice is not None,
                               "frames_without_face": driving.gaps})
 

@@ -12,6 +12,8 @@ from diffusionrig.capture.curation.looking import Limits, Look
 from diffusionrig.cli import run_command
 from diffusionrig.data.synthetic import render_photographs, sample_person, sample_scene
 from diffusionrig.geometry.heads import load_head
+from diffusionrig.io.folder_lock import NAME as LOCK
+from diffusionrig.io.folder_lock import folder_lock
 from diffusionrig.io.images import write_png
 
 GOOD = 4
@@ -126,6 +128,35 @@ def test_looking_alone_writes_nothing(folder, tmp_path, capsys, monkeypatch):
     (folder / "0.png").unlink()
     assert run_command("curate", [str(folder), "--device", "cpu"]) == 1
     assert "None of the 2 photographs" in capsys.readouterr().err
+
+
+def test_a_run_that_is_killed_is_continued(folder, tmp_path, monkeypatch, capsys):
+    for name in ("again.png", "blur.png", "side.png", "sub/other.png", "wall.png", "cut.jpg"):
+        (folder / name).unlink()
+    out, place = tmp_path / "out", album_module.copy_file
+
+    def killed(source, target, link=False):
+        place(source, target, link)
+        if source.name == "1.png":
+            raise KeyboardInterrupt
+
+    words = [str(folder), "-o", str(out), "--device", "cpu"]
+    with monkeypatch.context() as patch:
+        patch.setattr(album_module, "copy_file", killed)
+        assert run_command("curate", words) == 130
+    assert sorted(file.name for file in (out / "kept").iterdir()) == ["0.png", "1.png"]
+    (folder / "0.png").unlink()  # its copy does not belong there any more
+    assert run_command("curate", words) == 0
+    assert sorted(file.name for file in (out / "kept").iterdir()) == ["1.png", "2.png", "3.png"]
+    report = json.loads((out / "report.json").read_text())
+    assert "unfinished" not in report
+    assert [entry["file"] for entry in report["photographs"]] == ["1.png", "2.png", "3.png"]
+    with folder_lock(out, "curate"):
+        assert run_command("curate", words) == 1
+    assert "out is in use by process" in capsys.readouterr().err
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / LOCK).write_text("{}")  # all that a kill in the middle of looking leaves
+    assert run_command("curate", [str(folder), "-o", str(tmp_path / "new"), "--device", "cpu"]) == 0
 
 
 @pytest.mark.parametrize(("flags", "sentence"), [

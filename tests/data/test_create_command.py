@@ -15,6 +15,8 @@ from diffusionrig.capture.encoder import Capture
 from diffusionrig.cli import main
 from diffusionrig.data import creation
 from diffusionrig.geometry import heads
+from diffusionrig.io.folder_lock import NAME as LOCK
+from diffusionrig.io.folder_lock import folder_lock
 from diffusionrig.io.images import png_bytes
 from diffusionrig.io.store import open_store
 
@@ -90,6 +92,16 @@ def test_the_store_is_what_was_asked_for(made: dict) -> None:
     report = json.loads((made["root"] / "store" / "report.json").read_text())
     assert [(Path(row["source"]).name, "--max_megapixels" in row["reason"]) for row in report["refused_images"]] == [
         ("wide.png", True)]
+
+
+def test_the_folder_is_held_while_it_is_written(made: dict, monkeypatch: pytest.MonkeyPatch,
+                                                capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["create-data", "--data_dir", str(made["root"] / "photos"), "--output_dir", str(made["root"] / "store"), "--device", "cpu"]
+    monkeypatch.setattr(creation, "create_store", lambda *_: pytest.fail("the folder was written to"))
+    assert not (made["root"] / "store" / LOCK).exists()
+    with folder_lock(made["root"] / "store", "create-data"):
+        assert main(words) == 1
+    assert "store is in use by process" in capsys.readouterr().err
 
 
 def test_pictures_are_stored_as_small_as_level_six_makes_them(made: dict) -> None:

@@ -16,6 +16,7 @@ from reaction_corpora import SMALL, copied, scratch, written
 
 from diffusionrig.cli import main
 from diffusionrig.errors import UsageError
+from diffusionrig.io.folder_lock import folder_lock
 from diffusionrig.io.frame_sequences import write_frame_folder
 from diffusionrig.randomness import numpy_stream
 from diffusionrig.reactions.corpus import ClipId, Corpus, Split
@@ -215,6 +216,13 @@ def test_published_script_shuffles_training_with_its_matrix(tmp_path: Path) -> N
     np.testing.assert_array_equal(np.load(tmp_path / "train_appro_shuffled.npy"), split.matrix()[order][:, order])
 
 
+def test_two_runs_in_one_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with folder_lock(tmp_path / "out", "react prepare"):
+        assert run("--data", str(written()), "--features", "logmel", "--output_dir", str(tmp_path / "out")) == 1
+    assert "out is in use by process" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_features_of_two_rates_are_not_mixed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--data", str(written()), "--features", "logmel", "--output_dir", str(tmp_path)]
     assert run(*words) == 0
@@ -286,8 +294,9 @@ def test_every_flag_reaches_the_job(monkeypatch: pytest.MonkeyPatch, capsys: pyt
                "--seed", "6", "--targets", "True", "--device", "cpu") == 0
     settings = Settings(face_size=64, frames_every=4, smooth=2, smooth_beta=0.5, recapture=True, wav2vec2="w", videomae="v",
                         emotion_model="mood", device="cpu", sound_rate=16000)
-    assert asked == [(preparing.Job(root="root", split="test", features=("mfcc", "face"), settings=settings, length=9, shuffled=True,
-                                    seed=6, targets=True), "out", 3)]
+    job = preparing.Job(root="root", split="test", features=("mfcc", "face"), settings=settings, length=9, shuffled=True, seed=6,
+                        targets=True)
+    assert asked == [(job, "out", 3)]
     assert capsys.readouterr().out == "Told.\n2 clips (all done before), mfcc: x.h5\n"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections import Counter
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ from diffusionrig.capture.identity.embedding import make_identity
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.geometry.heads import DEFAULT_HEAD, load_head
 from diffusionrig.io.files import make_folder, read_json, remove_files, write_json
+from diffusionrig.io.folder_lock import NAME as LOCK
+from diffusionrig.io.folder_lock import folder_lock
 from diffusionrig.io.images import find_images, write_png
 from diffusionrig.io.placing import copy_file, move_file
 from diffusionrig.io.sheets import contact_sheet
@@ -49,7 +52,7 @@ class Curation:
 def curate_album(request: Curation, limits: Limits) -> tuple[list[Look], list[str]]:
     """Look at every photograph and judge it; with an ``output`` folder write what came of it. Originals are never deleted.
 
-    RigError when no photograph stays.
+    RigError when no photograph stays, and while another run works in the output folder.
     """
     root = Path(request.folder)
     if request.apply and not request.output:
@@ -61,6 +64,12 @@ def curate_album(request: Curation, limits: Limits) -> tuple[list[Look], list[st
     if not files:
         raise UsageError(f"There are no photographs in {root}.")
     previous = _previous(request, root)
+    with folder_lock(request.output, COMMAND) if request.output else contextlib.nullcontext():
+        return _curate(request, limits, root, files, previous)
+
+
+def _curate(request: Curation, limits: Limits, root: Path, files: Sequence[Path],
+            previous: dict[str, Any]) -> tuple[list[Look], list[str]]:
     head = load_head(DEFAULT_HEAD)
     identity = make_identity(request.identity, request.device)
     looker = Looker(FitEncoder(head, request.device), identity, limits, request.max_megapixels)
@@ -82,7 +91,8 @@ def curate_album(request: Curation, limits: Limits) -> tuple[list[Look], list[st
 def _previous(request: Curation, root: Path) -> dict[str, Any]:
     """The report of an earlier run on the same album into the same folder; UsageError when that holds anything else."""
     folder = Path(request.output)
-    if not request.output or not folder.is_dir() or not any(folder.iterdir()):
+    # A run that was killed while it looked leaves the folder's lock, and nothing else.
+    if not request.output or not folder.is_dir() or all(entry.name == LOCK for entry in folder.iterdir()):
         return {}
     found = read_json(folder / REPORT) if (folder / REPORT).is_file() else None
     if not isinstance(found, dict) or found.get("command") != COMMAND or found.get("folder") != str(root.resolve()):
@@ -93,8 +103,11 @@ def _previous(request: Curation, root: Path) -> dict[str, Any]:
 def _write(request: Curation, root: Path, folder: Path, looks: Sequence[Look], previous: dict[str, Any],
            about: dict[str, Any]) -> None:
     stays = {look.file for look in looks if look.verdict == KEPT}
-    remove_files(folder / KEPT / entry["file"] for entry in previous.get("photographs", [])
-                 if entry["verdict"] == KEPT and entry["file"] not in stays)
+    before = [entry for entry in previous.get("photographs", []) if entry["verdict"] == KEPT and entry["file"] not in stays]
+    # Said first: a run that is killed before its end is known again, with all the copies that it may have left.
+    write_json(folder / REPORT, {**about, "unfinished": True, "photographs": [
+        *({"file": name, "verdict": KEPT} for name in sorted(stays)), *before]})
+    remove_files(folder / KEPT / entry["file"] for entry in before)
     for name in sorted(stays):
         copy_file(root / name, folder / KEPT / name, request.link)
     if request.apply:
