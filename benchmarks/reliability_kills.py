@@ -58,7 +58,8 @@ class Round:
     def holds(self) -> dict[str, Any]:
         found = apart(contents, self.out, str(self.place))
         if self.job.changes:
-            found |= {f"../{name}": value for name, value in apart(contents, self.place / self.job.changes, str(self.place)).items()}
+            changed = apart(contents, self.place / self.job.changes, str(self.place))
+            found |= {f"../{name}": value for name, value in changed.items()}
         return found
 
 

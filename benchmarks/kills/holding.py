@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,8 @@ from diffusionrig.io.movies import movie_info
 from diffusionrig.io.pt_files import read_pt
 from diffusionrig.io.store import open_store
 
-TIMES = {"seconds", "seconds_this_run", "began", "created", "time", "per_second", "samples_per_second", "made_in_this_run",
-         "step_seconds", "started", "peak_memory", "restarts", "resumed", "resumed_from", "hash", "images_per_second"}
-"""Entries of reports and columns of tables that say when or how fast, not what."""
+TIMES = re.compile(r".*(second|elapsed|est\.\(|/s$|time|began|created|waited|memory|resumed|started).*|made_in_this_run|hash")
+"""Entries of reports and columns of tables that say when, how fast or from where a run went on, not what it made."""
 
 SILENT = {"lock.mdb"}
 
@@ -58,7 +58,7 @@ def _read(file: Path) -> Any:
         return _timeless(json.loads(file.read_text()))
     if kind == ".csv":
         with open(file, newline="") as stream:
-            return [{key: value for key, value in row.items() if key not in TIMES} for row in csv.DictReader(stream)]
+            return [{key: value for key, value in row.items() if not TIMES.fullmatch(str(key))} for row in csv.DictReader(stream)]
     if kind == ".mdb":
         store = open_store(file.parent)
         records = [store.record(number) for number in range(len(store))]
@@ -93,7 +93,7 @@ def _tensor_file(file: Path) -> Any:
 
 def _timeless(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _timeless(item) for key, item in value.items() if key not in TIMES}
+        return {key: _timeless(item) for key, item in value.items() if not TIMES.fullmatch(str(key))}
     return [_timeless(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 

@@ -154,6 +154,23 @@ def test_a_run_that_is_killed_is_continued(folder, tmp_path, monkeypatch, capsys
     with folder_lock(out, "curate"):
         assert run_command("curate", words) == 1
     assert "out is in use by process" in capsys.readouterr().err
+    # Killed after the first of two that do not stay was moved: both are reported, shown and moved in the end.
+    for name, level in (("wall.png", 120), ("floor.png", 60)):
+        write_png(folder / name, np.full((80, 80, 3), level, np.uint8))
+    move, applied = album_module.move_file, [str(folder), "-o", str(tmp_path / "applied"), "--apply", "--device", "cpu"]
+
+    def moved_once(source, target):
+        move(source, target)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(album_module, "move_file", moved_once)
+        assert run_command("curate", applied) == 130
+    assert [file.name for file in (tmp_path / "applied" / "rejected").iterdir()] == ["floor.png"]
+    assert run_command("curate", applied) == 0
+    report = json.loads((tmp_path / "applied" / "report.json").read_text())
+    assert [entry.get("moved_to") for entry in report["photographs"]] == [None] * 3 + ["rejected/floor.png", "rejected/wall.png"]
+    assert sorted(file.name for file in (tmp_path / "applied" / "rejected").iterdir()) == ["floor.png", "wall.png"]
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / LOCK).write_text("{}")  # all that a kill in the middle of looking leaves
     assert run_command("curate", [str(folder), "-o", str(tmp_path / "new"), "--device", "cpu"]) == 0

@@ -73,7 +73,8 @@ def _curate(request: Curation, limits: Limits, root: Path, files: Sequence[Path]
     head = load_head(DEFAULT_HEAD)
     identity = make_identity(request.identity, request.device)
     looker = Looker(FitEncoder(head, request.device), identity, limits, request.max_megapixels)
-    looks = [looker.look(file, file.relative_to(root).as_posix()) for file in track(files, COMMAND)]
+    places = {file.relative_to(root).as_posix(): file for file in files} | _moved(request, root, previous)
+    looks = [looker.look(places[name], name) for name in track(sorted(places, key=lambda name: root / name), COMMAND)]
     same = identity.same if limits.same is None else limits.same
     notes = judge_album(looks, limits, same, head)
     unread = [file.relative_to(root).as_posix() for file in unread_files(root, files, request.output)]
@@ -86,6 +87,13 @@ def _curate(request: Curation, limits: Limits, root: Path, files: Sequence[Path]
     if not any(look.verdict == KEPT for look in looks):
         raise RigError(f"None of the {len(looks)} photographs in {root} can stay; the first: {looks[0].file}: {looks[0].why}.")
     return looks, notes
+
+
+def _moved(request: Curation, root: Path, previous: dict[str, Any]) -> dict[str, Path]:
+    """Photographs that a run which was killed had moved out of the album already, by name: they are judged with the others."""
+    named = [entry for entry in previous.get("photographs", []) if "moved_to" in entry] if previous.get("unfinished") else []
+    moved = {entry["file"]: Path(request.output) / entry["moved_to"] for entry in named}
+    return {name: file for name, file in moved.items() if file.is_file() and not (root / name).exists()}
 
 
 def _previous(request: Curation, root: Path) -> dict[str, Any]:
@@ -104,22 +112,24 @@ def _write(request: Curation, root: Path, folder: Path, looks: Sequence[Look], p
            about: dict[str, Any]) -> None:
     stays = {look.file for look in looks if look.verdict == KEPT}
     before = [entry for entry in previous.get("photographs", []) if entry["verdict"] == KEPT and entry["file"] not in stays]
-    # Said first: a run that is killed before its end is known again, with all the copies that it may have left.
+    moved = {look.file: {"moved_to": f"{REJECTED}/{look.file}"} for look in looks
+             if request.apply and look.verdict not in {KEPT, SURPLUS}}
+    # Said first: a run that is killed before its end is known again, with all that it may have copied and moved.
     write_json(folder / REPORT, {**about, "unfinished": True, "photographs": [
-        *({"file": name, "verdict": KEPT} for name in sorted(stays)), *before]})
+        *({"file": look.file, "verdict": look.verdict, **moved.get(look.file, {})} for look in looks), *before]})
     remove_files(folder / KEPT / entry["file"] for entry in before)
     for name in sorted(stays):
-        copy_file(root / name, folder / KEPT / name, request.link)
-    if request.apply:
-        for look in looks:
-            if look.verdict not in {KEPT, SURPLUS}:
-                move_file(root / look.file, folder / REJECTED / look.file)
+        source = root / name
+        # With other limits a photograph may stay that a run which was killed had moved away.
+        copy_file(source if source.exists() else folder / REJECTED / name, folder / KEPT / name, request.link)
+    for name, entry in moved.items():
+        if (root / name).exists():  # else a run that was killed has moved it
+            move_file(root / name, folder / entry["moved_to"])
     counts = Counter(look.verdict for look in looks)
     entries = [{"file": look.file, "verdict": look.verdict, "reasons": [sentence for _, sentence in look.reasons], **look.numbers,
-                **({"moved_to": f"{REJECTED}/{look.file}"} if request.apply and look.verdict not in {KEPT, SURPLUS} else {})}
-               for look in looks]
-    write_json(folder / REPORT, {**about, "counts": {name: counts[name] for name in VERDICTS}, "photographs": entries})
+                **moved.get(look.file, {})} for look in looks]
     write_png(folder / SHEET, curation_sheet(looks))
+    write_json(folder / REPORT, {**about, "counts": {name: counts[name] for name in VERDICTS}, "photographs": entries})
 
 
 def curation_sheet(looks: Sequence[Look]) -> np.ndarray:
