@@ -37,8 +37,9 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# Some benchmarks take what the demos leave. Those that need photographs, clips or stores of yours are run by hand.
-BY_HAND := benchmarks/expressions.py benchmarks/reenactment.py benchmarks/variants.py
+# Some benchmarks take what the demos leave. Those that need photographs, clips or stores of yours, or an hour of kills, are run by
+# hand.
+BY_HAND := benchmarks/expressions.py benchmarks/reenactment.py benchmarks/variants.py benchmarks/reliability_kills.py
 
 bench: install
 	test -f log/demo/report.json || $(BIN)/diffusionrig demo --output_dir log/demo

@@ -16,6 +16,7 @@ from diffusionrig.capture.choosing import Choice, chosen_encoder
 from diffusionrig.capture.encoder import FLAG_BELOW, Encoder, StagedEncoder
 from diffusionrig.capture.face_folder import write_codes, write_meshes, write_pictures
 from diffusionrig.capture.inputs import Picture, count_pictures, listed_inputs, read_pictures, result_names, unread_inputs
+from diffusionrig.capture.own_results import BEFORE, COMMAND, COMMENT, REPORT, require_own_results, write_own_png
 from diffusionrig.capture.pictures import COLUMNS, capture_pictures
 from diffusionrig.capture.saved_codes import CODE_PARTS, save_codes
 from diffusionrig.capture.study import Atlas, Study, deca_inside, load_atlas, record_face, study_faces
@@ -23,18 +24,15 @@ from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.geometry.heads import load_head
 from diffusionrig.io.files import make_folder, write_json
-from diffusionrig.io.images import write_png
+from diffusionrig.io.folder_lock import folder_lock
 from diffusionrig.io.obj import write_obj
-from diffusionrig.io.own_files import own_arrays, own_marks, own_picture, own_report, require_own
+from diffusionrig.io.own_files import own_arrays, own_picture, own_report, require_own
 from diffusionrig.io.sheets import contact_sheet, to_uint8
 from diffusionrig.progress import Progress
 
 __all__ = ["Outputs", "capture_files", "result_names"]
 
-COMMAND = "capture"
-REPORT, CODES, SHEET = "report.json", "codes.npz", "contact_sheet.png"
-_BEFORE = ("software", "encoder", "head_hash", "images")
-"""Entries of a report from before it named its command."""
+CODES, SHEET = "codes.npz", "contact_sheet.png"
 
 SHEET_ROWS = 12
 INDEX = "00"
@@ -73,17 +71,25 @@ def capture_files(paths: Sequence[str], output_dir: str, choice: Choice | None =
     """Capture every image and every ``every``-th video frame of ``paths`` (files and folders) into ``output_dir``; returns
     what is in its report.json.
 
-    UsageError when the report, codes or contact sheet that are there are not of an earlier capture.
+    UsageError when the report, codes, contact sheet or results of such names that are there are not of an earlier capture, RigError
+    while another run works in the folder.
 
     An encoder of DECA's kind gets a folder ``<output_dir>/<model>/<name>00/`` per face with what EMOCA's demo writes; others
     files ``<output_dir>/<name>_*``. Files that cannot be read and pictures without a face are reported and skipped.
     """
     outputs = outputs or Outputs()
     files = listed_inputs(paths)
-    require_own(output_dir, {REPORT: own_report(COMMAND, *_BEFORE), CODES: own_arrays("head", "files", *CODE_PARTS),
-                             SHEET: own_picture(COMMAND, *_BEFORE)}, "--output_dir")
+    require_own(output_dir, {REPORT: own_report(COMMAND, *BEFORE), CODES: own_arrays("head", "files", *CODE_PARTS),
+                             SHEET: own_picture(COMMAND, *BEFORE)}, "--output_dir")
     encoder, head_name, model = chosen_encoder(choice or Choice(), device)
+    require_own_results(Path(output_dir), result_names(files), model, INDEX)
     head = load_head(head_name)
+    with folder_lock(output_dir, COMMAND):
+        return _capture_all(paths, files, output_dir, encoder, model, head, outputs, batch_size, max_megapixels, every)
+
+
+def _capture_all(paths: Sequence[str], files: Sequence[Path], output_dir: str, encoder: Encoder, model: str, head: HeadModel,
+                 outputs: Outputs, batch_size: int, max_megapixels: float, every: int) -> dict[str, Any]:
     writer = _Writer(make_folder(output_dir), model, encoder, head, outputs)
     rows: list[dict[str, Any]] = []
     with Progress(count_pictures(files, every), "capture") as progress:
@@ -129,7 +135,7 @@ class _Writer:
         shown = {name: drawn[name] for name in ("overlay", "shape", "rendered")} if self.outputs.images else {}
         if study is None:
             for name, pixels in shown.items():
-                write_png(self.folder / f"{picture.name}_{name}.png", pixels)
+                write_own_png(self.folder / f"{picture.name}_{name}.png", pixels)
             if self.outputs.mesh:
                 _write_mesh(self.folder, picture.name, self.head, code)
             return
@@ -140,7 +146,7 @@ class _Writer:
         assert self.deca is not None
         assert self.atlas is not None
         for name, pixels in shown.items():
-            write_png(place / f"{name}.png", pixels)
+            write_own_png(place / f"{name}.png", pixels)
         if self.outputs.codes:
             write_codes(place, code, study)
         if not (self.outputs.images or self.outputs.mesh):
@@ -157,7 +163,7 @@ class _Writer:
             return
         if self.outputs.codes:
             save_codes(self.folder / CODES, FaceCode.concatenate(self.codes), self.sources)
-        write_png(self.folder / SHEET, contact_sheet(self.sheet, COLUMNS), own_marks(COMMAND))
+        write_own_png(self.folder / SHEET, contact_sheet(self.sheet, COLUMNS))
 
 
 def _batches(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
@@ -210,6 +216,6 @@ def _write_mesh(folder: Path, name: str, head: HeadModel, code: FaceCode) -> Non
     with torch.no_grad():
         texture = to_uint8(head.texture(code.albedo)[0].numpy())
         vertices = head.vertices(code)[0].numpy()
-    write_png(folder / f"{name}_albedo.png", texture)
+    write_own_png(folder / f"{name}_albedo.png", texture)
     write_obj(folder / f"{name}.obj", vertices, head.faces.numpy(), head.uv.numpy(), head.uv_faces.numpy(),
-              f"{name}_albedo.png")
+              f"{name}_albedo.png", comment=COMMENT)

@@ -58,4 +58,5 @@ def chosen_encoder(choice: Choice, device: str = "auto") -> tuple[Encoder, str, 
 def _named(name: str, choice: Choice, device: str, options: EncoderOptions) -> tuple[Encoder, str, str]:
     # The files of the encoder are checked before its head is loaded: they include the head's.
     found = make_encoder(name, load_head(choice.head) if choice.head else None, device, options)
-    return found, choice.head or usual_head(name), str(getattr(found, "model", found.name))
+    model = getattr(found, "model", "")  # the name of EMOCA's folder; others have other things of that name
+    return found, choice.head or usual_head(name), model if isinstance(model, str) and model else found.name

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from diffusionrig.capture.own_results import COMMENT, write_own_png
 from diffusionrig.capture.study import Atlas, FaceRecord, Study
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.io.arrays import write_npy
-from diffusionrig.io.images import write_png
 from diffusionrig.io.obj import write_coloured_obj, write_obj
 from diffusionrig.render.dense_mesh import dense_mesh
 
@@ -43,23 +43,23 @@ def write_pictures(folder: Path, record: FaceRecord, study: Study) -> None:
                 "out_im_coarse": views.overlay, "out_im_detail": views.overlay_detail}
     for name, picture in pictures.items():
         if picture is not None:
-            write_png(folder / f"{name}.png", quantised(picture[0]))
+            write_own_png(folder / f"{name}.png", quantised(picture[0]))
 
 
 def write_meshes(folder: Path, head: HeadModel, atlas: Atlas, record: FaceRecord) -> None:
     """``mesh_coarse.obj`` with its material, the photograph's colours as texture and the detail normals; with detail also
     ``mesh_coarse_detail.obj``, a vertex per texel with its colour."""
     texture = quantised(record.views.texture[0])
-    write_png(folder / f"{MESH}.png", texture)
+    write_own_png(folder / f"{MESH}.png", texture)
     relief = None
     if record.normals is not None:
         relief = f"{MESH}_normals.png"
-        write_png(folder / relief, quantised(record.normals * 0.5 + 0.5))
+        write_own_png(folder / relief, quantised(record.normals * 0.5 + 0.5))
     write_obj(folder / f"{MESH}.obj", record.vertices.numpy(), head.faces.numpy(), head.uv.numpy(), head.uv_faces.numpy(),
-              f"{MESH}.png", relief, DECIMALS)
+              f"{MESH}.png", relief, DECIMALS, COMMENT)
     if record.displacement is not None:
         colours = torch.from_numpy(texture.astype(np.float32) / 255).permute(2, 0, 1)
         mesh = dense_mesh(head, record.vertices, record.displacement, atlas.texels, colours)
         assert mesh.colours is not None
         write_coloured_obj(folder / f"{MESH}_detail.obj", mesh.vertices.numpy(), mesh.faces.numpy(), mesh.colours.numpy(),
-                           DECIMALS)
+                           DECIMALS, COMMENT)

@@ -8,11 +8,15 @@ import time
 import warnings
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from diffusionrig import __version__
 from diffusionrig.cli.arguments import boolean, positive_int
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.shown import some_lines
+
+if TYPE_CHECKING:
+    from diffusionrig.faces.backends import FaceFinder
 
 DESCRIPTION = """Cut FFHQ-aligned faces out of photographs.
 
@@ -64,19 +68,26 @@ def _count(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    import cv2
-
-    from diffusionrig.faces.album import ALIGNED, STATUSES, AlignOptions, align_photos
     from diffusionrig.faces.backends import make_finder
-    from diffusionrig.io.files import make_folder, write_json
+    from diffusionrig.io.folder_lock import folder_lock
     from diffusionrig.io.own_files import own_report, require_own
-    from diffusionrig.progress import Progress
 
     source, target = Path(args.input_imgs_path), Path(args.output_imgs_path)
     root, photos, ignored = _photos(source, target, args.recursive)
     finder = make_finder(args.detector)
     require_own(target, {"report.json": own_report("align")}, "--output_imgs_path")
-    make_folder(target)
+    with folder_lock(target, "align"):
+        return _align(args, root, photos, ignored, finder)
+
+
+def _align(args: argparse.Namespace, root: Path, photos: list[Path], ignored: list[str], finder: FaceFinder) -> int:
+    import cv2
+
+    from diffusionrig.faces.album import ALIGNED, STATUSES, AlignOptions, align_photos
+    from diffusionrig.io.files import write_json
+    from diffusionrig.progress import Progress
+
+    source, target = Path(args.input_imgs_path), Path(args.output_imgs_path)
     options = AlignOptions(args.output_size, args.min_face, args.max_outside, args.faces, args.thorough,
                            args.max_megapixels, args.overwrite)
     # Pillow warns of odd tags in files that it reads all the same; what it cannot read is reported per file.

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     options = CreationOptions(tuple(args.data_dir), args.output_dir, args.image_size, args.batch_size, args.use_meanshape,
                               args.store_buffers, args.max_megapixels, args.num_workers, args.min_confidence,
                               args.drop_flagged, tuple(args.labels))
-    with start_world(args.device) as world:
+    with start_world(args.device) as world, world.holding(args.output_dir, "create-data"):
         def load() -> None:
             # A mistyped folder should be known at once, not after the encoder is loaded.
             find_sources(options.data_dir, options.output_dir)

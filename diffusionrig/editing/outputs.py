@@ -15,7 +15,7 @@ from diffusionrig.editing.order import Order
 from diffusionrig.editing.photographs import Cut, in_photograph
 from diffusionrig.editing.planning import Planned
 from diffusionrig.editing.pretrained import Pretrained
-from diffusionrig.editing.provenance import write_edited
+from diffusionrig.editing.provenance import told, write_edited
 from diffusionrig.editing.request import Result
 from diffusionrig.editing.sides import Read, Side
 from diffusionrig.errors import RigError
@@ -57,9 +57,7 @@ class Outputs:
     def add(self, planned: Planned, result: Result, source: Side) -> None:
         """Write one result, whose source is a row of ``source``."""
         edit, row = planned.request.edit, planned.request.source
-        details: dict[str, Any] = {"seed": self.order.sampling.seed, "strength": edit.strength, "sliders": dict(edit.sliders)}
-        if edit.moves:
-            details["moves"] = dict(edit.moves)
+        details = told(edit, self.order.sampling.seed)
         assert source.faces is not None
         shown = to_uint8(source.faces.images[row].cpu().numpy(), -1, 1)
         entry, cut = self._entry(planned, source), source.cuts[row]

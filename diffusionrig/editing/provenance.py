@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from diffusionrig import __version__
+from diffusionrig.editing.controls import Edit
 from diffusionrig.errors import RigError
 from diffusionrig.io.damage import parse_json_object
 from diffusionrig.io.images import read_image, read_png_text, write_png
@@ -25,6 +26,14 @@ def pixel_hash(image: np.ndarray) -> str:
     digest = hashlib.sha256(str(image.shape).encode())
     digest.update(np.ascontiguousarray(image).tobytes())
     return digest.hexdigest()
+
+
+def told(edit: Edit, seed: int) -> dict[str, Any]:
+    """What a record says of an edit and of the ``seed`` it was drawn from; ``moves`` only where there are any."""
+    record: dict[str, Any] = {"seed": seed, "strength": edit.strength, "sliders": dict(edit.sliders)}
+    if edit.moves:
+        record["moves"] = dict(edit.moves)
+    return record
 
 
 def write_edited(path: Path, image: np.ndarray, *, model_hash: str, mode: str, **details: Any) -> None:

@@ -14,6 +14,13 @@ from diffusionrig.editing.pretrained import Pretrained
 from diffusionrig.io.files import write_json
 
 
+def write_begun(folder: Path, request: dict[str, Any]) -> None:
+    """Write a ``report.json`` that says whose results lie in ``folder`` until they are complete: the same request, started again
+    after a kill, knows them by it."""
+    write_json(folder / REPORT, {"command": "edit", "request": request, "software": f"diffusionrig {__version__}",
+                                 "unfinished": True, "outputs": []})
+
+
 def write_report(folder: Path, request: dict[str, Any], model: Pretrained, outputs: list[dict[str, Any]],
                  problems: list[dict[str, str]], began: float, **further: Any) -> dict[str, Any]:
     """Write ``report.json``, all that is needed to repeat the run, and return it. ``began`` is a ``time.monotonic()``."""

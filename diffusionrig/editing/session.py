@@ -11,7 +11,7 @@ from diffusionrig.editing.conditions import REFERENCE
 from diffusionrig.editing.order import UNPLACED, Order, guard
 from diffusionrig.editing.outputs import Outputs
 from diffusionrig.editing.planning import Planned, plan
-from diffusionrig.editing.reporting import write_report
+from diffusionrig.editing.reporting import write_begun, write_report
 from diffusionrig.editing.rig import Rig
 from diffusionrig.editing.sides import Read, Side, list_pictures, look_at, nothing_usable, plainly, reader, unread_beside
 from diffusionrig.errors import UsageError
@@ -53,6 +53,7 @@ def _edit_all(rig: Rig, order: Order, source_paths: list[Path], target_paths: li
             if outputs is None:
                 target = _targets(rig, order, target_paths, read_target)
                 outputs = Outputs(order, rig.pretrained, target, read_target)
+                write_begun(outputs.folder, request)
             _draw(rig, order, source, outputs, before)
         before += len(source.paths)
         if outputs is not None and order.limit is not None and outputs.edits >= order.limit:

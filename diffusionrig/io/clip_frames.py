@@ -13,6 +13,7 @@ from diffusionrig.io.files import sha256_of
 from diffusionrig.io.images import find_images, read_image
 from diffusionrig.io.sound import Sound, read_sound
 from diffusionrig.io.timeline import Timeline, read_timeline
+from diffusionrig.io.unread import unread_files, unread_sentence
 from diffusionrig.io.video import is_moving, pictures
 
 
@@ -88,6 +89,11 @@ class ClipFrames:
             raise RigError(f"{self.path} holds no frames.")
         for _ in range(count - number):
             yield frame
+
+    def unread(self) -> str:
+        """A sentence about pictures and videos of other kinds in the folder of frames, which are not among them; "" without."""
+        others = unread_files(self.path, self._files, recursive=False) if self.path.is_dir() else []
+        return unread_sentence(others)
 
     def identity(self) -> str:
         """What tells this clip from another: the hash of a file, with the rate where it is not its own, or names, sizes and times

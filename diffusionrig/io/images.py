@@ -239,8 +239,7 @@ def png_bytes(array: np.ndarray, text: dict[str, str] | None = None, level: int 
         else:
             chunks.add_itxt(key, value)
     buffer = io.BytesIO()
-    # On aligned faces level 2 is 11 % larger than level 6 and five times faster.
-    Image.fromarray(np.ascontiguousarray(array)).save(buffer, "PNG", pnginfo=chunks, compress_level=2)
+    Image.fromarray(np.ascontiguousarray(array)).save(buffer, "PNG", pnginfo=chunks, compress_level=level)
     return buffer.getvalue()
 
 

@@ -69,6 +69,29 @@ def own_text(key: str, value: str) -> Own:
     return own
 
 
+def own_start(text: str) -> Own:
+    """Knows a text file by how it begins."""
+    def own(file: Path) -> bool:
+        try:
+            with open(file, "rb") as stream:
+                return stream.read(len(text.encode())) == text.encode()
+        except OSError:
+            return False
+
+    return own
+
+
+def own_listed(report: Path, command: str, name: str, *keys: str) -> Own:
+    """Knows any file when the ``report`` of an earlier run of ``command`` (see ``own_report``) has a row called ``name`` among its
+    ``images``."""
+    def own(file: Path) -> bool:
+        rows = _read_report(report).get("images")
+        return (own_report(command, *keys)(report) and isinstance(rows, list)
+                and any(isinstance(row, dict) and row.get("name") == name for row in rows))
+
+    return own
+
+
 def own_arrays(*names: str) -> Own:
     """Knows an npz archive by the ``names`` of arrays that it holds."""
     def own(file: Path) -> bool:

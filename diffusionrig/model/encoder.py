@@ -6,6 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+WIDTH = 64
+"""Channels of a ResNet's first layers, as published; each further stage has twice as many as the one before."""
+
 
 def _conv(channels: int, out_channels: int, size: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(channels, out_channels, size, stride=stride, padding=size // 2, bias=False)
@@ -57,12 +60,12 @@ class ResNet(nn.Module):
 
     def __init__(self, block: type[BasicBlock] | type[Bottleneck], depths: tuple[int, ...], latent_dim: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
+        self.conv1 = nn.Conv2d(3, WIDTH, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(WIDTH)
         self.depth = len(depths)
-        channels = 64
+        channels = WIDTH
         for index, depth in enumerate(depths):
-            width, layers = 64 * 2**index, []
+            width, layers = WIDTH * 2**index, []
             for position in range(depth):
                 layers.append(block(channels, width, 2 if index and not position else 1))
                 channels = width * block.expansion

@@ -14,7 +14,8 @@ from diffusionrig.cli import main
 from diffusionrig.errors import RigError
 from diffusionrig.geometry.heads import load_head
 from diffusionrig.io.assets import asset_path
-from diffusionrig.io.images import read_image, write_png
+from diffusionrig.io.folder_lock import folder_lock
+from diffusionrig.io.images import read_image, read_png_text, write_png
 from diffusionrig.io.resize import resize_square
 
 
@@ -30,6 +31,7 @@ def test_good_and_bad_files_together(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["capture", str(source), "-o", str(target), "--image_size", "96", "--device", "cpu"]) == 0
     report = json.loads((target / "report.json").read_text())
     assert report["counts"] == {"images": 4, "captured": 1, "flagged": 0, "without_face": 1, "unreadable": 2}
+    assert (report["encoder"], report["model"]) == ("FIT", "FIT")
     status = {row["name"]: row["status"] for row in report["images"]}
     assert status == {"empty": "unreadable", "portrait": "captured", "text": "unreadable", "wall": "no face"}
     printed = capsys.readouterr().out
@@ -117,6 +119,45 @@ def test_codes_that_hold_something_else_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "pickled.npz", a=np.array([{}], dtype=object))
     with pytest.raises(RigError, match="plain arrays"):
         load_codes(tmp_path / "pickled.npz")
+
+
+@pytest.mark.parametrize("name", ["portrait_overlay.png", "portrait.obj", "portrait_frame0003_shape.png"])
+def test_results_under_a_photograph_s_name_are_kept_when_somebody_else_made_them(name: str, tmp_path: Path,
+                                                                                 capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["capture", str(asset_path("portrait.jpg")), "-o", str(tmp_path), "--image_size", "64", "--device", "cpu"]
+    stranger = tmp_path / name
+    if name.endswith(".png"):
+        write_png(stranger, np.zeros((8, 8, 3), np.uint8))
+    else:
+        stranger.write_text("v 0 0 0\n")
+    write_png(tmp_path / "portraits_overlay.png", np.zeros((8, 8, 3), np.uint8))  # no name of this run's
+    kept = stranger.read_bytes()
+    assert main(words) == 2
+    assert f"{name} was not written by this command" in capsys.readouterr().err
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted([name, "portraits_overlay.png"])
+    assert stranger.read_bytes() == kept
+
+
+def test_results_of_a_killed_or_earlier_capture_are_its_own(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    words = ["capture", str(asset_path("portrait.jpg")), "-o", str(target), "--image_size", "64", "--device", "cpu"]
+    with folder_lock(target, "capture"):
+        assert main(words) == 1
+    assert not target.exists()
+    assert main(words) == 0
+    for name in ("portrait_overlay.png", "portrait_albedo.png"):
+        assert read_png_text(target / name)["Software"].endswith("capture")
+    for name in ("portrait.obj", "portrait.mtl"):
+        assert (target / name).read_text().startswith("# diffusionrig capture\n")
+    report = (target / "report.json").read_text()
+    (target / "report.json").unlink()  # as a kill before the end leaves it
+    assert main(words) == 0
+    # Of before results were marked: known by the report that lists them.
+    write_png(target / "portrait_overlay.png", np.zeros((8, 8, 3), np.uint8))
+    (target / "portrait.obj").write_text("v 0 0 0\n")
+    (target / "report.json").write_text(report)
+    assert main(words) == 0
+    assert read_image(target / "portrait_overlay.png").shape == (64, 64, 3)
 
 
 @pytest.mark.parametrize("name", ["report.json", "codes.npz", "contact_sheet.png"])

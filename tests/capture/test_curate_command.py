@@ -8,9 +8,12 @@ import pytest
 import torch
 
 from diffusionrig.capture.curation import album as album_module
+from diffusionrig.capture.curation.looking import Limits, Look
 from diffusionrig.cli import run_command
 from diffusionrig.data.synthetic import render_photographs, sample_person, sample_scene
 from diffusionrig.geometry.heads import load_head
+from diffusionrig.io.folder_lock import NAME as LOCK
+from diffusionrig.io.folder_lock import folder_lock
 from diffusionrig.io.images import write_png
 
 GOOD = 4
@@ -86,7 +89,25 @@ def test_every_photograph_gets_its_reason_and_the_album_stays_as_it_is(folder, t
     assert (out / "rejected" / "sub" / "other.png").read_bytes() == before[folder / "sub" / "other.png"]
 
 
-def test_looking_alone_writes_nothing(folder, tmp_path, capsys):
+def test_every_flag_reaches_the_album(tmp_path, monkeypatch, capsys):
+    asked = []
+
+    def remembered(*words):
+        asked.append(words)
+        return [Look("a.png")], ["Told."]
+
+    monkeypatch.setattr(album_module, "curate_album", remembered)
+    assert run_command("curate", ["album", "-o", "out", "--apply", "--link", "--keep", "7", "--min_face", "90", "--min_sharpness",
+                                  "0.3", "--max_yaw", "50", "--max_pitch", "20", "--min_confidence", "0.2", "--duplicate", "0.05",
+                                  "--identity", "dlib", "--same", "0.9", "--max_megapixels", "12", "--device", "cpu"]) == 0
+    assert asked == [(album_module.Curation(folder="album", output="out", apply=True, link=True, identity="dlib", max_megapixels=12,
+                                            device="cpu"),
+                      Limits(min_face=90, min_sharpness=0.3, max_yaw=50, max_pitch=20, min_confidence=0.2, duplicate=0.05,
+                             same=0.9, keep=7))]
+    assert capsys.readouterr().out.splitlines()[-2:] == ["Told.", "1 photographs: 1 kept; copies of what stays are in out/kept"]
+
+
+def test_looking_alone_writes_nothing(folder, tmp_path, capsys, monkeypatch):
     for name in ("1.png", "2.png", "3.png", "again.png", "blur.png", "side.png", "sub/other.png"):
         (folder / name).unlink()
     assert run_command("curate", [str(folder), "--device", "cpu"]) == 0
@@ -96,12 +117,63 @@ def test_looking_alone_writes_nothing(folder, tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["album"]
     assert "not read" not in out
     (folder / "raw.dng").write_bytes(b"raw")
-    assert run_command("curate", [str(folder), "-o", str(tmp_path / "out"), "--device", "cpu"]) == 0
+    judged, judge = [], album_module.judge_album
+    monkeypatch.setattr(album_module, "judge_album", lambda looks, limits, same, head: judged.append(same) or judge(
+        looks, limits, same, head))
+    assert run_command("curate", [str(folder), "-o", str(tmp_path / "out"), "--same", "0.9", "--device", "cpu"]) == 0
+    assert judged == [0.9]
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["limits"]["same"] == 0.9
     assert "1 picture or video of another kind was not read: raw.dng." in capsys.readouterr().out
     assert json.loads((tmp_path / "out" / "report.json").read_text())["unread"] == ["raw.dng"]
     (folder / "0.png").unlink()
     assert run_command("curate", [str(folder), "--device", "cpu"]) == 1
     assert "None of the 2 photographs" in capsys.readouterr().err
+
+
+def test_a_run_that_is_killed_is_continued(folder, tmp_path, monkeypatch, capsys):
+    for name in ("again.png", "blur.png", "side.png", "sub/other.png", "wall.png", "cut.jpg"):
+        (folder / name).unlink()
+    out, place = tmp_path / "out", album_module.copy_file
+
+    def killed(source, target, link=False):
+        place(source, target, link)
+        if source.name == "1.png":
+            raise KeyboardInterrupt
+
+    words = [str(folder), "-o", str(out), "--device", "cpu"]
+    with monkeypatch.context() as patch:
+        patch.setattr(album_module, "copy_file", killed)
+        assert run_command("curate", words) == 130
+    assert sorted(file.name for file in (out / "kept").iterdir()) == ["0.png", "1.png"]
+    (folder / "0.png").unlink()  # its copy does not belong there any more
+    assert run_command("curate", words) == 0
+    assert sorted(file.name for file in (out / "kept").iterdir()) == ["1.png", "2.png", "3.png"]
+    report = json.loads((out / "report.json").read_text())
+    assert "unfinished" not in report
+    assert [entry["file"] for entry in report["photographs"]] == ["1.png", "2.png", "3.png"]
+    with folder_lock(out, "curate"):
+        assert run_command("curate", words) == 1
+    assert "out is in use by process" in capsys.readouterr().err
+    # Killed after the first of two that do not stay was moved: both are reported, shown and moved in the end.
+    for name, level in (("wall.png", 120), ("floor.png", 60)):
+        write_png(folder / name, np.full((80, 80, 3), level, np.uint8))
+    move, applied = album_module.move_file, [str(folder), "-o", str(tmp_path / "applied"), "--apply", "--device", "cpu"]
+
+    def moved_once(source, target):
+        move(source, target)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(album_module, "move_file", moved_once)
+        assert run_command("curate", applied) == 130
+    assert [file.name for file in (tmp_path / "applied" / "rejected").iterdir()] == ["floor.png"]
+    assert run_command("curate", applied) == 0
+    report = json.loads((tmp_path / "applied" / "report.json").read_text())
+    assert [entry.get("moved_to") for entry in report["photographs"]] == [None] * 3 + ["rejected/floor.png", "rejected/wall.png"]
+    assert sorted(file.name for file in (tmp_path / "applied" / "rejected").iterdir()) == ["floor.png", "wall.png"]
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / LOCK).write_text("{}")  # all that a kill in the middle of looking leaves
+    assert run_command("curate", [str(folder), "-o", str(tmp_path / "new"), "--device", "cpu"]) == 0
 
 
 @pytest.mark.parametrize(("flags", "sentence"), [

@@ -45,7 +45,10 @@ def series(*seeds: int) -> FaceCode:
 
 
 def test_every_frame_is_the_edit_of_that_frame(rig, order, tmp_path):
+    (tmp_path / "frames" / "frame_5.exr").write_bytes(b"raw")
     report = run_clip(rig, order, Drive())
+    assert [problem["problem"] for problem in report["problems"]] == [
+        f"1 picture or video of another kind was not read: {tmp_path / 'frames' / 'frame_5.exr'}."]
     assert report["clip"]["frames_without_face"] == [2]
     assert [output["file"] for output in report["outputs"]] == ["0_exp+pose.mp4"]
     for frame, seed in ((0, 3), (4, 6)):

@@ -62,6 +62,7 @@ def test_bf16_is_off_by_its_rounding(network):
     assert 0 < error < 6 * BF16_STEP
 
 
+@pytest.mark.slow
 def test_compiled_is_the_same_up_to_rounding(network):
     x, t, buffers, latent = inputs()
     plain = network(x, t, buffers, detail_cond=latent)

@@ -64,6 +64,27 @@ def test_the_same_request_may_be_repeated_and_another_is_refused(rig, order, tmp
     assert (tmp_path / "out" / "0_light.png").exists()
 
 
+def test_a_killed_run_may_be_started_again(rig, order, tmp_path, monkeypatch):
+    add, written = session.Outputs.add, []
+
+    def killed(self, *words):
+        add(self, *words)
+        written.append(words)
+        if len(written) == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session.Outputs, "add", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_session(rig, order)
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["unfinished"]
+    with pytest.raises(UsageError, match="already holds results of another edit"):
+        run_session(rig, dataclasses.replace(order, edits=parse_modes("light")))
+    report = run_session(rig, order)
+    assert "unfinished" not in report
+    assert len(report["outputs"]) == 10
+
+
 def test_bad_pictures_are_reported_and_the_others_edited(rig, order, tmp_path):
     (tmp_path / "sources" / "0_broken.png").write_bytes(b"")
     Image.fromarray(photo(255)).save(tmp_path / "sources" / "faceless.png")

@@ -167,12 +167,14 @@ def test_pairs_are_found_by_name_and_compared(checkpoint, tmp_path, capsys):
     Image.fromarray(GREY).save(second / "alone.png")
     (first / "6.png").write_bytes(b"")
     (second / "6.png").write_bytes(b"")
+    (second / "7.dng").write_bytes(b"raw")
     (tmp_path / "groups.csv").write_text("name,group\n3,young\n4.png,young\n4.png,bearded\n9.png,bearded\n9.png,old\n")
     words = [*common_flags(checkpoint), "--modes", "exp", "--pairs", str(first), str(second), "--output_dir", str(tmp_path / "out"),
              "--groups", str(tmp_path / "groups.csv")]
     assert run_command("evaluate", words) == 0
     printed = capsys.readouterr()
-    assert "2 edits of 2 pairs, 2 left out" in printed.out
+    assert "2 edits of 2 pairs, 3 left out" in printed.out
+    assert "1 picture or video of another kind was not read: <smiling>/7.dng." in printed.err
     assert "5.png: left out: no face was found" in printed.err
     assert "6.png is empty" in printed.err
     report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
@@ -235,6 +237,8 @@ def test_a_film_that_breaks_off_counts_up_to_there(clips, monkeypatch):
     found = clip_pairs([str(clips / "frames")], 4, "head", FaceLandmarker())
     assert [pair.truth_name for pair in found.pairs] == ["frames#2"]
     assert found.left_out == ["the film breaks off"]
+    monkeypatch.setattr(ClipFrames, "unread", lambda self: "One was not read.")
+    assert clip_pairs([str(clips / "frames")], 4, "head", FaceLandmarker()).left_out == ["the film breaks off", "One was not read."]
 
 
 def test_truths_are_spread_evenly():

@@ -12,6 +12,7 @@ from PIL import Image
 from diffusionrig.cli import run_command
 from diffusionrig.errors import RigError
 from diffusionrig.faces.output_names import OutputNames, source_text
+from diffusionrig.io.folder_lock import folder_lock
 from diffusionrig.io.images import find_images, read_image, read_png_text, write_png
 
 
@@ -236,6 +237,14 @@ def test_dlib_agrees_with_the_default(portrait, face):
     assert len(found) == 1
     eyes = np.linalg.norm(face.points[33, :2] - face.points[263, :2])
     assert np.linalg.norm(found[0].points68[17:] - face.points68[17:], axis=1).mean() < 0.08 * eyes
+
+
+def test_two_runs_in_one_folder(head, tmp_path, capsys):
+    save(tmp_path / "imgs" / "one.png", head)
+    with folder_lock(tmp_path / "faces", "align"):
+        assert align(tmp_path / "imgs", tmp_path / "faces") == 1
+    assert "faces is in use by process" in capsys.readouterr().err
+    assert not (tmp_path / "faces").exists()
 
 
 def test_the_published_script_runs(head, tmp_path):

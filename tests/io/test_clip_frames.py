@@ -21,6 +21,10 @@ def test_a_folder_is_taken_in_the_order_of_its_numbers(tmp_path):
     assert [int(frame[0, 0, 0]) for frame in clip] == [1, 2, 10]
     assert [int(frame[0, 0, 0]) for frame in clip.held(5)] == [1, 2, 10, 10, 10]
     assert [int(frame[0, 0, 0]) for frame in clip.held(2)] == [1, 2]
+    assert clip.unread() == ""
+    (tmp_path / "frame_3.dng").write_bytes(b"raw")
+    (tmp_path / "journal.json").write_text("{}")
+    assert clip.unread() == f"1 picture or video of another kind was not read: {tmp_path / 'frame_3.dng'}."
     names = [address.split("/")[-1] for address in clip.addresses(4)]
     assert names == ["frame_1.png", "frame_2.png", "frame_10.png", "frame_10.png"]
 

@@ -225,6 +225,17 @@ def test_png_text_round_trip(tmp_path):
         png_bytes(picture().astype(float))
 
 
+def test_the_level_of_a_png_is_that_of_its_compressor():
+    rows, columns = np.mgrid[:96, :96]
+    shaded = np.stack([rows + columns, 2 * rows, (rows * columns) % 251], 2).astype(np.uint8)
+    made = {level: png_bytes(shaded, level=level) for level in (0, 1, 3, 6, 9)}
+    assert len(made[0]) > shaded.nbytes  # stored, not compressed
+    assert len(made[9]) <= len(made[6]) < len(made[3]) < len(made[1]) < len(made[0])
+    assert made[3] == png_bytes(shaded)
+    for data in made.values():
+        near(decode_image(data, "made", 1.0), shaded, 0)
+
+
 def test_png_text_of_other_files(tmp_path):
     Image.fromarray(picture()).save(tmp_path / "a.jpg")
     with pytest.raises(RigError, match="not a PNG file"):

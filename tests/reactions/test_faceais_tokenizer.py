@@ -39,7 +39,7 @@ def test_scalars_are_rounded_by_the_published_formulas():
     assert fsq.codes(torch.zeros(1, 4, dtype=torch.float64)).tolist() == [[0.0] * 4]
 
 
-@pytest.mark.parametrize("levels", [LEVELS, (8, 6, 5), (3, 2)])
+@pytest.mark.parametrize("levels", [LEVELS, (8, 6, 5), (3, 4)])
 def test_every_token_comes_back_from_its_code(levels):
     fsq = FSQ(levels, 6)
     tokens = torch.arange(math.prod(levels))
@@ -47,6 +47,17 @@ def test_every_token_comes_back_from_its_code(levels):
     assert torch.equal(fsq.index(codes), tokens)
     assert codes.abs().max() <= 1
     assert len(torch.unique(codes, dim=0)) == math.prod(levels)
+
+
+def test_of_two_levels_one_would_hardly_ever_be_taken():
+    with pytest.raises(ValueError, match="3 levels or more each, not to 2"):
+        FSQ((8, 2), 4)
+    fsq = FSQ((3,), 4).double()
+    fsq.levels.fill_(2)
+    z = torch.linspace(-3, 3, 61, dtype=torch.float64)[:, None].requires_grad_()
+    assert (fsq.codes(z) == 0).all()
+    fsq.codes(z).sum().backward()
+    assert z.grad[30] < 0.002  # at 0, where inputs begin
 
 
 def test_the_gradient_passes_through_the_rounding():
@@ -101,7 +112,7 @@ def test_the_loss_weighs_groups_alike():
         assert float(face_loss(made, wanted, "squared")) == pytest.approx(0.9)
 
 
-@pytest.mark.parametrize(("changes", "sentence"), [({"levels": "8,x"}, "whole numbers"), ({"levels": "8,1"}, "2 or more"),
+@pytest.mark.parametrize(("changes", "sentence"), [({"levels": "8,x"}, "whole numbers"), ({"levels": "8,2"}, "3 or more"),
                                                    ({"quantizer": "rvq"}, "does not exist"), ({"width": 63}, "multiple"),
                                                    ({"quantizer": "lfq", "codebook": 1000}, "power of two"),
                                                    ({"error": "cubed"}, "absolute, squared")])

@@ -16,10 +16,13 @@ from reaction_corpora import SMALL, copied, scratch, written
 
 from diffusionrig.cli import main
 from diffusionrig.errors import UsageError
+from diffusionrig.io.folder_lock import folder_lock
 from diffusionrig.io.frame_sequences import write_frame_folder
+from diffusionrig.randomness import numpy_stream
 from diffusionrig.reactions.corpus import ClipId, Corpus, Split
 from diffusionrig.reactions.corpus.unifr import UnifrFile
 from diffusionrig.reactions.features import prepare as preparing
+from diffusionrig.reactions.features.choosing import Settings
 from diffusionrig.reactions.features.hearing import Mfcc
 from diffusionrig.reactions.features.logmel import log_mel
 from diffusionrig.reactions.features.resampling import resample
@@ -208,9 +211,16 @@ def test_published_script_shuffles_training_with_its_matrix(tmp_path: Path) -> N
     with UnifrFile(tmp_path / "train_shuffled.h5") as file:
         order = [[item.speaker for item in split.items].index(clip) for clip in file.clips]
         np.testing.assert_array_equal(file.read(1)["s_MFCC"], log_mel(*heard(split, file.clips[1]))[:split.length])
-    assert sorted(order) == list(range(len(split)))
+    assert order == numpy_stream(5, "prepare", "train").permutation(len(split)).tolist()
     assert order != sorted(order)
     np.testing.assert_array_equal(np.load(tmp_path / "train_appro_shuffled.npy"), split.matrix()[order][:, order])
+
+
+def test_two_runs_in_one_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with folder_lock(tmp_path / "out", "react prepare"):
+        assert run("--data", str(written()), "--features", "logmel", "--output_dir", str(tmp_path / "out")) == 1
+    assert "out is in use by process" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_features_of_two_rates_are_not_mixed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -268,6 +278,26 @@ def test_clips_of_different_lengths_are_filled_up(tmp_path: Path) -> None:
             assert len(made["s_MFCC"]) == len(truth)
         assert len(set(lengths)) > 1
     assert main(["react", "check", str(tmp_path / "val_sequential.h5")]) == 0
+
+
+def test_every_flag_reaches_the_job(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    asked: list[tuple] = []
+
+    def remembered(*words: object) -> dict:
+        asked.append(words)
+        return {"clips": 2, "made": 0, "features": ["mfcc"], "skipped": {"mfcc": "Told."}, "file": "x.h5"}
+
+    monkeypatch.setattr(preparing, "prepare", remembered)
+    assert run("--data", "root", "--split", "test", "--output_dir", "out", "--features", "mfcc,face", "--workers", "3", "--length",
+               "9", "--face_size", "64", "--frames_every", "4", "--smooth", "2", "--smooth_beta", "0.5", "--recapture", "True",
+               "--sound_rate", "16000", "--emotion_model", "mood", "--wav2vec2", "w", "--videomae", "v", "--shuffled", "True",
+               "--seed", "6", "--targets", "True", "--device", "cpu") == 0
+    settings = Settings(face_size=64, frames_every=4, smooth=2, smooth_beta=0.5, recapture=True, wav2vec2="w", videomae="v",
+                        emotion_model="mood", device="cpu", sound_rate=16000)
+    job = preparing.Job(root="root", split="test", features=("mfcc", "face"), settings=settings, length=9, shuffled=True, seed=6,
+                        targets=True)
+    assert asked == [(job, "out", 3)]
+    assert capsys.readouterr().out == "Told.\n2 clips (all done before), mfcc: x.h5\n"
 
 
 @pytest.mark.parametrize(("words", "sentence"), [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections import Counter
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ from diffusionrig.capture.identity.embedding import make_identity
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.geometry.heads import DEFAULT_HEAD, load_head
 from diffusionrig.io.files import make_folder, read_json, remove_files, write_json
+from diffusionrig.io.folder_lock import NAME as LOCK
+from diffusionrig.io.folder_lock import folder_lock
 from diffusionrig.io.images import find_images, write_png
 from diffusionrig.io.paths import real
 from diffusionrig.io.placing import copy_file, move_file
@@ -54,7 +57,7 @@ class Curation:
 def curate_album(request: Curation, limits: Limits) -> tuple[list[Look], list[str]]:
     """Look at every photograph and judge it; with an ``output`` folder write what came of it. Originals are never deleted.
 
-    RigError when no photograph stays.
+    RigError when no photograph stays, and while another run works in the output folder.
     """
     root = Path(request.folder)
     if request.apply and not request.output:
@@ -66,10 +69,17 @@ def curate_album(request: Curation, limits: Limits) -> tuple[list[Look], list[st
     if not files:
         raise UsageError(f"There are no photographs in {root}.")
     previous = _previous(request, root)
+    with folder_lock(request.output, COMMAND) if request.output else contextlib.nullcontext():
+        return _curate(request, limits, root, files, previous)
+
+
+def _curate(request: Curation, limits: Limits, root: Path, files: Sequence[Path],
+            previous: dict[str, Any]) -> tuple[list[Look], list[str]]:
     head = load_head(DEFAULT_HEAD)
     identity = make_identity(request.identity, request.device)
     looker = Looker(FitEncoder(head, request.device), identity, limits, request.max_megapixels)
-    looks = [looker.look(file, file.relative_to(root).as_posix()) for file in track(files, COMMAND)]
+    places = {file.relative_to(root).as_posix(): file for file in files} | _moved(request, root, previous)
+    looks = [looker.look(places[name], name) for name in track(sorted(places, key=lambda name: root / name), COMMAND)]
     same = identity.same if limits.same is None else limits.same
     notes = judge_album(looks, limits, same, head)
     unread = [file.relative_to(root).as_posix() for file in unread_files(root, files, request.output)]
@@ -84,10 +94,18 @@ def curate_album(request: Curation, limits: Limits) -> tuple[list[Look], list[st
     return looks, notes
 
 
+def _moved(request: Curation, root: Path, previous: dict[str, Any]) -> dict[str, Path]:
+    """Photographs that a run which was killed had moved out of the album already, by name: they are judged with the others."""
+    named = [entry for entry in previous.get("photographs", []) if "moved_to" in entry] if previous.get("unfinished") else []
+    moved = {entry["file"]: Path(request.output) / entry["moved_to"] for entry in named}
+    return {name: file for name, file in moved.items() if file.is_file() and not (root / name).exists()}
+
+
 def _previous(request: Curation, root: Path) -> dict[str, Any]:
     """The report of an earlier run on the same album into the same folder; UsageError when that holds anything else."""
     folder = Path(request.output)
-    if not request.output or not folder.is_dir() or not any(folder.iterdir()):
+    # A run that was killed while it looked leaves the folder's lock, and nothing else.
+    if not request.output or not folder.is_dir() or all(entry.name == LOCK for entry in folder.iterdir()):
         return {}
     found = read_json(folder / REPORT) if (folder / REPORT).is_file() else None
     if not isinstance(found, dict) or found.get("command") != COMMAND or found.get("folder") != str(real(root)):
@@ -98,20 +116,25 @@ def _previous(request: Curation, root: Path) -> dict[str, Any]:
 def _write(request: Curation, root: Path, folder: Path, looks: Sequence[Look], previous: dict[str, Any],
            about: dict[str, Any]) -> None:
     stays = {look.file for look in looks if look.verdict == KEPT}
-    remove_files(folder / KEPT / entry["file"] for entry in previous.get("photographs", [])
-                 if entry["verdict"] == KEPT and entry["file"] not in stays)
+    before = [entry for entry in previous.get("photographs", []) if entry["verdict"] == KEPT and entry["file"] not in stays]
+    moved = {look.file: {"moved_to": f"{REJECTED}/{look.file}"} for look in looks
+             if request.apply and look.verdict not in {KEPT, SURPLUS}}
+    # Said first: a run that is killed before its end is known again, with all that it may have copied and moved.
+    write_json(folder / REPORT, {**about, "unfinished": True, "photographs": [
+        *({"file": look.file, "verdict": look.verdict, **moved.get(look.file, {})} for look in looks), *before]})
+    remove_files(folder / KEPT / entry["file"] for entry in before)
     for name in sorted(stays):
-        copy_file(root / name, folder / KEPT / name, request.link)
-    if request.apply:
-        for look in looks:
-            if look.verdict not in {KEPT, SURPLUS}:
-                move_file(root / look.file, folder / REJECTED / look.file)
+        source = root / name
+        # With other limits a photograph may stay that a run which was killed had moved away.
+        copy_file(source if source.exists() else folder / REJECTED / name, folder / KEPT / name, request.link)
+    for name, entry in moved.items():
+        if (root / name).exists():  # else a run that was killed has moved it
+            move_file(root / name, folder / entry["moved_to"])
     counts = Counter(look.verdict for look in looks)
     entries = [{"file": look.file, "verdict": look.verdict, "reasons": [sentence for _, sentence in look.reasons], **look.numbers,
-                **({"moved_to": f"{REJECTED}/{look.file}"} if request.apply and look.verdict not in {KEPT, SURPLUS} else {})}
-               for look in looks]
-    write_json(folder / REPORT, {**about, "counts": {name: counts[name] for name in VERDICTS}, "photographs": entries})
+                **moved.get(look.file, {})} for look in looks]
     write_png(folder / SHEET, curation_sheet(looks))
+    write_json(folder / REPORT, {**about, "counts": {name: counts[name] for name in VERDICTS}, "photographs": entries})
 
 
 def curation_sheet(looks: Sequence[Look]) -> np.ndarray:

@@ -15,6 +15,7 @@ from diffusionrig.faces.backends import FaceFinder
 from diffusionrig.io.clip_frames import ClipFrames
 from diffusionrig.io.files import sha256_of
 from diffusionrig.io.images import find_images, read_image
+from diffusionrig.io.unread import unread_files, unread_sentence
 from diffusionrig.progress import Progress, track
 
 
@@ -54,13 +55,14 @@ def clip_pairs(clips: Sequence[str], frames: int, framing: str, finder: FaceFind
     left_out: list[str] = []
     for name, clip in zip(short_names(clips), clips):
         try:
-            entry, found, problems = _of_clip(name, ClipFrames(clip, retime=False), frames, framing, finder)
+            shown = ClipFrames(clip, retime=False)
+            entry, found, problems = _of_clip(name, shown, frames, framing, finder)
         except RigError as error:
             left_out.append(str(error) if clip in str(error) else f"{clip}: left out: {error}")
             continue
         told.append({"clip": name, "path": clip, **entry})
         pairs += found
-        left_out += problems
+        left_out += [*problems, *filter(None, [shown.unread()])]
     if not pairs:
         raise RigError(f"No clip could be used: {left_out[0] if left_out else 'none was given'}")
     return Reenactments(pairs, {"kind": "frames of clips", "clips": told, "framing": framing}, left_out)
@@ -152,6 +154,8 @@ def folder_pairs(first: str, second: str, count: int, framing: str, finder: Face
         pairs.append(Pair("", _short(sources[name], first), _short(path, second), source.image, framed.image))
     if not pairs:
         raise RigError(f"No pair of {first} and {second} could be used: {left_out[0]}")
+    left_out += filter(None, [unread_sentence([_short(file, folder) for folder, known in ((first, sources), (second, truths))
+                                               for file in unread_files(folder, known.values())])])
     alone = len(sources) + len(truths) - 2 * len(common)
     return Reenactments(pairs, {"kind": "pairs of photographs", "paths": [first, second], "common": len(common), "alone": alone,
                                 "asked": len(chosen), "used": len(pairs), "framing": framing}, left_out)

@@ -16,7 +16,8 @@ import numpy as np
 
 from diffusionrig import __version__
 from diffusionrig.errors import RigError, UsageError
-from diffusionrig.io.files import atomic_path, make_folder
+from diffusionrig.io.files import atomic_path
+from diffusionrig.io.folder_lock import folder_lock
 from diffusionrig.io.h5_writing import H5Writer
 from diffusionrig.io.npy_rows import NpyRows
 from diffusionrig.progress import Progress
@@ -63,9 +64,15 @@ def prepare(job: Job, folder: str | Path, workers: int = 1) -> dict[str, Any]:
     """Write ``folder``/<split>_sequential.h5 (or _shuffled); returns {file, clips, made, features, skipped}.
 
     A file that is there and was made so is left as it is. UsageError when another one is there or nothing can be made; RigError
-    naming the first clip that failed, after all others were made: what is done is kept, and the next run does the rest.
+    naming the first clip that failed, after all others were made: what is done is kept, and the next run does the rest; and
+    while another run works in the folder.
     """
-    target = make_folder(folder) / job.file_name
+    with folder_lock(folder, "react prepare"):
+        return _prepare(job, folder, workers)
+
+
+def _prepare(job: Job, folder: str | Path, workers: int) -> dict[str, Any]:
+    target = Path(folder) / job.file_name
     unifr.check_sound_rate(target.parent, job.settings.sound_rate)
     split = job.open()
     features, skipped = available(make_features(job.features, job.settings), split)

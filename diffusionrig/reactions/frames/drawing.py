@@ -93,6 +93,7 @@ def draw_reaction(place: Place, name: str, motion: Motion, listener: Listener, h
     columns = _columns(company, mesh, fake)
     notes = [f"{clip.path} has {len(clip)} frames, the reaction {len(motion)}; the last one is shown again."
              for clip in (company.speaker, company.truth) if clip is not None and 1 < len(clip) < len(motion)]
+    notes += [sentence for clip in (company.speaker, company.truth) if clip is not None and (sentence := clip.unread())]
     if look.movie:
         model = "" if rig is None or fake is None else rig.pretrained.hash
         notes += _write_movie(place.movie(name), columns, motion, company.sound, look.panel, model)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from diffusionrig.errors import RigError, UsageError
-from diffusionrig.io.files import make_folder, read_json, write_json, write_text
+from diffusionrig.io.files import read_json, write_json, write_text
 from diffusionrig.io.pt_files import read_pt, write_pt
 
 PURPOSES = ("only_submit_video", "render_for_fid")
@@ -32,8 +32,8 @@ class Place:
     folder: Path
 
     @classmethod
-    def make(cls, output_dir: str, run: str, version: str, split: str, purpose: str) -> Place:
-        """Create it. UsageError when a name would lead elsewhere."""
+    def below(cls, output_dir: str, run: str, version: str, split: str, purpose: str) -> Place:
+        """That of these names. UsageError when a name would lead elsewhere."""
         if not output_dir:
             raise UsageError("No --output_dir was given; name a folder for the results.")
         if purpose not in PURPOSES:
@@ -41,7 +41,7 @@ class Place:
         for flag, word in (("run", run), ("version", version), ("split", split)):
             if not word or word in {".", ".."} or "/" in word or "\\" in word:
                 raise UsageError(f"--{flag} {word!r} cannot be the name of a folder; use letters, digits and dashes.")
-        return cls(make_folder(Path(output_dir) / run / version / split / purpose))
+        return cls(Path(output_dir) / run / version / split / purpose)
 
     def mesh(self, name: str) -> Path:
         return self.folder / f"mesh_video_{name}"

@@ -17,6 +17,7 @@ from diffusionrig.editing.rig import Rig
 from diffusionrig.editing.smoothing import Smoothing, one_euro
 from diffusionrig.errors import UsageError
 from diffusionrig.io.clip_frames import ClipFrames
+from diffusionrig.io.folder_lock import folder_lock
 from diffusionrig.io.lmdb_files import is_store
 from diffusionrig.io.sound import read_sound
 from diffusionrig.reactions.corpus.corpus import Corpus
@@ -82,11 +83,18 @@ class _Scene:
 
 def render(order: Order, seeing: Rig | Capturing) -> dict[str, Any]:
     """Render the samples of one item, with the pictures of a Rig, or as meshes alone where there is only its seeing half; returns
-    what is in ``report.json``, which keeps the clips of earlier runs."""
-    scene = _scene(order)
-    reading = order.reading
+    what is in ``report.json``, which keeps the clips of earlier runs. RigError while another run works in that folder."""
+    scene, reading = _scene(order), order.reading
     mean_face = read_mean_face(reading.mean_face) if reading.mean_face else scene.mean_face
     prediction = read_prediction(order.prediction, order.item, mean_face, reading.centred)
+    place = Place.below(order.output_dir, order.run or prediction.path.stem, order.version, order.split, order.purpose)
+    with folder_lock(place.folder, "react render"):
+        return _render(order, seeing, scene, mean_face, prediction, place)
+
+
+def _render(order: Order, seeing: Rig | Capturing, scene: _Scene, mean_face: np.ndarray | None, prediction: StoredPrediction,
+            place: Place) -> dict[str, Any]:
+    reading = order.reading
     count = min(prediction.coefficients.shape[1], reading.frames or prediction.coefficients.shape[1])
     samples = _samples(order.samples, len(prediction.coefficients), prediction.path)
     fps = reading.fps or scene.fps
@@ -95,7 +103,6 @@ def render(order: Order, seeing: Rig | Capturing) -> dict[str, Any]:
     listener = _listener(order, scene, seeing)
     if not order.listener and scene.listener and scene.shown is not None and listener.frame < len(scene.shown):
         neutral = from_photograph(neutral, scene.shown[listener.frame], reading.rest)
-    place = Place.make(order.output_dir, order.run or prediction.path.stem, order.version, order.split, order.purpose)
     rig = seeing if isinstance(seeing, Rig) else None
     report = {"software": f"diffusionrig {__version__}", "torch": torch.__version__, "items": [], "clips": {}, **place.report()}
     report["model"] = None if rig is None else {"hash": rig.pretrained.hash, "head": rig.pretrained.head,

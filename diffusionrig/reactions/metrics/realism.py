@@ -20,6 +20,7 @@ from diffusionrig.errors import UsageError
 from diffusionrig.frechet import frechet_distance
 from diffusionrig.io.images import find_images, read_image
 from diffusionrig.io.mapped_npy import map_npy
+from diffusionrig.io.unread import unread_files
 from diffusionrig.progress import track
 from diffusionrig.randomness import torch_stream
 
@@ -68,6 +69,11 @@ def pictures_in(folder: Path, step: int = EVERY) -> list[Path]:
     for path in find_images(folder):
         clips.setdefault(path.parent, []).append(path)
     return [path for frames in clips.values() for path in sorted(frames, key=_in_order)[::step]]
+
+
+def unread_in(*sources: Path) -> list[str]:
+    """Pictures and videos of kinds that are not read in those of ``sources`` that are folders of frames."""
+    return [str(file) for source in sources if source.is_dir() for file in unread_files(source, find_images(source))]
 
 
 def _in_order(path: Path) -> tuple[list[int], str]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from diffusionrig.errors import RigError, UsageError
+from diffusionrig.io.unread import unread_sentence
 from diffusionrig.reactions.metrics.evaluation import BETTER, MENDED
 from diffusionrig.reactions.metrics.score import Score
 
@@ -106,7 +107,8 @@ def remarks(results: Mapping[str, Any]) -> list[str]:
                 lines.append(f"{name} ({mode}): not defined for {entry['undefined_items']} items, which are left out.")
             if entry["mended"]:
                 lines.append(f"{name} (fixed): {'; '.join(entry['mended'])}.")
-    return lines
+    frames: Mapping[str, Any] = next((scores["FRRea"] for scores in results["modes"].values() if "FRRea" in scores), {})
+    return lines + list(filter(None, [unread_sentence(frames.get("unread", []))]))
 
 
 def panels(scores: Sequence[Score]) -> list[tuple[str, np.ndarray]]:

@@ -59,10 +59,11 @@ def score_file(path: Path, split: Split, plan: Plan) -> tuple[dict[str, Any], li
         with Progress(len(plan.modes) * len(plan.metrics), "scoring", "measure") as progress:
             scores = evaluate(made, truth, plan.modes, plan.metrics, plan.device, plan.threads,
                               lambda name, mode: progress.update(note=f"{name} {mode}"))
-    features = ""
+    features, unread = "", list[str]()
     if plan.pictures is not None:
         shown = plan.pictures
         value, features = realism.frrea(shown.real, shown.made, shown.step, shown.features, plan.device)
+        unread = realism.unread_in(shown.real, shown.made)
         scores += [Score("FRRea", mode, value, np.array([value])) for mode in plan.modes]
     conditions = {"name": about.get("generator", path.stem), "predictions": path.name, "split": split.name, "items": len(split),
                   "samples": facts.samples, "frames": facts.frames, "scale": facts.scale, "binary_aus": facts.binary_aus,
@@ -70,7 +71,7 @@ def score_file(path: Path, split: Split, plan: Plan) -> tuple[dict[str, Any], li
     found = results.as_json(conditions, scores)
     for scored in found["modes"].values():
         if "FRRea" in scored:
-            scored["FRRea"]["features"] = features
+            scored["FRRea"] |= {"features": features, "unread": unread}
     return found, scores
 
 

@@ -20,6 +20,7 @@ from diffusionrig.editing.clip_drawing import draw_clip
 from diffusionrig.editing.provenance import read_provenance
 from diffusionrig.editing.sampling import Sampling
 from diffusionrig.errors import RigError, UsageError
+from diffusionrig.io.folder_lock import folder_lock
 from diffusionrig.io.movies import movie_info
 from diffusionrig.io.sound import read_sound
 from diffusionrig.io.video import all_frames
@@ -125,9 +126,11 @@ def test_a_corpus_gives_speaker_listener_sound_and_truth(rig, order, corpus):
     np.save(corpus.parent / "n_3dmm.npy", np.stack([motion(), motion()[::-1]]))
     asked = dataclasses.replace(order, prediction=str(corpus.parent / "n_3dmm.npy"), data=str(corpus), item=1, listener="",
                                 audio="", samples=[1])
+    (corpus / "val" / "Video_files" / "NoXI" / "001" / "Novice_video" / "1" / "7.exr").write_bytes(b"raw")
     report = render(asked, rig)
     place = Path(report["folder"])
     clip = report["clips"]["b2_ind2"]
+    assert ["7.exr" in note for note in clip["notes"]].count(True) == 1
     assert clip["columns"] == ["speaker", "listener", "mesh", "photo"]
     assert clip["request"]["neutral"] == "mean"
     # No expression as in the mean face; turn and place as in the listener's own first frame.
@@ -219,6 +222,13 @@ def test_live_frames_are_those_of_a_clip_and_the_listener_is_prepared_once(rig, 
     assert read_provenance(tmp_path / "live" / "frame_3.png")["frame"] == 3
     with pytest.raises(UsageError, match="holds pictures already"):
         LiveFrames(tmp_path / "live", rig, listener, mean, sampling)
+
+
+def test_two_runs_in_one_folder(rig, order, tmp_path):
+    place = tmp_path / "out" / "p_3dmm" / "version_0" / "val" / "only_submit_video"
+    with folder_lock(place, "react render"), pytest.raises(RigError, match="only_submit_video is in use by process"):
+        render(order, rig)
+    assert not (tmp_path / "out").exists()
 
 
 def test_misuse_is_one_sentence(rig, order, tmp_path):

@@ -142,7 +142,12 @@ def test_realism_names_its_features(corpus, made, tmp_path, capsys):
     entry = json.loads((tmp_path / "out" / "scores.json").read_text())["modes"]["fixed"]["FRRea"]
     assert entry["features"] == "random-convolutions-1"
     assert entry["value"] > 0.1
-    assert evaluate(corpus, made / "mime.npy", *words, "--made_frames", tmp_path / "real") == 0
+    assert entry["unread"] == []
+    (tmp_path / "real" / "0" / "5.exr").write_bytes(b"raw")
+    assert evaluate(corpus, made / "mime.npy", *words, "--made_frames", tmp_path / "real", "--output_dir", tmp_path / "out") == 0
+    entry = json.loads((tmp_path / "out" / "scores.json").read_text())["modes"]["fixed"]["FRRea"]
+    assert entry["unread"] == [str(tmp_path / "real" / "0" / "5.exr")] * 2  # of both sides, which are one folder here
+    assert "2 pictures or videos of other kinds were not read" in (tmp_path / "out" / "scores.txt").read_text()
     row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("FRRea"))
     assert float(row.split()[2]) == pytest.approx(0, abs=1e-9)
     write_npy(tmp_path / "fake.npy", random.random((5, 3)))

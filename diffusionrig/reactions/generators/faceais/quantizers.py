@@ -14,6 +14,10 @@ KINDS = ("fsq", "vq", "lfq")
 EPS = 1e-3
 """FSQ's bound reaches this much beyond the outermost levels, relatively."""
 
+LEAST_LEVELS = 3
+"""Of two levels, the shift that keeps 0 at 0 puts the border between them at -3.8, where tanh is all but flat: one would hardly
+ever be taken, and no gradient leads to it. vector-quantize-pytorch refuses them likewise."""
+
 
 class FSQ(nn.Module):
     """Each of a few numbers is rounded to one of its levels; a token is the mixed-radix number of all of them."""
@@ -23,6 +27,8 @@ class FSQ(nn.Module):
 
     def __init__(self, levels: tuple[int, ...], width: int) -> None:
         super().__init__()
+        if min(levels) < LEAST_LEVELS:
+            raise ValueError(f"FSQ rounds to {LEAST_LEVELS} levels or more each, not to {min(levels)}")
         self.register_buffer("levels", torch.tensor(levels), persistent=False)
         self.register_buffer("basis", torch.tensor([math.prod(levels[:i]) for i in range(len(levels))]), persistent=False)
         self.size = math.prod(levels)

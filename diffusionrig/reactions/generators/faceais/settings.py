@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from diffusionrig.errors import UsageError
 from diffusionrig.reactions.generators.faceais.blocks import Build
-from diffusionrig.reactions.generators.faceais.quantizers import KINDS
+from diffusionrig.reactions.generators.faceais.quantizers import KINDS, LEAST_LEVELS
 from diffusionrig.settings import setting
 
 ERRORS = ("absolute", "squared")
@@ -44,8 +44,9 @@ class TokenizerSettings:
             raise UsageError("tokenizer.block must be 1 or more and tokenizer.frames not negative.")
         if self.quantizer == "lfq" and not math.log2(self.codebook).is_integer():
             raise UsageError(f"tokenizer.codebook must be a power of two for lfq, not {self.codebook}.")
-        if min(self.level_list) < 2:
-            raise UsageError(f"tokenizer.levels {self.levels}: every level must be 2 or more.")
+        if min(self.level_list) < LEAST_LEVELS:
+            raise UsageError(f"tokenizer.levels {self.levels}: every number must be {LEAST_LEVELS} or more; of two levels one "
+                             "would hardly ever be taken.")
 
     @property
     def build(self) -> Build:
