@@ -96,7 +96,8 @@ def test_the_store_is_what_was_asked_for(made: dict) -> None:
 
 def test_the_folder_is_held_while_it_is_written(made: dict, monkeypatch: pytest.MonkeyPatch,
                                                 capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["create-data", "--data_dir", str(made["root"] / "photos"), "--output_dir", str(made["root"] / "store"), "--device", "cpu"]
+    words = ["create-data", "--data_dir", str(made["root"] / "photos"), "--output_dir", str(made["root"] / "store"),
+             "--device", "cpu"]
     monkeypatch.setattr(creation, "create_store", lambda *_: pytest.fail("the folder was written to"))
     assert not (made["root"] / "store" / LOCK).exists()
     with folder_lock(made["root"] / "store", "create-data"):
