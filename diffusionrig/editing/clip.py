@@ -155,7 +155,7 @@ def _draw(rig: Rig, source: Analysis, code: FaceCode, centre: torch.Tensor, fram
     with Progress(network_calls(rig, len(missing), order.sampling), f"draw {name}", "call") as progress:
         for frame, image in draw_clip(rig, source, code, centre, missing, order.sampling, order.batch_size, progress.update):
             write_edited(frames.path(frame), image, model_hash=rig.pretrained.hash, mode=edit.name, seed=order.sampling.seed,
-                         strength=edit.strength, sliders=dict(edit.sliders), frame=frame)
+                         frame=frame, **edit.record())
 
 
 def _write_strip(path: Path, rig: Rig, clip: ClipFrames, code: FaceCode, centre: torch.Tensor, frames: FrameFolder) -> None:

@@ -57,9 +57,7 @@ class Outputs:
     def add(self, planned: Planned, result: Result, source: Side) -> None:
         """Write one result, whose source is a row of ``source``."""
         edit, row = planned.request.edit, planned.request.source
-        details: dict[str, Any] = {"seed": self.order.sampling.seed, "strength": edit.strength, "sliders": dict(edit.sliders)}
-        if edit.moves:
-            details["moves"] = dict(edit.moves)
+        details: dict[str, Any] = {"seed": self.order.sampling.seed, **edit.record()}
         assert source.faces is not None
         shown = to_uint8(source.faces.images[row].cpu().numpy(), -1, 1)
         entry, cut = self._entry(planned, source), source.cuts[row]

@@ -77,7 +77,7 @@ def _edited(painter: Painter, source: Analysis, targets: Analysis | None, reques
             raise UsageError(f"The mode {edit.name!r} needs a target.")
         _require_face(targets, request.target, "target")
         if "latent" in edit.parts:
-            latent = torch.lerp(latent, painter.latent(targets[request.target]), edit.strength)
+            latent = torch.lerp(latent, painter.latent(targets[request.target]), edit.strength_of("latent"))
     return edited_code(source.code, target, edit, painter.head), latent
 
 
