@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor
 
 from diffusionrig.errors import UsageError
-from diffusionrig.render.shading import BAND_CONSTANTS, sh_basis
+from diffusionrig.render.shading import sh_basis
 
 LIGHTS: dict[str, tuple[float, float, float]] = {
     "lightSide": (-90.0, 90.0, 0.0),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from diffusionrig.io.files import existing_file, read_bytes
 KIND = "diffusionrig preset"
 MOST_BYTES = 100_000
 MOST_NAMES = 200
+LARGEST = 1e6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Preset:
         if parts and not target:
             raise UsageError(f"The preset takes {', '.join(parts)} from a second photograph; give one with --target.")
         if parts:
-            return Edit("+".join(parts), parts, 1.0, self.sliders, self.moves, tuple((part, dict(self.taken)[part]) for part in parts))
+            strengths = tuple((part, dict(self.taken)[part]) for part in parts)
+            return Edit("+".join(parts), parts, 1.0, self.sliders, self.moves, strengths)
         return Edit(SLIDERS, (), 1.0, self.sliders, self.moves) if self.sliders or self.moves else Edit(UNCHANGED)
 
     def to_json(self) -> dict[str, Any]:
@@ -81,6 +82,6 @@ def _pairs(value: Any, key: str, name: str) -> Pairs:
     if not isinstance(value, dict) or len(value) > MOST_NAMES:
         raise UsageError(f'"{key}" of {name} must hold names with numbers, at most {MOST_NAMES} of them.')
     for word, number in value.items():
-        if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
+        if isinstance(number, bool) or not isinstance(number, (int, float)) or not abs(number) <= LARGEST:
             raise UsageError(f'"{key}" of {name} gives {word[:40]!r} no finite number.')
     return tuple((word, float(number)) for word, number in value.items())

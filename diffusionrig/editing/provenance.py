@@ -11,7 +11,7 @@ import numpy as np
 
 from diffusionrig import __version__
 from diffusionrig.errors import RigError
-from diffusionrig.io.images import read_image, read_png_text, write_png
+from diffusionrig.io.images import png_bytes, read_image, read_png_text, write_png
 from diffusionrig.io.movies import movie_info
 from diffusionrig.io.video import is_video
 
@@ -28,10 +28,18 @@ def pixel_hash(image: np.ndarray) -> str:
 
 def write_edited(path: Path, image: np.ndarray, *, model_hash: str, mode: str, **details: Any) -> None:
     """Write an edited (H, W, 3) uint8 image as PNG with its provenance."""
+    write_png(path, image, _text(image, model_hash, mode, details))
+
+
+def edited_png(image: np.ndarray, *, model_hash: str, mode: str, **details: Any) -> bytes:
+    """The bytes of the file that ``write_edited`` writes."""
+    return png_bytes(image, _text(image, model_hash, mode, details))
+
+
+def _text(image: np.ndarray, model_hash: str, mode: str, details: dict[str, Any]) -> dict[str, str]:
     record = {"statement": STATEMENT, "software": f"diffusionrig {__version__}", "model": model_hash, "mode": mode,
               "pixels": pixel_hash(image), **details}
-    write_png(path, image, {"Software": f"diffusionrig {__version__}", "Comment": STATEMENT,
-                            KEY: json.dumps(record, sort_keys=True)})
+    return {"Software": f"diffusionrig {__version__}", "Comment": STATEMENT, KEY: json.dumps(record, sort_keys=True)}
 
 
 def movie_record(*, model_hash: str, mode: str, **details: Any) -> str:
