@@ -167,7 +167,8 @@ class Answers:
             for task in (delivering, listening):
                 task.cancel()
             await asyncio.gather(delivering, listening, return_exceptions=True)
-            with contextlib.suppress(RuntimeError):
+            # A page that has gone cannot be told so.
+            with contextlib.suppress(RuntimeError, WebSocketDisconnect):
                 await socket.close()
 
     async def _listen(self, socket: WebSocket, outbox: Outbox) -> None:

@@ -6,7 +6,7 @@ import hmac
 import urllib.parse
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 NAMES = ("127.0.0.1", "localhost")
@@ -37,7 +37,10 @@ class Guard:
             await self._app(scope, receive, send)
             return
         problem = self._problem(scope)
-        if problem is None:
+        if problem is None and scope["type"] == "http" and scope["path"] == f"/{self._token}":
+            # Addresses on the page are relative to the folder.
+            await RedirectResponse(f"/{self._token}/", headers=HEADERS)(scope, receive, send)
+        elif problem is None:
             await self._app(self._within(scope), receive, self._with_headers(send))
         elif scope["type"] == "websocket":
             await receive()

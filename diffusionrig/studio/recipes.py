@@ -16,7 +16,7 @@ def command_line(sitting: Sitting, target: Sitting | None, edit: Edit, seed: int
         words += ["--model_path", model]
     if edit.parts and target is not None:
         words += ["--target", _as_file(target), "--modes", edit.name]
-        words += ["--strength", ",".join(f"{part}={edit.strength_of(part)!r}" for part in edit.parts)]
+        words += ["--strength", ",".join(f"{part}={_number(edit.strength_of(part))}" for part in edit.parts)]
     asked = sliders_text(edit)
     if asked:
         words += ["--set", asked]
@@ -47,11 +47,16 @@ run_session(Rig.from_pretrained({model or "default"!r}), order)
 
 def sliders_text(edit: Edit) -> str:
     """What ``--set`` is to say."""
-    return ",".join([*(f"{name}={value!r}" for name, value in edit.sliders), *_moves(edit.moves)])
+    return ",".join([*(f"{name}={_number(value)}" for name, value in edit.sliders), *_moves(edit.moves)])
 
 
 def _moves(moves: Pairs) -> list[str]:
-    return [f"{name}={'' if value < 0 and is_weight(name) else '+'}{value!r}" for name, value in moves]
+    return [f"{name}={'' if value < 0 and is_weight(name) else '+'}{_number(value)}" for name, value in moves]
+
+
+def _number(value: float) -> str:
+    """As short as the value allows."""
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
 
 
 def _as_file(sitting: Sitting) -> str:
