@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
+import anyio
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -157,27 +158,26 @@ class Answers:
         """An open page: its messages in, everything it is to show out."""
         await socket.accept()
         outbox = Outbox(socket)
-        self.session.open(outbox)
-        delivering = asyncio.create_task(outbox.deliver())
-        listening = asyncio.create_task(self._listen(socket, outbox))
-        try:
-            await asyncio.wait({delivering, listening}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            self.session.close(outbox)
-            for task in (delivering, listening):
-                task.cancel()
-            await asyncio.gather(delivering, listening, return_exceptions=True)
+
+        async def until_gone(work: Awaitable[None]) -> None:
             # A page that has gone cannot be told so.
             with contextlib.suppress(RuntimeError, WebSocketDisconnect):
-                await socket.close()
+                await work
+            both.cancel_scope.cancel()
+
+        self.session.open(outbox)
+        try:
+            async with anyio.create_task_group() as both:
+                both.start_soon(until_gone, outbox.deliver())
+                both.start_soon(until_gone, self._listen(socket, outbox))
+        finally:
+            self.session.close(outbox)
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+            await socket.close()
 
     async def _listen(self, socket: WebSocket, outbox: Outbox) -> None:
-        with contextlib.suppress(WebSocketDisconnect):
-            while True:
-                message = await socket.receive()
-                if message["type"] == "websocket.disconnect":
-                    return
-                await obey(self.session, outbox, message.get("text") or "")
+        while (message := await socket.receive())["type"] != "websocket.disconnect":
+            await obey(self.session, outbox, message.get("text") or "")
 
     async def _body(self, request: Request, most: int) -> bytes:
         """The body of a request; RigError as soon as it is known to have over ``most`` bytes."""

@@ -35,20 +35,22 @@ class Outbox:
 
     def __init__(self, socket: WebSocket) -> None:
         self._socket = socket
-        self._texts: list[str] = []
-        self._pictures: dict[str, bytes] = {}
+        self._waiting: dict[int | str, str | bytes] = {}
+        self._told = 0
         self._filled = asyncio.Event()
         self.overfull = False
 
     def tell(self, message: dict[str, Any]) -> None:
         """Queue a JSON message."""
-        self._texts.append(json.dumps(message))
-        self.overfull = self.overfull or len(self._texts) > MOST_MESSAGES
+        self._told += 1
+        self._waiting[self._told] = json.dumps(message)
+        self.overfull = self.overfull or len(self._waiting) > MOST_MESSAGES
         self._filled.set()
 
     def show(self, kind: str, frame: bytes) -> None:
-        """Queue a picture, in the place of one of its kind that has not gone yet."""
-        self._pictures[kind] = frame
+        """Queue a picture, instead of one of its kind that has not gone yet."""
+        self._waiting.pop(kind, None)
+        self._waiting[kind] = frame
         self._filled.set()
 
     async def deliver(self) -> None:
@@ -56,8 +58,9 @@ class Outbox:
         while not self.overfull:
             await self._filled.wait()
             self._filled.clear()
-            while (self._texts or self._pictures) and not self.overfull:
-                if self._texts:
-                    await self._socket.send_text(self._texts.pop(0))
+            while self._waiting and not self.overfull:
+                message = self._waiting.pop(next(iter(self._waiting)))
+                if isinstance(message, str):
+                    await self._socket.send_text(message)
                 else:
-                    await self._socket.send_bytes(self._pictures.pop(next(iter(self._pictures))))
+                    await self._socket.send_bytes(message)
