@@ -55,7 +55,7 @@ def preset_from(value: Any, name: str = "the preset") -> Preset:
 
 def read_preset(path: str | Path) -> Preset:
     """The preset in a file; UsageError or RigError when it cannot be read or holds something else."""
-    file = existing_file(path, "a preset")
+    file = existing_file(path, "preset")
     try:
         return preset_from(json.loads(read_bytes(file, MOST_BYTES).decode("utf-8")), str(file))
     except (ValueError, RecursionError) as error:

@@ -38,6 +38,8 @@ def serve(session: Session, listening: socket.socket, opened: Callable[[str], No
     token, port = secrets.token_urlsafe(18), listening.getsockname()[1]
     settings = uvicorn.Config(make_app(session, token, port), log_level="warning", ws="websockets-sansio", ws_max_size=MOST_MESSAGE,
                               server_header=False, timeout_graceful_shutdown=2, lifespan="on")
+    # Whoever reads the address may go there at once.
+    listening.listen()
     opened(f"http://{HOST}:{port}/{token}/")
     uvicorn.Server(settings).run(sockets=[listening])
 

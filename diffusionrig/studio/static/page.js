@@ -28,7 +28,7 @@ let drawAt = null, restTimer = 0, settleTimer = 0, frameAsked = false;
 function fail(where, text) {
   for (const element of document.querySelectorAll(`[data-error="${where}"]`)) {
     element.hidden = !text;
-    element.textContent = text ? texts.sentence(text) : "";
+    element.textContent = text;
   }
 }
 
@@ -236,7 +236,7 @@ async function showPhotograph(photo) {
   $("photo-name").textContent = photo.name;
   $("photo-facts").textContent = texts.photoFacts(photo);
   $("photo-note").hidden = !photo.note;
-  $("photo-note").textContent = texts.sentence(photo.note);
+  $("photo-note").textContent = photo.note;
   $("canvas").setAttribute("aria-label", texts.pictureOf(photo.name));
   $("faces").hidden = photo.faces < 2;
   $("faces").replaceChildren(...(photo.faces < 2 ? [] : Array.from({ length: Math.min(photo.faces, 12) }, (_, i) => faceButton(photo, i + 1))));
@@ -273,7 +273,7 @@ function showSecond(target) {
   $("second-image").src = `api/second.jpg?id=${target.id}`;
   $("second-name").textContent = target.name;
   $("second-note").hidden = !target.note;
-  $("second-note").textContent = texts.sentence(target.note);
+  $("second-note").textContent = target.note;
 }
 
 function message(value) {

@@ -104,10 +104,6 @@ export function pictureOf(name) {
   return `The edited face of ${name}`;
 }
 
-export function sentence(text) {
-  return text.charAt(0).toUpperCase() + text.slice(1);
-}
-
 // Fill in the texts of the page: data-text is what an element says, data-name what it is called.
 export function speak(root) {
   for (const element of root.querySelectorAll("[data-text]")) element.textContent = TEXTS[element.dataset.text];
