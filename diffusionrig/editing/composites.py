@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from diffusionrig.geometry.arkit import ARKIT_NAMES
 
 COMPOSITES: dict[str, dict[str, float]] = {
-    "smile": {"mouthSmileLeft": 1.0, "mouthSmileRight": 1.0, "mouthFrownLeft": -1.0, "mouthFrownRight": -1.0},
+    "smile": {"mouthSmileLeft": 1.0, "mouthSmileRight": 1.0, "mouthFrownLeft": -0.5, "mouthFrownRight": -0.5},
     "mouthOpen": {"jawOpen": 1.0},
     "pucker": {"mouthPucker": 1.0},
     "brows": {"browInnerUp": 0.8, "browOuterUpLeft": 1.0, "browOuterUpRight": 1.0, "browDownLeft": -1.0, "browDownRight": -1.0},

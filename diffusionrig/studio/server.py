@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import socket
 from collections.abc import Callable
@@ -41,5 +42,7 @@ def serve(session: Session, listening: socket.socket, opened: Callable[[str], No
     # Whoever reads the address may go there at once.
     listening.listen()
     opened(f"http://{HOST}:{port}/{token}/")
-    uvicorn.Server(settings).run(sockets=[listening])
+    # Ctrl-C is how it is meant to end.
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(settings).run(sockets=[listening])
 

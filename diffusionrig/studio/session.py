@@ -73,8 +73,10 @@ class Session:
     def _whole(self) -> dict[str, Any]:
         return {"type": "state", "inset": self.inset, **self.state.to_json()}
 
-    def _show(self, kind: str, number: int, revision: int, parts: list[bytes]) -> None:
-        frame = framed({"kind": kind, "n": number, "revision": revision, "photo": self.state.photo_number}, parts)
+    def _show(self, kind: str, number: int, revision: int, nothing: bool, parts: list[bytes]) -> None:
+        """Hand a picture to every page; where ``nothing`` was asked for, they have the photograph itself, which is finer."""
+        header = {"kind": kind, "n": number, "revision": revision, "photo": self.state.photo_number, "nothing": nothing}
+        frame = framed(header, parts)
         self._frames[kind] = frame
         for page in self._pages:
             page.show(kind, frame)
@@ -214,7 +216,7 @@ class Session:
             asked, photo, revision = self.asked(), self.state.photo_number, self.state.revision
             parts = await self._in(self._quick, preview, self.rig, asked, self.inset)
             if photo == self.state.photo_number:
-                self._show("preview", number, revision, list(parts))
+                self._show("preview", number, revision, asked.edit.nothing, list(parts))
 
         await self._reporting("edit", work)
 
@@ -235,7 +237,7 @@ class Session:
                 shown = await self._in(self._hand, on_screen, asked, result)
                 if photo == self.state.photo_number and not cancelled.is_set():
                     self._drawn = asked, result
-                    self._show("result", number, revision, [shown])
+                    self._show("result", number, revision, asked.edit.nothing, [shown])
             except Cancelled:
                 pass
             finally:

@@ -190,9 +190,10 @@ async function pictures(header, parts) {
   if (!state.photo || header.photo !== state.photo.id) return;
   if (header.kind === "result") {
     if (drawAt !== null) speeds.picture = performance.now() - drawAt;
-    stage.showResult(image, header.revision);
+    if (!header.nothing) stage.showResult(image, header.revision);
   } else {
-    stage.showPreview(image, header.revision);
+    if (header.nothing) stage.showPhotograph();
+    else stage.showPreview(image, header.revision);
     const old = $("inset").src;
     $("inset").src = URL.createObjectURL(parts[1]);
     if (old.startsWith("blob:")) URL.revokeObjectURL(old);

@@ -121,6 +121,11 @@ export class Stage {
     this.paint();
   }
 
+  showPhotograph() {
+    this.preview = this.result = null;
+    this.paint();
+  }
+
   showResult(image, revision) {
     this.result = { image, revision };
     this.paint();
