@@ -7,7 +7,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 
-.PHONY: install demo demo-real demo-react test test-slow lint bench clean
+.PHONY: install demo demo-real demo-react test test-browser test-slow lint bench clean
 
 install: $(READY)
 
@@ -15,11 +15,12 @@ $(READY): pyproject.toml setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo "diffusionrig needs Python 3.10 to 3.13; choose one with: make PYTHON=python3.12 ..."; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e ".[dev,studio]"
 	touch $(READY)
 
 demo: install
 	$(BIN)/diffusionrig demo --output_dir log/demo
+	@echo "A page to edit faces by hand: $(BIN)/diffusionrig studio --open"
 
 demo-real: install
 	$(BIN)/diffusionrig demo --real True --output_dir log/demo-real
@@ -29,6 +30,10 @@ demo-react: install
 
 test: install
 	$(BIN)/python -m pytest
+
+# Skipped, with a line that says so, where there is no Chromium.
+test-browser: install
+	$(BIN)/python -m pytest -m browser tests/studio -rs
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow --timeout 3600

@@ -32,6 +32,7 @@ COMMANDS: dict[str, str] = {
     "ema": "make a model of any averaging width after training",
     "plot": "draw the curves of a training run",
     "edit": "give a source face the expression, pose or light of a target",
+    "studio": "edit a face by hand on a page of this machine, live",
     "capture": "turn photographs into face codes, buffers and meshes",
     "evaluate": "measure what a checkpoint draws: control, likeness, truth, time",
     "synth": "make synthetic people with known face codes",

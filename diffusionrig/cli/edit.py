@@ -33,7 +33,8 @@ a released .pt file by its shapes. A video or an animated picture as target driv
 with sound."""
 EXAMPLES = """  diffusionrig edit me.jpg --target smile.jpg --modes exp
   diffusionrig edit me.jpg --set jawOpen=0.6,yaw=15 --output_dir log/sliders
-  diffusionrig edit me.jpg --set mouthSmileLeft=+0.3,mouthSmileRight=+0.3,yaw=+-10 --face 2
+  diffusionrig edit me.jpg --set smile=+0.3,yaw=+-10,lightSide=60,lightStrength=0.8,lightAmbient=0.5 --face 2
+  diffusionrig edit me.jpg --set @preset.json
   diffusionrig edit me.jpg --target smile.jpg --output both
   diffusionrig edit --model_path log/stage2/model005000.safetensors --source me.png --target faces --modes pose,exp,light,exp+light
       --timestep_respacing ddim20 --output_dir log/edit
@@ -46,7 +47,10 @@ USUAL_FOLDER = "log/edit"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from diffusionrig.diffusion.config import DiffusionConfig
+    from diffusionrig.editing.composites import COMPOSITES
+    from diffusionrig.editing.controls import MODES
     from diffusionrig.editing.keeping import KEEPS
+    from diffusionrig.editing.lighting import LIGHTS
     from diffusionrig.editing.order import OUTPUTS
     from diffusionrig.editing.sampling import DEFAULT_RESPACING, DEFAULT_SOLVER, DEFAULT_STEPS, SAMPLERS
     from diffusionrig.faces.backends import BACKENDS
@@ -64,12 +68,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--album", default="", metavar="STORE",
                         help="store of further photographs of the source's person (create-data): edits take teeth, open eyes or "
                              "the other cheek from them where the source does not show these; reference condition only")
-    parser.add_argument("--modes", default="pose,exp,light",
-                        help="comma list out of pose, exp, light, latent, joined by + where wanted (default pose,exp,light)")
-    parser.add_argument("--strength", type=float, default=1.0, help="0 source, 1 target, above 1 exaggerates (default 1)")
+    parser.add_argument("--modes", default=None,
+                        help=f"comma list out of pose, exp, light, latent, joined by + where wanted (default {MODES}, or what the "
+                             "preset in --set takes)")
+    parser.add_argument("--strength", default="1", metavar="X|PART=X,...",
+                        help="0 source, 1 target, above 1 exaggerates; for single parts exp=0.6,light=1 (default 1)")
     parser.add_argument("--set", dest="sliders", default="", metavar="NAME=X,...",
-                        help="expression weights (0..1) and yaw, pitch, roll in degrees, set on every output: jawOpen=0.6 and "
-                             "yaw=-15 to these values; jawOpen=+0.2, jawOpen=-0.2, yaw=+10, yaw=+-10 move from what the face shows")
+                        help="expression weights (0..1), yaw, pitch, roll, gazeSide, gazeUp in degrees, the movements "
+                             f"{', '.join(COMPOSITES)}, and a lamp ({', '.join(LIGHTS)}), set on every output: jawOpen=0.6 and "
+                             "yaw=-15 to these values; smile=+0.4, jawOpen=-0.2, yaw=+10, yaw=+-10 move from what the face shows; "
+                             "@FILE takes a preset that the studio saved")
     parser.add_argument("--meanshape", default="", help="mean_shape.pkl or .npy that replaces the captured shape")
     parser.add_argument("--use_model", default="",
                         help="encoder of both sides: EMOCA, DECA, SMIRK or FIT (default: the best present)")
@@ -175,15 +183,19 @@ def _source(args: argparse.Namespace) -> str:
 
 def _edits(args: argparse.Namespace) -> list[Edit]:
     """What the flags ask for; one edit of nothing where they ask for nothing, so that a photograph comes back as it is."""
-    from diffusionrig.editing.controls import SLIDERS, UNCHANGED, Edit, parse_modes, parse_sliders
+    from diffusionrig.editing.controls import MODES, SLIDERS, UNCHANGED, Edit, parse_modes
+    from diffusionrig.editing.presets import asked_for
 
+    asked = asked_for(args.sliders)
+    if asked.taken and args.modes is None:
+        return [asked.edit(bool(args.target))]
     if args.target:
-        edits = parse_modes(args.modes, args.strength, args.sliders)
+        edits = parse_modes(MODES if args.modes is None else args.modes, args.strength)
         if not edits:
             raise UsageError("--modes names nothing to take from the --target; write for instance --modes exp.")
-        return edits
+        return [dataclasses.replace(edit, sliders=asked.sliders, moves=asked.moves) for edit in edits]
     if args.sliders:
-        return [Edit(SLIDERS, (), 1.0, *parse_sliders(args.sliders))]
+        return [Edit(SLIDERS, (), 1.0, asked.sliders, asked.moves)]
     if args.published or not _source(args):
         raise UsageError("Nothing to edit: give a --target with --modes, or sliders with --set.")
     return [Edit(UNCHANGED)]

@@ -18,7 +18,7 @@ from diffusionrig.editing.controls import Edit, edited_code
 from diffusionrig.editing.driving import Driving, capture_clip, relative_to, smoothed
 from diffusionrig.editing.jitter import landmark_jitter
 from diffusionrig.editing.order import OWN, REPORT, Order
-from diffusionrig.editing.provenance import STATEMENT, movie_record, told, write_edited
+from diffusionrig.editing.provenance import STATEMENT, movie_record, write_edited
 from diffusionrig.editing.reporting import write_report
 from diffusionrig.editing.rig import Rig
 from diffusionrig.editing.sides import list_pictures, look_at, reader, unread_beside
@@ -101,7 +101,7 @@ def _run(rig: Rig, order: Order, drive: Drive) -> dict[str, Any]:
         _draw(rig, faces[row], code, centre, frames, order, edit, name)
         side = max(rig.size, LEAST_SIDE)
         write_movie(folder / f"{name}.mp4", (resize_square(image, side) for image in frames.frames()), fps, voice,
-                    movie_record(model_hash=rig.pretrained.hash, mode=edit.name, **told(edit, order.sampling.seed)))
+                    movie_record(model_hash=rig.pretrained.hash, mode=edit.name, seed=order.sampling.seed, **edit.record()))
         _write_strip(folder / f"{name}_strip.png", rig, clip, code, centre, frames)
         outputs.append({"file": f"{name}.mp4", "frames": name, "strip": f"{name}_strip.png", "mode": edit.name,
                         "source": str(source.paths[row]), "jitter": {"landmarks": landmark_jitter(rig.head, code, rig.size),
@@ -155,8 +155,8 @@ def _draw(rig: Rig, source: Analysis, code: FaceCode, centre: torch.Tensor, fram
     missing = frames.missing()
     with Progress(network_calls(rig, len(missing), order.sampling), f"draw {name}", "call") as progress:
         for frame, image in draw_clip(rig, source, code, centre, missing, order.sampling, order.batch_size, progress.update):
-            write_edited(frames.path(frame), image, model_hash=rig.pretrained.hash, mode=edit.name, frame=frame,
-                         **told(edit, order.sampling.seed))
+            write_edited(frames.path(frame), image, model_hash=rig.pretrained.hash, mode=edit.name, seed=order.sampling.seed,
+                         frame=frame, **edit.record())
 
 
 def _write_strip(path: Path, rig: Rig, clip: ClipFrames, code: FaceCode, centre: torch.Tensor, frames: FrameFolder) -> None:

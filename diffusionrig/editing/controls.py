@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from diffusionrig.editing.composites import COMPOSITES, Pairs, expanded_moves, expanded_settings, is_weight
+from diffusionrig.editing.lighting import LIGHTS, with_lamp
 from diffusionrig.errors import UsageError
 from diffusionrig.geometry.arkit import ARKIT_NAMES
 from diffusionrig.geometry.expression_map import expression_map
 from diffusionrig.geometry.face_code import PARTS, FaceCode
 from diffusionrig.geometry.head import HeadModel
-from diffusionrig.geometry.rotations import axis_angle_to_matrix, euler_degrees_to_axis_angle, matrix_to_euler_degrees
+from diffusionrig.geometry.rotations import (
+    axis_angle_to_matrix,
+    euler_degrees_to_axis_angle,
+    matrix_to_euler_degrees,
+)
 
 CODE_PARTS = ("pose", "exp", "light")
 MODE_PARTS = (*CODE_PARTS, "latent")
+MODES = "pose,exp,light"
+"""Modes that are drawn when nothing else is said."""
 ANGLES = ("pitch", "yaw", "roll")
+GAZE = ("gazeUp", "gazeSide")
+"""Degrees of both eyes against the head: up, and towards the subject's left."""
+GAZE_LIMIT = 45.0
 RECONSTRUCTION = "reconstruction"
 SLIDERS = "set"
 LARGEST = 1000.0
@@ -33,15 +45,17 @@ class Edit:
     name      how the mode was written ("exp+light"); also part of the output's file name
     parts     taken from the target, out of MODE_PARTS; empty for a reconstruction or sliders alone
     strength  0 keeps the source, 1 takes the target, above 1 exaggerates
-    sliders   expression weights by name, and yaw, pitch, roll in degrees, that are set to these values
+    sliders   what is set to these values: expression weights and composites by name, yaw, pitch, roll and gaze in degrees, the lamp
     moves     the same by how much they move from what the face shows after the parts were taken
+    strengths of single parts, where they differ from ``strength``
     """
 
     name: str
     parts: tuple[str, ...] = ()
     strength: float = 1.0
-    sliders: tuple[tuple[str, float], ...] = ()
-    moves: tuple[tuple[str, float], ...] = ()
+    sliders: Pairs = ()
+    moves: Pairs = ()
+    strengths: Pairs = ()
 
     @property
     def needs_target(self) -> bool:
@@ -50,13 +64,22 @@ class Edit:
     @property
     def nothing(self) -> bool:
         """Whether it leaves every face as it is."""
-        return not self.sliders and not any(move for _, move in self.moves) and (not self.parts or self.strength == 0)
+        return not self.sliders and not any(move for _, move in self.moves) and not any(map(self.strength_of, self.parts))
+
+    def strength_of(self, part: str) -> float:
+        """How strongly a part is taken from the target."""
+        return dict(self.strengths).get(part, self.strength)
+
+    def record(self) -> dict[str, Any]:
+        """What reports and pictures say of it beside its name."""
+        further = {"moves": dict(self.moves), "strengths": dict(self.strengths)}
+        return {"strength": self.strength, "sliders": dict(self.sliders), **{key: value for key, value in further.items() if value}}
 
 
-def parse_modes(text: str, strength: float = 1.0, sliders: str = "") -> list[Edit]:
-    """``pose,exp,light,exp+light`` -> one Edit per comma; UsageError names an unknown or repeated mode."""
-    if not abs(strength) <= LARGEST:
-        raise UsageError(f"--strength must be a number within {LARGEST:g}; 1 takes the target fully.")
+def parse_modes(text: str, strength: float | str = 1.0, sliders: str = "") -> list[Edit]:
+    """``pose,exp,light,exp+light`` -> one Edit per comma; UsageError names an unknown or repeated mode. ``strength`` as in
+    ``parse_strength``."""
+    whole, single = parse_strength(str(strength))
     settings, moves = parse_sliders(sliders)
     edits: list[Edit] = []
     for name in (word.strip() for word in text.split(",") if word.strip()):
@@ -66,15 +89,36 @@ def parse_modes(text: str, strength: float = 1.0, sliders: str = "") -> list[Edi
                 raise UsageError(f"--modes has {part!r}; choose from {', '.join(MODE_PARTS)}, joined by + where wanted.")
         if len(set(parts)) != len(parts) or name in {edit.name for edit in edits}:
             raise UsageError(f"--modes names {name!r} with a part or mode repeated; name each once.")
-        edits.append(Edit("+".join(parts), parts, strength, settings, moves))
+        edits.append(Edit("+".join(parts), parts, whole, settings, moves, tuple(pair for pair in single if pair[0] in parts)))
     return edits
 
 
-def parse_sliders(text: str) -> tuple[tuple[tuple[str, float], ...], tuple[tuple[str, float], ...]]:
+def parse_strength(text: str) -> tuple[float, Pairs]:
+    """``0.5`` -> one strength for every part, ``exp=0.6,light=1`` -> those of single parts, the others then 1."""
+    whole, single = 1.0, dict[str, float]()
+    for item in (word.strip() for word in text.split(",") if word.strip()):
+        part, equals, value = (word.strip() for word in item.rpartition("="))
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not abs(number) <= LARGEST:
+            raise UsageError(f"--strength has {item!r}, which must be a number within {LARGEST:g}, or PART=NUMBER; 1 takes the "
+                             "target fully.")
+        if not equals:
+            whole = number
+        elif part in MODE_PARTS:
+            single[part] = number
+        else:
+            raise UsageError(f"--strength has {part!r}; choose from {', '.join(MODE_PARTS)}.")
+    return whole, tuple(single.items())
+
+
+def parse_sliders(text: str) -> tuple[Pairs, Pairs]:
     """``jawOpen=0.6,yaw=+10`` -> pairs to set, and pairs to move by; names are checked against the head model when applied.
 
-    A number with ``+`` before it moves, also ``+-10``. So does a negative number of a weight of ARKit's, as weights begin at 0; a
-    negative angle, or coefficient of FLAME's, is a value to be set.
+    A number with ``+`` before it moves, also ``+-10``. So does a negative number of a weight of ARKit's or of a composite, as these
+    begin at 0; a negative angle, or coefficient of FLAME's, is a value to be set.
     """
     values: dict[str, float] = {}
     moving: set[str] = set()
@@ -93,16 +137,15 @@ def parse_sliders(text: str) -> tuple[tuple[tuple[str, float], ...], tuple[tuple
         if name in values:
             raise UsageError(f"--set names {name[:60]!r} twice; give it one value.")
         values[name] = number
-        if value.startswith("+") or (value.startswith("-") and name in ARKIT_NAMES):
+        if value.startswith("+") or (value.startswith("-") and is_weight(name)):
             moving.add(name)
     return (tuple((name, number) for name, number in values.items() if name not in moving),
             tuple((name, number) for name, number in values.items() if name in moving))
 
 
-def apply_sliders(code: FaceCode, sliders: tuple[tuple[str, float], ...], head: HeadModel,
-                  moves: tuple[tuple[str, float], ...] = ()) -> FaceCode:
-    """Set expression weights, and head angles in degrees, to absolute values on every face of ``code``, and move others by
-    ``moves`` from what each face shows. Weights of ARKit's that move stay within 0..1.
+def apply_sliders(code: FaceCode, sliders: Pairs, head: HeadModel, moves: Pairs = ()) -> FaceCode:
+    """Set expression weights, composites, angles in degrees and the lamp to absolute values on every face of ``code``, and move
+    others by ``moves`` from what each face shows. Weights of ARKit's that move stay within 0..1.
 
     Angles that are not named keep their value. A head with other expressions than ARKit's (FLAME) takes ARKit's names too,
     through its expression map. UsageError on a name the head model does not have.
@@ -110,34 +153,56 @@ def apply_sliders(code: FaceCode, sliders: tuple[tuple[str, float], ...], head: 
     names = {name: index for index, name in enumerate(head.expression_names)}
     mapped = ARKIT_NAMES if names.keys().isdisjoint(ARKIT_NAMES) else ()
     expression = code.expression.clone()
-    angles = matrix_to_euler_degrees(axis_angle_to_matrix(code.pose[:, :3].double()))
-    turned = False
-    actions: dict[str, tuple[float, bool]] = {}
-    for name, value, moved in [*((*pair, False) for pair in sliders), *((*pair, True) for pair in moves)]:
+    turns: list[tuple[str, float, bool]] = []
+    gaze: list[tuple[str, float, bool]] = []
+    actions: list[tuple[str, float, bool]] = []
+    lamp: dict[str, float] = {}
+    for name, value, moved in [*((*pair, False) for pair in expanded_settings(sliders)),
+                               *((*pair, True) for pair in expanded_moves(moves))]:
         if name in ANGLES:
-            column = angles[:, ANGLES.index(name)]
-            wanted = column + value if moved else torch.full_like(column, value)
-            if float(wanted.abs().max()) > 90:
-                raise UsageError(f"--set {name}={'+' * moved}{value:g} turns the head away; give degrees between -90 and 90.")
-            angles[:, ANGLES.index(name)] = wanted
-            # Angles and back would round, and a face that moves by nothing is to stay what it is.
-            turned = turned or not moved or value != 0
+            turns.append((name, value, moved))
+        elif name in GAZE:
+            gaze.append((name, value, moved))
+        elif name in LIGHTS:
+            lamp[name] = value + lamp.get(name, LIGHTS[name][2]) if moved else value
         elif name in names:
             shown = expression[:, names[name]]
             expression[:, names[name]] = _moved(shown, value, name) if moved else value
         elif name in mapped:
-            actions[name] = value, moved
+            actions.append((name, value, moved))
         else:
-            near = [known for known in (*names, *mapped) if known.lower().startswith(name.lower()[:4])]
-            hint = f"did you mean {', '.join(near)}?" if near else f"angles are {', '.join(ANGLES)}"
+            known = (*names, *mapped, *COMPOSITES, *GAZE, *LIGHTS)
+            near = [word for word in known if word.lower().startswith(name.lower()[:4])]
+            hint = f"did you mean {', '.join(near)}?" if near else f"angles are {', '.join((*ANGLES, *GAZE))}"
             raise UsageError(f"--set names {name!r}, which the head model {head.name} does not have; {hint}")
-    code = code.replace(expression=expression)
+    code = code.replace(expression=expression, light=with_lamp(code.light, lamp))
     if actions:
         code = _with_actions(code, actions, head)
-    if not turned:
-        return code
-    rotation = torch.stack([euler_degrees_to_axis_angle(*row) for row in angles.tolist()]).to(code.pose)
-    return code.replace(pose=torch.cat([rotation, code.pose[:, 3:]], 1))
+    if gaze:
+        code = code.replace(eyes=torch.cat([_turned(code.eyes[:, half:half + 3], gaze, GAZE_LIMIT) for half in (0, 3)], 1))
+    if turns:
+        code = code.replace(pose=torch.cat([_turned(code.pose[:, :3], turns, 90.0), code.pose[:, 3:]], 1))
+    return code
+
+
+def _turned(rotation: Tensor, asked: list[tuple[str, float, bool]], limit: float) -> Tensor:
+    """A rotation (B, 3) with angles of ``ANGLES`` or ``GAZE`` set or moved, each with its value and whether it moves."""
+    angles = matrix_to_euler_degrees(axis_angle_to_matrix(rotation.double()))
+    # Angles and back would round, and a face that moves by nothing is to stay what it is.
+    changed = False
+    for name, value, moved in asked:
+        # Pitch looks down where it is positive.
+        column, sign = (ANGLES.index(name), 1) if name in ANGLES else (GAZE.index(name), -1 if name == "gazeUp" else 1)
+        wanted = angles[:, column] + sign * value if moved else torch.full_like(angles[:, column], sign * value)
+        if float(wanted.abs().max()) > limit:
+            what = "head" if name in ANGLES else "eyes"
+            raise UsageError(f"--set {name}={'+' * moved}{value:g} turns the {what} away; give degrees between {-limit:g} and "
+                             f"{limit:g}.")
+        angles[:, column] = wanted
+        changed = changed or not moved or value != 0
+    if not changed:
+        return rotation
+    return torch.stack([euler_degrees_to_axis_angle(*row) for row in angles.tolist()]).to(rotation)
 
 
 def _moved(shown: Tensor, move: float, name: str) -> Tensor:
@@ -147,16 +212,16 @@ def _moved(shown: Tensor, move: float, name: str) -> Tensor:
     return torch.minimum(torch.maximum(shown + move, shown.clamp(max=0)), shown.clamp(min=1))
 
 
-def _with_actions(code: FaceCode, actions: dict[str, tuple[float, bool]], head: HeadModel) -> FaceCode:
+def _with_actions(code: FaceCode, actions: list[tuple[str, float, bool]], head: HeadModel) -> FaceCode:
     """ARKit's ``actions`` set to weights, or moved by them, on a head that has others: what the face shows already is counted."""
     known = expression_map(head)
     jaw = code.pose[:, 3:]
-    change = torch.zeros(len(code), len(ARKIT_NAMES)).to(code.pose)
     weights = known.weights(code.expression, jaw)
-    for name, (value, moved) in actions.items():
-        shown = weights[:, ARKIT_NAMES.index(name)]
-        change[:, ARKIT_NAMES.index(name)] = (_moved(shown, value, name) if moved else value) - shown
-    expression, turn = known.apply(change)
+    wanted = weights.clone()
+    for name, value, moved in actions:
+        shown = wanted[:, ARKIT_NAMES.index(name)].clone()
+        wanted[:, ARKIT_NAMES.index(name)] = _moved(shown, value, name) if moved else value
+    expression, turn = known.apply((wanted - weights).to(code.pose))
     return code.replace(expression=code.expression + expression, pose=torch.cat([code.pose[:, :3], jaw + turn], 1))
 
 
@@ -171,5 +236,5 @@ def edited_code(source: FaceCode, target: FaceCode | None, edit: Edit, head: Hea
         if part in PARTS:
             if target is None:
                 raise UsageError(f"The mode {edit.name!r} needs a target; give one, or use sliders alone.")
-            code = code.swap(part, target, edit.strength)
+            code = code.swap(part, target, edit.strength_of(part))
     return apply_sliders(code, edit.sliders, head, edit.moves) if edit.sliders or edit.moves else code

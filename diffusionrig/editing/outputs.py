@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from diffusionrig.editing import conditions
-from diffusionrig.editing.background import STILL, turned
+from diffusionrig.editing.analysis import Analysis
 from diffusionrig.editing.contact_sheets import ContactSheets
 from diffusionrig.editing.controls import RECONSTRUCTION
 from diffusionrig.editing.order import Order
-from diffusionrig.editing.photographs import Cut, in_photograph
+from diffusionrig.editing.photographs import Cut, whole_picture
 from diffusionrig.editing.planning import Planned
 from diffusionrig.editing.pretrained import Pretrained
-from diffusionrig.editing.provenance import told, write_edited
+from diffusionrig.editing.provenance import write_edited
 from diffusionrig.editing.request import Result
 from diffusionrig.editing.sides import Read, Side
 from diffusionrig.errors import RigError
@@ -57,7 +57,7 @@ class Outputs:
     def add(self, planned: Planned, result: Result, source: Side) -> None:
         """Write one result, whose source is a row of ``source``."""
         edit, row = planned.request.edit, planned.request.source
-        details = told(edit, self.order.sampling.seed)
+        details: dict[str, Any] = {"seed": self.order.sampling.seed, **edit.record()}
         assert source.faces is not None
         shown = to_uint8(source.faces.images[row].cpu().numpy(), -1, 1)
         entry, cut = self._entry(planned, source), source.cuts[row]
@@ -66,12 +66,11 @@ class Outputs:
             write_edited(self.folder / planned.file, result.image, model_hash=self.model_hash, mode=edit.name, **details)
         if kind != "aligned" and edit.name != RECONSTRUCTION:
             name = planned.file if kind == "photo" else f"{PASTED}/{planned.file}"
-            still = float(turned(source.faces.code[row], result.code)[0]) <= STILL
-            self._write_whole(name, planned, result, shown, cut, still, details)
+            self._write_whole(name, planned, result, source.faces[row], cut, details)
             entry.update({"photo": str(cut.photo)} if kind == "photo" else {"pasted": name})
         if result.lenders:
             entry["lenders"] = result.lenders
-        pictures = _pictures(result)
+        pictures = buffer_pictures(result)
         if self.order.save_buffers:
             entry["buffers"] = self._write_buffers(planned.file, pictures)
         self.entries.append(entry)
@@ -86,18 +85,15 @@ class Outputs:
             entry[word], entry[f"{word}_confidence"] = (None, None) if known is None else known
         return entry
 
-    def _write_whole(self, name: str, planned: Planned, result: Result, source: np.ndarray, cut: Cut,
-                     still: bool, details: dict[str, Any]) -> None:
-        """The whole photograph with the result in it, as ``name`` within the output folder; ``still`` where the head keeps its
-        pose."""
+    def _write_whole(self, name: str, planned: Planned, result: Result, source: Analysis, cut: Cut,
+                     details: dict[str, Any]) -> None:
+        """The whole photograph with the result in it, as ``name`` within the output folder."""
         if self._photo is None or self._photo[0] != cut.photo:
             self._photo = cut.photo, read_image(cut.photo, self.order.max_megapixels)
-        whole, edit = self._photo[1], planned.request.edit
-        if not edit.nothing:
-            whole = in_photograph(cut, whole, result.image, source, result.carried, still)
         path = self.folder / name
         make_folder(path.parent)
-        write_edited(path, whole, model_hash=self.model_hash, mode=edit.name, **details, photo=cut.photo.name)
+        write_edited(path, whole_picture(cut, self._photo[1], result, source), model_hash=self.model_hash,
+                     mode=planned.request.edit.name, **details, photo=cut.photo.name)
 
     def _write_buffers(self, name: str, buffers: dict[str, np.ndarray]) -> dict[str, str]:
         place = make_folder(self.folder / BUFFERS)
@@ -121,7 +117,7 @@ class Outputs:
         return self._aim[1]
 
 
-def _pictures(result: Result) -> dict[str, np.ndarray]:
+def buffer_pictures(result: Result) -> dict[str, np.ndarray]:
     """What a result was drawn from, as pictures: rendered and albedo clipped to 0..1, normals from -1..1; the carried photograph
     and its confidence, white where it is full, where there are any."""
     ranges = {"rendered": (0, 1), "normal": (-1, 1), "albedo": (0, 1)}

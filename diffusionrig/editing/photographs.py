@@ -9,14 +9,18 @@ from pathlib import Path, PurePosixPath
 import cv2
 import numpy as np
 
+from diffusionrig.editing.analysis import Analysis
+from diffusionrig.editing.background import STILL, turned
 from diffusionrig.editing.full_size import carry_back
 from diffusionrig.editing.pasting import paste_back
+from diffusionrig.editing.request import Result
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.faces.alignment import align, ffhq_quad
 from diffusionrig.faces.backends import FaceFinder
 from diffusionrig.faces.face import Face
 from diffusionrig.faces.placement import read_placement
 from diffusionrig.io.files import sha256_of
+from diffusionrig.io.sheets import to_uint8
 from diffusionrig.render.carrying import Carried
 
 ALIGNED = 0.15
@@ -138,3 +142,13 @@ def in_photograph(cut: Cut, photo: np.ndarray, result: np.ndarray, source: np.nd
     if carried is not None:
         return carry_back(photo, result, source, carried, cut.matrix, cut.size, cut.others, still)
     return paste_back(photo, result, source, cut.matrix, cut.size, cut.others)
+
+
+def whole_picture(cut: Cut, photo: np.ndarray, result: Result, source: Analysis) -> np.ndarray:
+    """The photograph of ``cut`` as it was read with the ``result`` of an edit of its ``source`` (batch 1); itself where the edit
+    asks for nothing."""
+    if result.request.edit.nothing:
+        return photo
+    shown = to_uint8(source.images[0].cpu().numpy(), -1, 1)
+    still = float(turned(source.code, result.code)[0]) <= STILL
+    return in_photograph(cut, photo, result.image, shown, result.carried, still)

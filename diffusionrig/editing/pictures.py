@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from diffusionrig.editing.analysis import Analysis
+from diffusionrig.editing.conditions import Condition
 from diffusionrig.editing.controls import edited_code
 from diffusionrig.editing.painting import OnCall, Painter
 from diffusionrig.editing.prepared import Prepared
@@ -38,12 +40,35 @@ def draw_requests(painter: Painter, sources: Analysis, targets: Analysis | None,
         if rows:
             prepared = painter.prepare(sources.rows(rows), sampling, on_call)
             known.update((row, prepared[i]) for i, row in enumerate(rows))
-        yield from _draw(painter, known, targets, part, sampling, on_call)
+        yield from draw_prepared(painter, known, targets, part, sampling, on_call)
         known = {row: one for row, one in known.items() if last[row] >= start + batch_size}
 
 
-def _draw(painter: Painter, known: dict[int, Prepared], targets: Analysis | None, requests: Sequence[Request], sampling: Sampling,
-          on_call: OnCall | None) -> list[Result]:
+def draw_prepared(painter: Painter, known: Mapping[int, Prepared], targets: Analysis | None, requests: Sequence[Request],
+                  sampling: Sampling, on_call: OnCall | None = None) -> list[Result]:
+    """Draw ``requests`` together, whose sources are ``known`` by their numbers."""
+    sources, code, latent, centre = _posed(painter, known, targets, requests)
+    painted = painter.paint(sources, code, centre, sampling, latent, on_call)
+    condition = painted.condition
+    return [_result(i, image, code, condition, request)
+            for i, (image, request) in enumerate(zip(to_uint8(painted.pictures.cpu().numpy(), -1, 1), requests))]
+
+
+def preview_prepared(painter: Painter, known: Mapping[int, Prepared], targets: Analysis | None,
+                     requests: Sequence[Request]) -> list[Result]:
+    """What ``draw_prepared`` draws on, without the network: as images the carried photographs, or, of a model that draws from
+    buffers, the sources with the rendered heads before them."""
+    sources, code, _, centre = _posed(painter, known, targets, requests)
+    condition = painter.condition(sources, code, centre)
+    carried, buffers = condition.carried, condition.buffers
+    shown = torch.lerp(sources.faces.images, buffers.rendered * 2 - 1, buffers.alpha) if carried is None else carried.picture
+    return [_result(i, image, code, condition, request)
+            for i, (image, request) in enumerate(zip(to_uint8(shown.cpu().numpy(), -1, 1), requests))]
+
+
+def _posed(painter: Painter, known: Mapping[int, Prepared], targets: Analysis | None,
+           requests: Sequence[Request]) -> tuple[Prepared, FaceCode, Tensor, Tensor]:
+    """Sources, edited codes, latents and centres of ``requests``, row by row."""
     edited = [_edited(painter, known[request.source].faces, targets, request) for request in requests]
     code, latent = FaceCode.concatenate([one for one, _ in edited]), torch.cat([one for _, one in edited])
     sources = Prepared.concatenate([known[request.source] for request in requests])
@@ -51,10 +76,13 @@ def _draw(painter: Painter, known: dict[int, Prepared], targets: Analysis | None
     if any(request.steady for request in requests):
         steady = torch.tensor([request.steady for request in requests], device=centre.device)[:, None]
         centre = torch.where(steady, steady_centre(painter.head, sources.faces.code, code, centre), centre)
-    painted = painter.paint(sources, code, centre, sampling, latent, on_call)
-    buffers, carried, lenders = painted.condition.buffers, painted.condition.carried, painted.condition.lenders
-    return [Result(image, buffers[i], code[i], request, None if carried is None else carried[i], lenders[i] if lenders else [])
-            for i, (image, request) in enumerate(zip(to_uint8(painted.pictures.cpu().numpy(), -1, 1), requests))]
+    return sources, code, latent, centre
+
+
+def _result(row: int, image: np.ndarray, code: FaceCode, condition: Condition, request: Request) -> Result:
+    carried, lenders = condition.carried, condition.lenders
+    return Result(image, condition.buffers[row], code[row], request, None if carried is None else carried[row],
+                  lenders[row] if lenders else [])
 
 
 def steady_centre(head: HeadModel, source: FaceCode, edited: FaceCode, centre: Tensor) -> Tensor:
@@ -77,7 +105,7 @@ def _edited(painter: Painter, source: Analysis, targets: Analysis | None, reques
             raise UsageError(f"The mode {edit.name!r} needs a target.")
         _require_face(targets, request.target, "target")
         if "latent" in edit.parts:
-            latent = torch.lerp(latent, painter.latent(targets[request.target]), edit.strength)
+            latent = torch.lerp(latent, painter.latent(targets[request.target]), edit.strength_of("latent"))
     return edited_code(source.code, target, edit, painter.head), latent
 
 

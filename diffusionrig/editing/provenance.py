@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from diffusionrig import __version__
-from diffusionrig.editing.controls import Edit
 from diffusionrig.errors import RigError
 from diffusionrig.io.damage import parse_json_object
-from diffusionrig.io.images import read_image, read_png_text, write_png
+from diffusionrig.io.images import png_bytes, read_image, read_png_text, write_png
 from diffusionrig.io.movies import movie_info
 from diffusionrig.io.video import is_video
 
@@ -28,20 +27,20 @@ def pixel_hash(image: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def told(edit: Edit, seed: int) -> dict[str, Any]:
-    """What a record says of an edit and of the ``seed`` it was drawn from; ``moves`` only where there are any."""
-    record: dict[str, Any] = {"seed": seed, "strength": edit.strength, "sliders": dict(edit.sliders)}
-    if edit.moves:
-        record["moves"] = dict(edit.moves)
-    return record
-
-
 def write_edited(path: Path, image: np.ndarray, *, model_hash: str, mode: str, **details: Any) -> None:
     """Write an edited (H, W, 3) uint8 image as PNG with its provenance."""
+    write_png(path, image, _text(image, model_hash, mode, details))
+
+
+def edited_png(image: np.ndarray, *, model_hash: str, mode: str, **details: Any) -> bytes:
+    """The bytes of the file that ``write_edited`` writes."""
+    return png_bytes(image, _text(image, model_hash, mode, details))
+
+
+def _text(image: np.ndarray, model_hash: str, mode: str, details: dict[str, Any]) -> dict[str, str]:
     record = {"statement": STATEMENT, "software": f"diffusionrig {__version__}", "model": model_hash, "mode": mode,
               "pixels": pixel_hash(image), **details}
-    write_png(path, image, {"Software": f"diffusionrig {__version__}", "Comment": STATEMENT,
-                            KEY: json.dumps(record, sort_keys=True)})
+    return {"Software": f"diffusionrig {__version__}", "Comment": STATEMENT, KEY: json.dumps(record, sort_keys=True)}
 
 
 def movie_record(*, model_hash: str, mode: str, **details: Any) -> str:

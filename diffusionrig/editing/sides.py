@@ -13,6 +13,7 @@ from diffusionrig.editing.photographs import Cut, cut_found, find_cuts, find_fac
 from diffusionrig.editing.rig import Rig
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.faces.backends import make_finder
+from diffusionrig.faces.face import Face
 from diffusionrig.geometry.rotations import axis_angle_to_matrix, matrix_to_euler_degrees
 from diffusionrig.io.images import find_images, read_image
 from diffusionrig.io.unread import unread_files
@@ -110,17 +111,23 @@ def reader(align: bool | None, size: int, max_megapixels: float, number: int = 1
     face of that ``number`` by size is cut out; None looks at each picture which of the two it is."""
     if align is False:
         return plainly(max_megapixels)
-    finder, side = make_finder(), max(AT_LEAST, size)
+    finder = make_finder()
 
     def read(path: Path) -> tuple[np.ndarray, Cut]:
         image = read_image(path, max_megapixels)
-        faces = find_faces(image, finder)
-        # Where nobody is found, the encoder, which may look with other eyes, has the last word.
-        if align is None and number == 1 and (is_aligned(faces[0], image.shape) if faces else image.shape[0] == image.shape[1]):
-            return image, uncut(image, path)
-        return cut_found(image, path, faces, side, number)
+        return chosen_face(image, path, find_faces(image, finder), size, align, number)
 
     return read
+
+
+def chosen_face(image: np.ndarray, path: Path, faces: Sequence[Face], size: int, align: bool | None = None,
+                number: int = 1) -> tuple[np.ndarray, Cut]:
+    """The aligned picture of one of the ``faces`` that ``find_faces`` found in an ``image``, for a network that draws ``size``
+    pixels, and where it lies; ``align`` and ``number`` as in ``reader``."""
+    # Where nobody is found, the encoder, which may look with other eyes, has the last word.
+    if align is None and number == 1 and (is_aligned(faces[0], image.shape) if faces else image.shape[0] == image.shape[1]):
+        return image, uncut(image, path)
+    return cut_found(image, path, faces, max(AT_LEAST, size), number)
 
 
 def without_profiles(faces: Analysis) -> Analysis:

@@ -1,0 +1,211 @@
+"""The addresses of the studio: the page and its files, photographs in, pictures out, and the socket in between."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import quote
+
+import anyio
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from diffusionrig.editing.presets import MOST_BYTES, preset_from
+from diffusionrig.errors import RigError, UsageError
+from diffusionrig.io.assets import asset_path
+from diffusionrig.io.files import read_bytes
+from diffusionrig.io.jpeg import jpeg_bytes
+from diffusionrig.studio.drawing import QUALITY
+from diffusionrig.studio.guard import Guard
+from diffusionrig.studio.messages import obey
+from diffusionrig.studio.outbox import Outbox
+from diffusionrig.studio.recipes import command_line, python_lines
+from diffusionrig.studio.session import INSETS, Session
+from diffusionrig.studio.sliders import sliders
+
+STATIC = Path(__file__).with_name("static")
+EXAMPLE = "portrait.jpg"
+MOST_UPLOAD = 80_000_000
+"""Bytes of a photograph that is handed over."""
+
+
+def make_app(session: Session, token: str, port: int, most_upload: int = MOST_UPLOAD) -> Starlette:
+    """The studio as an ASGI application that answers below ``/TOKEN/`` to requests for this machine's ``port``."""
+    answers = Answers(session, most_upload)
+    routes = [
+        Route("/", page), Mount("/static", StaticFiles(directory=STATIC)), WebSocketRoute("/socket", answers.socket),
+        Route("/api/about", answers.about), Route("/api/photo", told(answers.photo), methods=["POST"]),
+        Route("/api/second", told(answers.second), methods=["POST"]),
+        Route("/api/example", told(answers.example), methods=["POST"]),
+        Route("/api/preset", told(answers.load_preset), methods=["POST"]), Route("/api/preset.json", told(answers.save_preset)),
+        Route("/api/photo.jpg", told(answers.screen)), Route("/api/second.jpg", told(answers.second_screen)),
+        Route("/api/face.jpg", told(answers.face)), Route("/api/picture.png", told(answers.picture)),
+        Route("/api/recipe", told(answers.recipe))]
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> Any:
+        yield
+        session.shut()
+
+    return Starlette(routes=routes, middleware=[Middleware(Guard, token=token, port=port)], lifespan=lifespan)
+
+
+async def page(request: Request) -> Response:
+    """The page itself."""
+    return FileResponse(STATIC / "index.html")
+
+
+Answer = Callable[[Request], Awaitable[Response]]
+
+
+def told(answer: Answer) -> Answer:
+    """``answer``, with errors as the sentence that the command line would say."""
+
+    async def answering(request: Request) -> Response:
+        try:
+            return await answer(request)
+        except RigError as error:
+            return JSONResponse({"error": str(error)}, 400 if isinstance(error, UsageError) else 422)
+        except ClientDisconnect:
+            return Response(status_code=400)
+
+    return answering
+
+
+class Answers:
+    """What each address answers."""
+
+    def __init__(self, session: Session, most_upload: int) -> None:
+        self.session, self.most_upload = session, most_upload
+
+    async def about(self, request: Request) -> Response:
+        """What does not change while the studio runs: sliders, buffers, the model."""
+        rig = self.session.rig
+        return JSONResponse({"sliders": sliders(), "insets": INSETS, "model": {
+            "name": Path(self.session.model).name or "default", "size": rig.size, "consent": rig.consent,
+            "hash": rig.pretrained.hash}, "most_upload": self.most_upload})
+
+    async def photo(self, request: Request) -> Response:
+        """A photograph, as the body."""
+        await self.session.photograph(await self._body(request, self.most_upload), file_name(request))
+        return JSONResponse({})
+
+    async def second(self, request: Request) -> Response:
+        """A second photograph, as the body."""
+        await self.session.second(await self._body(request, self.most_upload), file_name(request))
+        return JSONResponse({})
+
+    async def example(self, request: Request) -> Response:
+        """Open the portrait that comes with the package."""
+        await self.session.photograph(read_bytes(asset_path(EXAMPLE)), EXAMPLE)
+        return JSONResponse({})
+
+    async def load_preset(self, request: Request) -> Response:
+        """Take over a preset, as the body."""
+        body = await self._body(request, MOST_BYTES)
+        try:
+            value = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"{file_name(request)} is not valid JSON ({error}); save the preset again.") from error
+        self.session.load(preset_from(value, file_name(request)))
+        return JSONResponse({})
+
+    async def save_preset(self, request: Request) -> Response:
+        """What is asked for, as a file that ``edit --set @FILE`` takes."""
+        text = json.dumps(self.session.state.preset.to_json(), indent=2) + "\n"
+        return Response(text, media_type="application/json", headers=as_file("preset.json"))
+
+    async def screen(self, request: Request) -> Response:
+        """The photograph as the screen shows it."""
+        return await self._jpeg(self.session.asked().sitting.screen)
+
+    async def second_screen(self, request: Request) -> Response:
+        """The second photograph."""
+        target = self.session.state.target
+        if target is None:
+            raise UsageError("There is no second photograph.")
+        return await self._jpeg(target.screen)
+
+    async def face(self, request: Request) -> Response:
+        """One of the photograph's faces, small, by its ``number`` from 1."""
+        faces = await asyncio.to_thread(self.session.thumbnails)
+        word = request.query_params.get("number", "1")
+        if not word.isdecimal() or not 1 <= int(word[:9]) <= len(faces):
+            raise UsageError(f"There is no face {word[:20]!r}.")
+        return Response(faces[int(word) - 1], media_type="image/jpeg")
+
+    async def picture(self, request: Request) -> Response:
+        """The edited photograph in its own resolution."""
+        name = PurePosixPath(self.session.asked().sitting.photograph.name).stem
+        return Response(await self.session.picture(), media_type="image/png", headers=as_file(f"{name}-edited.png"))
+
+    async def recipe(self, request: Request) -> Response:
+        """How to make the same picture without the page."""
+        asked = self.session.asked()
+        words = asked.sitting, asked.target, asked.edit, asked.seed, self.session.model
+        return JSONResponse({"command": command_line(*words), "python": python_lines(*words)})
+
+    async def socket(self, socket: WebSocket) -> None:
+        """An open page: its messages in, everything it is to show out."""
+        await socket.accept()
+        outbox = Outbox(socket)
+
+        async def until_gone(work: Awaitable[None]) -> None:
+            # A page that has gone cannot be told so.
+            with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+                await work
+            both.cancel_scope.cancel()
+
+        self.session.open(outbox)
+        try:
+            async with anyio.create_task_group() as both:
+                both.start_soon(until_gone, outbox.deliver())
+                both.start_soon(until_gone, self._listen(socket, outbox))
+        finally:
+            self.session.close(outbox)
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+            await socket.close()
+
+    async def _listen(self, socket: WebSocket, outbox: Outbox) -> None:
+        while (message := await socket.receive())["type"] != "websocket.disconnect":
+            await obey(self.session, outbox, message.get("text") or "")
+
+    async def _body(self, request: Request, most: int) -> bytes:
+        """The body of a request; RigError as soon as it is known to have over ``most`` bytes."""
+        problem = RigError(f"{file_name(request)} has more than the {most / 1e6:g} MB that can be handed over; shrink it, or edit "
+                           "it with diffusionrig edit.")
+        length = request.headers.get("content-length", "0")
+        if length.isdecimal() and int(length[:15]) > most:
+            raise problem
+        parts, size = [], 0
+        async for part in request.stream():
+            size += len(part)
+            if size > most:
+                raise problem
+            parts.append(part)
+        return b"".join(parts)
+
+    @staticmethod
+    async def _jpeg(image: Any) -> Response:
+        return Response(await asyncio.to_thread(jpeg_bytes, image, QUALITY), media_type="image/jpeg")
+
+
+def file_name(request: Request) -> str:
+    """The name that a file was handed over under: its last part, printable, and of no folder."""
+    name = PurePosixPath(request.query_params.get("name", "").replace("\\", "/")).name
+    plain = "".join(letter for letter in name if letter.isprintable() and letter not in '<>:"|?*')[-100:].strip()
+    return plain if plain.strip(".") else "photograph"
+
+
+def as_file(name: str) -> dict[str, str]:
+    """Headers that let a browser keep an answer as a file."""
+    return {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}

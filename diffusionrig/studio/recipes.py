@@ -1,0 +1,64 @@
+"""The same picture without the page: as a command line, and as lines of Python."""
+
+from __future__ import annotations
+
+import shlex
+
+from diffusionrig.editing.composites import Pairs, is_weight
+from diffusionrig.editing.controls import Edit
+from diffusionrig.studio.sitting import Sitting
+
+
+def command_line(sitting: Sitting, target: Sitting | None, edit: Edit, seed: int, model: str) -> str:
+    """The command that writes the picture which the page shows, for a shell in the folder of the photographs."""
+    words = ["diffusionrig", "edit", _as_file(sitting)]
+    if model:
+        words += ["--model_path", model]
+    if edit.parts and target is not None:
+        words += ["--target", _as_file(target), "--modes", edit.name]
+        words += ["--strength", ",".join(f"{part}={_number(edit.strength_of(part))}" for part in edit.parts)]
+    asked = sliders_text(edit)
+    if asked:
+        words += ["--set", asked]
+    if sitting.number != 1:
+        words += ["--face", str(sitting.number)]
+    if not sitting.cut.whole:
+        words += ["--output", "photo"]
+    if seed:
+        words += ["--seed", str(seed)]
+    return shlex.join(words)
+
+
+def python_lines(sitting: Sitting, target: Sitting | None, edit: Edit, seed: int, model: str) -> str:
+    """The same in Python."""
+    second = target.photograph.name if edit.parts and target is not None else ""
+    return f"""from diffusionrig.editing.controls import Edit
+from diffusionrig.editing.order import Order
+from diffusionrig.editing.rig import Rig
+from diffusionrig.editing.sampling import Sampling
+from diffusionrig.editing.session import run_session
+
+edit = {edit!r}
+order = Order(source={sitting.photograph.name!r}, target={second!r}, edits=[edit], output_dir="log/edit",
+              sampling=Sampling(seed={seed}), align_source=None, face={sitting.number}, output="photo")
+run_session(Rig.from_pretrained({model or "default"!r}), order)
+"""
+
+
+def sliders_text(edit: Edit) -> str:
+    """What ``--set`` is to say."""
+    return ",".join([*(f"{name}={_number(value)}" for name, value in edit.sliders), *_moves(edit.moves)])
+
+
+def _moves(moves: Pairs) -> list[str]:
+    return [f"{name}={'' if value < 0 and is_weight(name) else '+'}{_number(value)}" for name, value in moves]
+
+
+def _number(value: float) -> str:
+    """As short as the value allows."""
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+
+
+def _as_file(sitting: Sitting) -> str:
+    name = sitting.photograph.name
+    return f"./{name}" if name.startswith("-") else name

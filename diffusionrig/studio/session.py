@@ -1,0 +1,259 @@
+"""One studio: its state, the pages that show it, and the work that they ask for."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import functools
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from diffusionrig.editing.controls import edited_code
+from diffusionrig.editing.presets import Preset
+from diffusionrig.editing.request import Result
+from diffusionrig.editing.rig import Rig
+from diffusionrig.editing.sampling import Sampling
+from diffusionrig.errors import RigError, UsageError
+from diffusionrig.faces.backends import FaceFinder, make_finder
+from diffusionrig.io.jpeg import jpeg_bytes
+from diffusionrig.studio.drawing import QUALITY, Asked, Cancelled, draw, on_screen, preview, to_take_away
+from diffusionrig.studio.latest import Latest
+from diffusionrig.studio.outbox import Outbox, framed
+from diffusionrig.studio.sitting import Photograph, Sitting, open_photograph, sit, thumbnails
+from diffusionrig.studio.state import State
+
+Made = TypeVar("Made")
+
+MOST_WAITING = 4
+"""Photographs that may wait to be captured; further ones are refused."""
+
+INSETS = ("rendered", "normal", "albedo", "confidence", "carried")
+
+
+class Session:
+    """All of it happens in the event loop but the work itself: pictures are made in one thread, previews in another, so that a
+    slider does not wait for the network."""
+
+    def __init__(self, rig: Rig, max_megapixels: float = 100.0, model: str = "") -> None:
+        self.rig, self.max_megapixels, self.model = rig, max_megapixels, model
+        self.state = State()
+        self.inset = INSETS[0]
+        self._pages: list[Outbox] = []
+        self._hand = ThreadPoolExecutor(1, "studio-draw")
+        self._quick = ThreadPoolExecutor(1, "studio-preview")
+        self._capturing, self._waiting = asyncio.Lock(), 0
+        self._finder: FaceFinder | None = None
+        self.previews: Latest[int] = Latest(self._preview)
+        self.drawings: Latest[int] = Latest(self._draw)
+        self._cancelled = threading.Event()
+        self._drawn: tuple[Asked, Result] | None = None
+        self._frames: dict[str, bytes] = {}
+
+    # Pages.
+
+    def open(self, page: Outbox) -> None:
+        """A page comes, or comes back: it is told everything."""
+        self._pages.append(page)
+        page.tell(self._whole())
+        for kind, frame in self._frames.items():
+            page.show(kind, frame)
+
+    def close(self, page: Outbox) -> None:
+        """A page has gone; what it asked for goes on, for when it is loaded again."""
+        self._pages.remove(page)
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """Tell every page."""
+        for page in self._pages:
+            page.tell(message)
+
+    def _whole(self) -> dict[str, Any]:
+        return {"type": "state", "inset": self.inset, **self.state.to_json()}
+
+    def _show(self, kind: str, number: int, revision: int, nothing: bool, parts: list[bytes]) -> None:
+        """Hand a picture to every page; where ``nothing`` was asked for, they have the photograph itself, which is finer."""
+        header = {"kind": kind, "n": number, "revision": revision, "photo": self.state.photo_number, "nothing": nothing}
+        frame = framed(header, parts)
+        self._frames[kind] = frame
+        for page in self._pages:
+            page.show(kind, frame)
+
+    # Photographs.
+
+    async def photograph(self, data: bytes, name: str) -> None:
+        """Open the photograph in ``data`` and capture its largest face; RigError when that is not possible."""
+        await self._capture(lambda: sit(self.rig, self._open(data, name)), self._seat)
+
+    async def face(self, number: int) -> None:
+        """Go over to another face of the photograph."""
+        sitting = self._required()
+        await self._capture(lambda: sit(self.rig, sitting.photograph, number), self._seat)
+
+    async def second(self, data: bytes, name: str) -> None:
+        """Open a second photograph, to take from."""
+        await self._capture(lambda: sit(self.rig, self._open(data, name), profiles=True), self._seat_target)
+
+    def no_second(self) -> None:
+        """Take from no second photograph any more."""
+        self._seat_target(None)
+
+    def thumbnails(self) -> list[bytes]:
+        """JPEGs of the photograph's faces."""
+        return [jpeg_bytes(image, QUALITY) for image in thumbnails(self._required().photograph)]
+
+    def _open(self, data: bytes, name: str) -> Photograph:
+        if self._finder is None:
+            self._finder = make_finder()
+        return open_photograph(data, name, self._finder, self.max_megapixels)
+
+    async def _capture(self, work: Callable[[], Sitting], then: Callable[[Sitting], None]) -> None:
+        if self._waiting >= MOST_WAITING:
+            raise UsageError("Several photographs are being opened already; wait for these.")
+        self._waiting += 1
+        try:
+            async with self._capturing:
+                then(await self._in(self._hand, work))
+        finally:
+            self._waiting -= 1
+
+    def _seat(self, sitting: Sitting) -> None:
+        self.cancel()
+        self.previews.forget()
+        self._frames.clear()
+        self._drawn = None
+        self.state.seat(sitting)
+        self.tell(self._whole())
+        self.previews.offer(0)
+
+    def _seat_target(self, sitting: Sitting | None) -> None:
+        self.state.seat_target(sitting)
+        self.tell(self._whole())
+        self.redraw()
+
+    # Edits.
+
+    def edit(self, preset: Preset, number: int) -> None:
+        """Show what ``preset`` asks for; ``number`` comes back with the picture."""
+        self.cancel()
+        self.state.ask(preset)
+        self.previews.offer(number)
+
+    def settle(self) -> None:
+        """Keep what is asked for now as a step of the history."""
+        self.state.history.commit(self.state.preset)
+        self.tell(self._whole())
+
+    def step(self, by: int) -> None:
+        """Undo (-1) or redo (1)."""
+        self.state.ask(self.state.history.move(by))
+        self.tell(self._whole())
+        self.redraw()
+
+    def load(self, preset: Preset) -> None:
+        """Take over a preset; UsageError when this face cannot be edited so."""
+        sitting, target = self._required(), self.state.target
+        tried = dataclasses.replace(self.state, preset=preset).edit()
+        edited_code(sitting.prepared.faces.code, None if target is None else target.prepared.faces.code, tried, self.rig.head)
+        self.state.ask(preset)
+        self.settle()
+        self.redraw()
+
+    def reseed(self, seed: int) -> None:
+        """Draw from another seed."""
+        self.state.seed, self.state.revision = seed, self.state.revision + 1
+        self.tell(self._whole())
+        self.redraw()
+
+    def look(self, inset: str) -> None:
+        """Show another buffer beside the picture."""
+        if inset not in INSETS:
+            raise UsageError(f"There is no buffer {inset[:40]!r}; choose from {', '.join(INSETS)}.")
+        self.inset = inset
+        self.previews.offer(0)
+
+    def redraw(self) -> None:
+        """Preview and picture anew, as after a slider rests."""
+        self.cancel()
+        self.previews.offer(0)
+        self.drawings.offer(0)
+
+    def cancel(self) -> None:
+        """Stop drawing what is being drawn, and drop what waits."""
+        self.drawings.forget()
+        self._cancelled.set()
+
+    # Files to take away.
+
+    def asked(self) -> Asked:
+        """What is asked for now; UsageError without a photograph."""
+        return Asked(self._required(), self.state.target, self.state.edit(), self.state.seed)
+
+    async def picture(self) -> bytes:
+        """PNG of the photograph with the edit in it, in its own resolution."""
+        asked = self.asked()
+        if self._drawn is None or self._drawn[0] != asked:
+            self._drawn = asked, await self._in(self._hand, draw, self.rig, asked, threading.Event(), lambda: None)
+        return await self._in(self._hand, to_take_away, self.rig, *self._drawn)
+
+    def shut(self) -> None:
+        """Let the threads end."""
+        self.cancel()
+        self._hand.shutdown(wait=False, cancel_futures=True)
+        self._quick.shutdown(wait=False, cancel_futures=True)
+
+    # Work.
+
+    def _required(self) -> Sitting:
+        if self.state.sitting is None:
+            raise UsageError("No photograph is open yet; drop one into the page.")
+        return self.state.sitting
+
+    async def _preview(self, number: int) -> None:
+        async def work() -> None:
+            asked, photo, revision = self.asked(), self.state.photo_number, self.state.revision
+            parts = await self._in(self._quick, preview, self.rig, asked, self.inset)
+            if photo == self.state.photo_number:
+                self._show("preview", number, revision, asked.edit.nothing, list(parts))
+
+        await self._reporting("edit", work)
+
+    async def _draw(self, number: int) -> None:
+        async def work() -> None:
+            asked, photo, revision = self.asked(), self.state.photo_number, self.state.revision
+            cancelled = self._cancelled = threading.Event()
+            total, done, loop = self.rig.calls(Sampling(seed=asked.seed)), 0, asyncio.get_running_loop()
+
+            def called() -> None:
+                nonlocal done
+                done += 1
+                loop.call_soon_threadsafe(self.tell, {"type": "progress", "done": done, "total": total})
+
+            self.tell({"type": "progress", "done": 0, "total": total})
+            try:
+                result = await self._in(self._hand, draw, self.rig, asked, cancelled, called)
+                shown = await self._in(self._hand, on_screen, asked, result)
+                if photo == self.state.photo_number and not cancelled.is_set():
+                    self._drawn = asked, result
+                    self._show("result", number, revision, asked.edit.nothing, [shown])
+            except Cancelled:
+                pass
+            finally:
+                self.tell({"type": "progress", "done": total, "total": total, "ended": True})
+
+        await self._reporting("draw", work)
+
+    async def _reporting(self, where: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Errors become a sentence beside what caused them."""
+        try:
+            await work()
+        except RigError as error:
+            self.tell({"type": "error", "where": where, "text": str(error)})
+        except Exception as error:  # a fault of ours must not end the studio, nor be hidden
+            print(f"diffusionrig studio: {type(error).__name__}: {error}", file=sys.stderr)
+            self.tell({"type": "error", "where": where, "text": f"This failed ({type(error).__name__}: {error})."})
+
+    async def _in(self, pool: ThreadPoolExecutor, work: Callable[..., Made], *arguments: Any) -> Made:
+        return await asyncio.get_running_loop().run_in_executor(pool, functools.partial(work, *arguments))

@@ -1,0 +1,47 @@
+// Files in and out: photographs and presets that are chosen or dropped, pictures and presets to keep.
+
+// fetch, with the studio's sentence as the error.
+export async function ask(address, options = {}) {
+  const response = await fetch(address, options);
+  if (response.ok) return response;
+  const text = await response.text();
+  let sentence = text;
+  try {
+    sentence = JSON.parse(text).error ?? text;
+  } catch { /* a plain text is a sentence already */ }
+  throw new Error(sentence.trim() || response.statusText);
+}
+
+export async function upload(address, file) {
+  return ask(`${address}?name=${encodeURIComponent(file.name)}`, { method: "POST", body: file });
+}
+
+export async function keepAs(address, usual) {
+  const response = await ask(address);
+  const named = /filename\*=UTF-8''([^;]+)/.exec(response.headers.get("Content-Disposition") ?? "");
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await response.blob());
+  link.download = named ? decodeURIComponent(named[1]) : usual;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+// then(file, element) is called for the first file that is dropped, with the element it was dropped on.
+export function acceptDrops(curtain, then) {
+  let inside = 0;
+  const show = (count) => {
+    inside = Math.max(count, 0);
+    curtain.hidden = inside === 0;
+  };
+  const holds = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+  window.addEventListener("dragenter", (event) => { if (holds(event)) show(inside + 1); });
+  window.addEventListener("dragleave", (event) => { if (holds(event)) show(inside - 1); });
+  window.addEventListener("dragover", (event) => { if (holds(event)) event.preventDefault(); });
+  window.addEventListener("drop", (event) => {
+    if (!holds(event)) return;
+    event.preventDefault();
+    show(0);
+    const [file] = event.dataTransfer.files;
+    if (file) then(file, document.elementFromPoint(event.clientX, event.clientY));
+  });
+}
