@@ -1,0 +1,167 @@
+"""Clips: how well and how fast faces are tracked, and how fast and how steadily clips are drawn. Prints one table with the bars.
+
+``python benchmarks/clips.py`` renders synthetic people moving along smooth paths of known codes, tracks them, and captures the same
+frames one by one in the same run; ``--video CLIP ...`` also looks at real clips (speed, jitter, gaps), ``--draw`` draws one with the
+shipped prior. Times are those of the process, so that other work on the machine counts less; their ratios are what holds elsewhere.
+Figures are kept in docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diffusionrig.capture.fit.encoder import FitEncoder
+from diffusionrig.capture.tracking.gaps import BRIDGED, HELD
+from diffusionrig.capture.tracking.tracker import Tracker
+from diffusionrig.data.synthetic.people import sample_person
+from diffusionrig.data.synthetic.photographs import render_photographs
+from diffusionrig.data.synthetic.scenes import sample_scene
+from diffusionrig.geometry.face_code import FaceCode
+from diffusionrig.geometry.head import HeadModel
+from diffusionrig.geometry.heads import load_head
+from diffusionrig.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
+from diffusionrig.io.array_files import read_array_file, write_array_file
+from diffusionrig.io.video import all_frames
+from diffusionrig.progress import Progress
+
+SEED, FPS = 9_000, 25.0
+KEYS = 0.8
+"""Seconds from one expression and pose to the next; blinks of a fifth of a second come in between."""
+
+GROUPS = {"jawOpen": ("jawOpen",), "smile": ("mouthSmileLeft", "mouthSmileRight"),
+          "brows": ("browInnerUp", "browOuterUpLeft", "browOuterUpRight", "browDownLeft", "browDownRight"),
+          "blink": ("eyeBlinkLeft", "eyeBlinkRight")}
+
+
+def path_of(person_number: int, count: int, head: HeadModel) -> tuple[FaceCode, list[np.ndarray]]:
+    """A synthetic person's codes along a smooth path, and the pictures (256 x 256) of them."""
+    person = sample_person(SEED, person_number, head)
+    keys = [sample_scene(person, SEED, 100 * person_number + k, head, yaw_limit=25.0) for k in range(int(count / FPS / KEYS) + 2)]
+    base = keys[0]
+    codes, images = [], []
+    blinks = [head.expression_names.index(name) for name in GROUPS["blink"]]
+    with Progress(count, f"render person {person_number}", "frame") as progress:
+        for t in range(count):
+            whole, share = divmod(t / FPS / KEYS, 1.0)
+            ease = share * share * (3 - 2 * share)
+            first, second = keys[int(whole)].code, keys[int(whole) + 1].code
+            mixed = {name: torch.lerp(getattr(first, name), getattr(second, name), ease) for name in ("expression", "pose", "eyes")}
+            closed = max(0.0, 1 - abs((t % 45) - 22) / 3)
+            mixed["expression"][:, blinks] = mixed["expression"][:, blinks].clamp_min(closed)
+            camera = base.code.camera * torch.tensor([[0.8, 1.0, 1.0]])
+            code = base.code.replace(**mixed, camera=camera)
+            scene = base.replace_code(code)
+            scene = type(scene)(**{**vars(scene), "noise_seed": scene.noise_seed + t})
+            images.append(render_photographs([person], [scene], head, 256)[0])
+            codes.append(code)
+            progress.update()
+    return FaceCode.concatenate(codes), images
+
+
+def kept_path(folder: str, number: int, count: int, head: HeadModel) -> tuple[FaceCode, list[np.ndarray]]:
+    """``path_of``, kept in ``folder`` for the next run where one is named."""
+    file = Path(folder) / f"person{number}_{count}.npz"
+    if folder and file.is_file():
+        arrays = read_array_file(file, "kept clip")
+        images = list(arrays.pop("images"))
+        return FaceCode(head=head.name, **{name: torch.from_numpy(array) for name, array in arrays.items()}), images
+    code, images = path_of(number, count, head)
+    if folder:
+        write_array_file(file, {**{name: tensor.numpy() for name, tensor in code.tensors().items()}, "images": np.stack(images)})
+    return code, images
+
+
+def turn_error(found: FaceCode, truth: FaceCode) -> Tensor:
+    """(T, 3) axis-angle, degrees."""
+    first, second = (axis_angle_to_matrix(code.pose[:, :3].double()) for code in (found, truth))
+    return torch.rad2deg(matrix_to_axis_angle(first.transpose(1, 2) @ second))
+
+
+def shaking(error: Tensor) -> float:
+    """Root mean square second difference in time of an error (T, D): what is not the movement itself."""
+    return float((error[2:] - 2 * error[1:-1] + error[:-2]).square().mean().sqrt())
+
+
+def accuracy(found: FaceCode, truth: FaceCode, names: tuple[str, ...]) -> dict[str, float]:
+    """Errors, correlations and jitter of captured codes."""
+    turn = turn_error(found, truth)
+    off = (found.expression - truth.expression).double()
+    figures = {"rotation, degrees": float(turn.norm(dim=1).mean()), "rotation jitter, degrees": shaking(turn),
+               "expression, r.m.s.": float(off.square().mean().sqrt()), "expression jitter": shaking(off)}
+    for group, members in GROUPS.items():
+        columns = [names.index(member) for member in members]
+        got, wanted = (code.expression[:, columns].double() for code in (found, truth))
+        figures[f"{group}, error"] = float((got - wanted).abs().mean())
+        figures[f"{group}, correlation"] = float(np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(got.T.numpy(), wanted.T.numpy())
+                                                          if b.std() > 0.02]))
+        figures[f"{group} jitter"] = shaking(got - wanted)
+    return figures
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds of processor time."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def synthetic(encoder: FitEncoder, people: int, frames: int, keep: str) -> None:
+    """The table of accuracy and speed on synthetic clips."""
+    tracked, single, spent = [], [], {"tracked": 0.0, "single": 0.0}
+    tracker, names = Tracker(encoder), encoder.head.expression_names
+    for number in range(people):
+        truth, images = kept_path(keep, number, frames, encoder.head)
+        encoder.encode(images[:1])
+        result: list[FaceCode] = []
+        spent["tracked"] += timed(lambda: result.append(tracker.track(images, len(images), FPS, "clip").code))
+        spent["single"] += timed(lambda: result.append(encoder.encode(images).code))
+        tracked.append(accuracy(result[0], truth, names))
+        single.append(accuracy(result[1], truth, names))
+    print(f"{people} synthetic clips of {frames} frames, 256 pixels, mean over clips")
+    print(f"{'':<28}{'one by one':>12}{'tracked':>12}{'ratio':>8}")
+    for name in single[0]:
+        a, b = (float(np.nanmean([row[name] for row in rows])) for rows in (single, tracked))
+        print(f"{name:<28}{a:>12.4f}{b:>12.4f}{b / a if a else float('nan'):>8.2f}")
+    rates = {name: people * frames / seconds for name, seconds in spent.items()}
+    print(f"{'frames a second, one core':<28}{rates['single']:>12.1f}{rates['tracked']:>12.1f}"
+          f"{rates['tracked'] / rates['single']:>8.2f}")
+
+
+def real(encoder: FitEncoder, path: str, frames: int) -> None:
+    """Speed, jitter and gaps of a real clip; nothing is known of the truth."""
+    images = [image for _, image in zip(range(frames), (image for _, image in all_frames(path)))]
+    result = []
+    spent = timed(lambda: result.append(Tracker(encoder).track(images, len(images), FPS, path)))
+    part = images[:min(25, len(images))]
+    alone: list[FaceCode] = []
+    one = timed(lambda: alone.append(encoder.encode(part).code)) / len(part)
+    code, state = result[0].code[:len(part)], result[0].state
+    print(f"{Path(path).name}: {len(images)} frames, {len(images) / spent:.1f} a second, {one * len(images) / spent:.1f} times one by "
+          f"one; {int((state == BRIDGED).sum())} bridged, {int((state == HELD).sum())} held; shaking of expressions "
+          f"{shaking(alone[0].expression.double()):.4f} one by one, {shaking(code.expression.double()):.4f} tracked")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--people", type=int, default=4)
+    parser.add_argument("--frames", type=int, default=75)
+    parser.add_argument("--video", nargs="+", default=[])
+    parser.add_argument("--keep", default="", metavar="DIR", help="keep the synthetic clips here")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    encoder = FitEncoder(load_head())
+    if args.people:
+        synthetic(encoder, args.people, args.frames, args.keep)
+    for path in args.video:
+        real(encoder, path, 10**9)
+
+
+if __name__ == "__main__":
+    main()
