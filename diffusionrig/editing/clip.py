@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from diffusionrig.ahead import ahead
 from diffusionrig.capture.saved_codes import load_codes, save_codes
+from diffusionrig.capture.tracking.gaps import BRIDGED, HELD, SEEN
 from diffusionrig.editing.analysis import Analysis
 from diffusionrig.editing.clip_drawing import FrameFolder, clip_jitter, draw_clip, network_calls
 from diffusionrig.editing.controls import Edit, edited_code
-from diffusionrig.editing.driving import Driving, capture_clip, relative_to, smoothed
+from diffusionrig.editing.driving import TRACKS, Driving, capture_clip, relative_to, smoothed
 from diffusionrig.editing.jitter import landmark_jitter
 from diffusionrig.editing.order import OWN, REPORT, Order
 from diffusionrig.editing.provenance import STATEMENT, movie_record, write_edited
@@ -47,11 +49,12 @@ LEAST_SIDE = 256
 @dataclasses.dataclass(frozen=True)
 class Drive:
     """How a clip drives: ``relative`` carries over what differs from its first face, else the face as it is; ``fps`` of a folder
-    of frames (a video knows its own); ``smoothing`` of the captured codes."""
+    of frames (a video knows its own); ``smoothing`` of the captured codes; ``track`` out of ``driving.TRACKS``."""
 
     relative: bool = False
     fps: float | None = None
     smoothing: Smoothing = dataclasses.field(default_factory=Smoothing)
+    track: str = TRACKS[0]
 
 
 def drives(target: str, clip: bool) -> bool:
@@ -85,9 +88,9 @@ def _run(rig: Rig, order: Order, drive: Drive) -> dict[str, Any]:
     source = look_at(rig, paths, reader(order.align_source, rig.size, order.max_megapixels), order.source_model, order.batch_size,
                      "sources")
     faces = source.require_face("source")
-    driving = _driving(rig, order, clip, folder)
+    driving = _driving(rig, order, clip, folder, fps, drive.track)
     driver = smoothed(driving.code, fps, drive.smoothing).to(rig.device)
-    reference = driver[int(driving.found.nonzero()[0, 0])]
+    reference = driver[0]
     sound = clip.sound()
     voice, note = (None, "") if sound is None else fit_sound(sound, len(driver) / fps)
     request = {**order.request(rig.pretrained.hash), "clip": clip.identity(), "drive": dataclasses.asdict(drive)}
@@ -109,7 +112,8 @@ def _run(rig: Rig, order: Order, drive: Drive) -> dict[str, Any]:
     return write_report(folder, request, rig.pretrained, outputs,
                         source.problems + ([{"file": order.target, "problem": note}] if note else []), began,
                         clip={"file": order.target, "frames": len(driver), "fps": fps, "sound": voice is not None,
-                              "frames_without_face": driving.gaps})
+                              "frames_without_face": driving.gaps, "frames_held": driving.held,
+                              "other_people": driving.others})
 
 
 def _check(order: Order) -> None:
@@ -121,24 +125,25 @@ def _check(order: Order) -> None:
                              "use pose, exp, light, or a picture as --target.")
 
 
-def _driving(rig: Rig, order: Order, clip: ClipFrames, folder: Path) -> Driving:
+def _driving(rig: Rig, order: Order, clip: ClipFrames, folder: Path, fps: float, track: str) -> Driving:
     """The captured clip, from the folder where an earlier run left it."""
     model = order.target_model or rig.encoder().name
-    identity = {"clip": clip.identity(), "encoder": model, "head": rig.head.hash}
+    identity = {"clip": clip.identity(), "encoder": model, "head": rig.head.hash, "track": track, "fps": fps}
     journal = folder / CLIP_JOURNAL
     if journal.is_file() and (folder / CODES).is_file():
         known = read_json(journal)
         if {key: known.get(key) for key in identity} == identity:
             code, _ = load_codes(folder / CODES)
-            found = torch.ones(len(code), dtype=torch.bool)
-            found[known["gaps"]] = False
-            return Driving(code, found)
+            state = np.full(len(code), SEEN, np.uint8)
+            state[known["gaps"]] = BRIDGED
+            state[known["held"]] = HELD
+            return Driving(code, state, known["others"])
         if not order.overwrite:
             raise UsageError(f"{folder} already holds the codes of another clip; choose another --output_dir or --overwrite True.")
-    driving = capture_clip(clip, len(clip), rig.encoder(order.target_model), order.batch_size, str(clip.path))
+    driving = capture_clip(ahead(clip), len(clip), rig.encoder(order.target_model), order.batch_size, str(clip.path), fps, track)
     remove_files([journal])
     save_codes(folder / CODES, driving.code, clip.addresses(len(driving.code)))
-    write_json(journal, {**identity, "gaps": driving.gaps})
+    write_json(journal, {**identity, "gaps": driving.gaps, "held": driving.held, "others": driving.others})
     return driving
 
 

@@ -1,8 +1,12 @@
-"""Drawing a clip of one person: one noise for all frames, so that nothing moves but what the codes move; resumable."""
+"""Drawing a clip of one person: one noise for all frames, so that nothing moves but what the codes move; resumable.
+
+A pipeline: while the network draws one frame, the photograph is carried for the next, and the frame before is written.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from diffusionrig.ahead import ahead, stages
 from diffusionrig.editing.analysis import Analysis
+from diffusionrig.editing.conditions import Condition
 from diffusionrig.editing.jitter import Jitter
 from diffusionrig.editing.painting import OnCall
 from diffusionrig.editing.prepared import Prepared
@@ -64,16 +70,29 @@ def draw_clip(rig: Rig, source: Analysis | Prepared, code: FaceCode, centre: Ten
 
     ``code`` has T faces and ``centre`` (T, 3) metres is where the heads lie. All frames start from one noise: that of the seed,
     mixed, as ``sampling.keep`` says, with the one that ``source`` itself is drawn from; a source that comes again and again is
-    prepared beforehand (``rig.painter.prepare``). A frame does not depend on which others are drawn.
+    prepared beforehand (``rig.painter.prepare``). A frame does not depend on which others are drawn, nor, in a single bit, on
+    ``batch_size``: a CPU, whose kernels round by the size of their batch, draws them one by one.
     """
     if not frames:
         return
     painter = rig.painter
     prepared = source if isinstance(source, Prepared) else painter.prepare(source, sampling, on_call)
-    for start in range(0, len(frames), batch_size):
-        rows = list(frames[start:start + batch_size])
-        painted = painter.paint(prepared.repeat(len(rows)), code[rows], centre[rows], sampling, on_call=on_call)
-        yield from zip(rows, to_uint8(painted.pictures.cpu().numpy(), -1, 1))
+    prepared = dataclasses.replace(prepared, faces=painter.complete(prepared.faces))
+    together = 1 if painter.device.type == "cpu" else batch_size
+    groups = [list(frames[start:start + together]) for start in range(0, len(frames), together)]
+
+    def conditions() -> Iterator[tuple[list[int], Prepared, Condition]]:
+        for rows in groups:
+            sources = prepared if len(rows) == 1 else prepared.repeat(len(rows))
+            yield rows, sources, painter.condition(sources, code[rows], centre[rows])
+
+    def pictures(made: Iterable[tuple[list[int], Prepared, Condition]]) -> Iterator[tuple[int, np.ndarray]]:
+        for rows, sources, condition in made:
+            painted = painter.paint_under(condition, sources, code[rows], sampling, on_call=on_call)
+            yield from zip(rows, to_uint8(painted.pictures.cpu().numpy(), -1, 1))
+
+    with stages(2) as several:
+        yield from ahead(pictures(ahead(conditions()))) if several else pictures(conditions())
 
 
 def network_calls(rig: Rig, frames: int, sampling: Sampling) -> int:

@@ -147,13 +147,17 @@ def test_a_frame_does_not_depend_on_the_others(rig, keep):
 
 def test_gaps_are_crossed_evenly():
     code = series(1, 9, 9, 2, 9)
-    driving = fill_gaps(code, torch.tensor([True, False, False, True, False]))
-    assert driving.gaps == [1, 2, 4]
+    driving = fill_gaps(code, torch.tensor([True, False, False, True, False]), 10)
+    assert (driving.gaps, driving.held) == ([1, 2, 4], [4])
     first, last = code[0].expression[0], code[3].expression[0]
     for row, share in enumerate((0, 1 / 3, 2 / 3, 1, 1)):
         torch.testing.assert_close(driving.code.expression[row], torch.lerp(first, last, share))
-    leading = fill_gaps(code, torch.tensor([False, False, False, True, True]))
+    leading = fill_gaps(code, torch.tensor([False, False, False, True, True]), 10)
     assert torch.equal(leading.code.light[0], code.light[3])
+    # What lasts longer than three tenths of a second is not made up.
+    long = fill_gaps(code, torch.tensor([True, False, False, True, True]), 5)
+    assert long.held == [1, 2]
+    assert torch.equal(long.code.expression[2], code.expression[0])
 
 
 def test_relative_transfer_starts_at_the_source_and_composes_turns():
@@ -183,7 +187,7 @@ def test_what_cannot_drive_is_one_sentence(rig, order, tmp_path):
     with pytest.raises(UsageError, match="save_buffers"):
         run_clip(rig, dataclasses.replace(order, save_buffers=True), Drive())
     with pytest.raises(RigError, match="No face was found in any frame of clip"):
-        capture_clip([photo(255)] * 3, 3, rig.encoder(), 2, "clip")
+        capture_clip([photo(255)] * 3, 3, rig.encoder(), 2, "clip", 25)
     assert drives("a.mp4", False)
     assert drives(str(tmp_path / "frames"), True)
     assert not drives(str(tmp_path / "frames"), False)
