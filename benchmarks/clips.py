@@ -1,17 +1,19 @@
 """Clips: how well and how fast faces are tracked, and how fast and how steadily clips are drawn. Prints one table with the bars.
 
 ``python benchmarks/clips.py`` renders synthetic people moving along smooth paths of known codes, tracks them, and captures the same
-frames one by one in the same run; ``--video CLIP ...`` also looks at real clips (speed, jitter, gaps), ``--draw`` draws one with the
-shipped prior. Times are those of the process, so that other work on the machine counts less; their ratios are what holds elsewhere.
-Figures are kept in docs/benchmarks.md.
+frames one by one in the same run; ``--video CLIP ...`` also looks at real clips (speed, jitter, gaps), ``--draw`` draws one with
+the shipped prior. Times are those of the process, so that other work on the machine counts less; their ratios are what holds
+elsewhere. Figures are kept in docs/benchmarks.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -30,6 +32,8 @@ from diffusionrig.geometry.rotations import axis_angle_to_matrix, matrix_to_axis
 from diffusionrig.io.array_files import read_array_file, write_array_file
 from diffusionrig.io.video import all_frames
 from diffusionrig.progress import Progress
+
+Result = TypeVar("Result")
 
 SEED, FPS = 9_000, 25.0
 KEYS = 0.8
@@ -105,11 +109,11 @@ def accuracy(found: FaceCode, truth: FaceCode, names: tuple[str, ...]) -> dict[s
     return figures
 
 
-def timed(work: Callable[[], object]) -> float:
-    """Seconds of processor time."""
+def timed(work: Callable[[], Result]) -> tuple[Result, float]:
+    """What ``work`` gives, and the seconds of processor time that it took."""
     start = time.process_time()
-    work()
-    return time.process_time() - start
+    result = work()
+    return result, time.process_time() - start
 
 
 def synthetic(encoder: FitEncoder, people: int, frames: int, keep: str) -> None:
@@ -119,11 +123,12 @@ def synthetic(encoder: FitEncoder, people: int, frames: int, keep: str) -> None:
     for number in range(people):
         truth, images = kept_path(keep, number, frames, encoder.head)
         encoder.encode(images[:1])
-        result: list[FaceCode] = []
-        spent["tracked"] += timed(lambda: result.append(tracker.track(images, len(images), FPS, "clip").code))
-        spent["single"] += timed(lambda: result.append(encoder.encode(images).code))
-        tracked.append(accuracy(result[0], truth, names))
-        single.append(accuracy(result[1], truth, names))
+        track, seconds = timed(partial(tracker.track, images, len(images), FPS, "clip"))
+        spent["tracked"] += seconds
+        capture, seconds = timed(partial(encoder.encode, images))
+        spent["single"] += seconds
+        tracked.append(accuracy(track.code, truth, names))
+        single.append(accuracy(capture.code, truth, names))
     print(f"{people} synthetic clips of {frames} frames, 256 pixels, mean over clips")
     print(f"{'':<28}{'one by one':>12}{'tracked':>12}{'ratio':>8}")
     for name in single[0]:
@@ -137,15 +142,14 @@ def synthetic(encoder: FitEncoder, people: int, frames: int, keep: str) -> None:
 def real(encoder: FitEncoder, path: str, frames: int) -> None:
     """Speed, jitter and gaps of a real clip; nothing is known of the truth."""
     images = [image for _, image in zip(range(frames), (image for _, image in all_frames(path)))]
-    result = []
-    spent = timed(lambda: result.append(Tracker(encoder).track(images, len(images), FPS, path)))
+    track, spent = timed(partial(Tracker(encoder).track, images, len(images), FPS, path))
     part = images[:min(25, len(images))]
-    alone: list[FaceCode] = []
-    one = timed(lambda: alone.append(encoder.encode(part).code)) / len(part)
-    code, state = result[0].code[:len(part)], result[0].state
-    print(f"{Path(path).name}: {len(images)} frames, {len(images) / spent:.1f} a second, {one * len(images) / spent:.1f} times one by "
-          f"one; {int((state == BRIDGED).sum())} bridged, {int((state == HELD).sum())} held; shaking of expressions "
-          f"{shaking(alone[0].expression.double()):.4f} one by one, {shaking(code.expression.double()):.4f} tracked")
+    alone, seconds = timed(partial(encoder.encode, part))
+    times = seconds / len(part) * len(images) / spent
+    code, state = track.code[:len(part)], track.state
+    print(f"{Path(path).name}: {len(images)} frames, {len(images) / spent:.1f} a second, {times:.1f} times one by one; "
+          f"{int((state == BRIDGED).sum())} bridged, {int((state == HELD).sum())} held; shaking of expressions "
+          f"{shaking(alone.code.expression.double()):.4f} one by one, {shaking(code.expression.double()):.4f} tracked")
 
 
 def main() -> None:

@@ -17,8 +17,8 @@ _WAIT = 0.1
 def ahead(items: Iterable[Item], depth: int = 2) -> Iterator[Item]:
     """The same ``items`` in the same order, up to ``depth`` of them made beforehand.
 
-    What making one raises is raised where it would have been. When the iterator is left early its thread ends after the item that it is
-    making. Numpy, OpenCV, PyAV and torch compute without holding back other threads, so stages run on cores of their own.
+    What making one raises is raised where it would have been. When the iterator is left early its thread ends after the item that
+    it is making. Numpy, OpenCV, PyAV and torch compute without holding back other threads, so stages run on cores of their own.
     """
     room: queue.Queue[tuple[bool, Any]] = queue.Queue(depth)
     unwanted = threading.Event()

@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 def add_clip_arguments(parser: argparse.ArgumentParser) -> None:
     """``--clip``, ``--track``, ``--relative``, ``--fps``, ``--smooth``, ``--smooth_beta``."""
-    from diffusionrig.editing.driving import TRACKS
+    from diffusionrig.capture.tracking.tracker import TRACKS
 
     group = parser.add_argument_group("clip (a video as target)")
     group.add_argument("--clip", type=boolean, default=False, help="a folder as target holds the frames of one clip (False)")
     group.add_argument("--track", choices=TRACKS, default=TRACKS[0],
-                       help="auto follows one person through the clip and steadies it, where the encoder is FIT; off captures every "
-                            "frame as if there were no other (auto)")
+                       help="auto follows one person through the clip and steadies it, where the encoder is FIT; off captures "
+                            "every frame as if there were no other (auto)")
     group.add_argument("--relative", type=boolean, default=False,
                        help="carry over what differs from the clip's first face, so that the first frame is the source as it "
-                            "is, not the face as it is (False)")
+                            "is (False)")
     group.add_argument("--fps", type=float, default=25.0, help="frames a second of a folder of frames (25)")
     group.add_argument("--smooth", type=float, default=0.0, metavar="HZ",
                        help="one-euro filter of the captured clip besides: cutoff at rest, 0 for none; 1.5 is a good start where "
@@ -71,8 +71,8 @@ def gap_sentences(frames: int, gaps: list[int], held: list[int], others: list[in
     if len(gaps) > len(held):
         said.append(f"{len(gaps) - len(held)} of {frames} frames show no face; they go from the face before to the face after.")
     if held:
-        said.append(f"{len(held)} of {frames} frames, the first of them frame {held[0]}, show no face of this person for longer than "
-                    "can be told; they keep the last one.")
+        said.append(f"{len(held)} of {frames} frames, from frame {held[0]} on, do not show this person for longer than can be "
+                    "bridged; they keep the last face.")
     if others:
         said.append(f"From frame {others[0]} on somebody else is seen ({len(others)} times in all); those frames are left out.")
     return said

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,12 @@ import torch
 from diffusionrig.ahead import ahead
 from diffusionrig.capture.saved_codes import load_codes, save_codes
 from diffusionrig.capture.tracking.gaps import BRIDGED, HELD, SEEN
+from diffusionrig.capture.tracking.tracker import TRACKS
 from diffusionrig.editing.analysis import Analysis
-from diffusionrig.editing.clip_drawing import FrameFolder, clip_jitter, draw_clip, network_calls
+from diffusionrig.editing.clip_drawing import FrameFolder, clip_jitter, draw_clip, drawn_flicker, network_calls
 from diffusionrig.editing.controls import Edit, edited_code
-from diffusionrig.editing.driving import TRACKS, Driving, capture_clip, relative_to, smoothed
+from diffusionrig.editing.driving import Driving, capture_clip, relative_to, smoothed
+from diffusionrig.editing.flicker import Flicker, as_crops, face_view, flicker_figures, stretches
 from diffusionrig.editing.jitter import landmark_jitter
 from diffusionrig.editing.order import OWN, REPORT, Order
 from diffusionrig.editing.provenance import STATEMENT, movie_record, write_edited
@@ -49,7 +50,7 @@ LEAST_SIDE = 256
 @dataclasses.dataclass(frozen=True)
 class Drive:
     """How a clip drives: ``relative`` carries over what differs from its first face, else the face as it is; ``fps`` of a folder
-    of frames (a video knows its own); ``smoothing`` of the captured codes; ``track`` out of ``driving.TRACKS``."""
+    of frames (a video knows its own); ``smoothing`` of the captured codes; ``track`` out of ``tracker.TRACKS``."""
 
     relative: bool = False
     fps: float | None = None
@@ -95,6 +96,7 @@ def _run(rig: Rig, order: Order, drive: Drive) -> dict[str, Any]:
     voice, note = (None, "") if sound is None else fit_sound(sound, len(driver) / fps)
     request = {**order.request(rig.pretrained.hash), "clip": clip.identity(), "drive": dataclasses.asdict(drive)}
     outputs = []
+    shown = _shown(clip, driving, rig)
     jobs = [(row, edit) for row in range(len(faces)) if bool(faces.found[row]) for edit in order.edits][:order.limit]
     for number, (row, edit) in enumerate(jobs):
         name = f"{number}_{edit.name}"
@@ -105,10 +107,11 @@ def _run(rig: Rig, order: Order, drive: Drive) -> dict[str, Any]:
         side = max(rig.size, LEAST_SIDE)
         write_movie(folder / f"{name}.mp4", (resize_square(image, side) for image in frames.frames()), fps, voice,
                     movie_record(model_hash=rig.pretrained.hash, mode=edit.name, seed=order.sampling.seed))
-        _write_strip(folder / f"{name}_strip.png", rig, clip, code, centre, frames)
+        _write_strip(folder / f"{name}_strip.png", rig, shown.strip, code, centre, frames)
         outputs.append({"file": f"{name}.mp4", "frames": name, "strip": f"{name}_strip.png", "mode": edit.name,
                         "source": str(source.paths[row]), "jitter": {"landmarks": landmark_jitter(rig.head, code, rig.size),
-                                   **clip_jitter(rig, code, centre, frames, order.batch_size)}})
+                                   **clip_jitter(rig, code, centre, frames, order.batch_size)},
+                        "flicker": flicker_figures(drawn_flicker(rig, code, centre, frames), shown.flicker)})
     return write_report(folder, request, rig.pretrained, outputs,
                         source.problems + ([{"file": order.target, "problem": note}] if note else []), began,
                         clip={"file": order.target, "frames": len(driver), "fps": fps, "sound": voice is not None,
@@ -163,14 +166,44 @@ def _draw(rig: Rig, source: Analysis, code: FaceCode, centre: torch.Tensor, fram
                          strength=edit.strength, sliders=dict(edit.sliders), frame=frame)
 
 
-def _write_strip(path: Path, rig: Rig, clip: ClipFrames, code: FaceCode, centre: torch.Tensor, frames: FrameFolder) -> None:
+@dataclasses.dataclass(frozen=True)
+class _Shown:
+    """What the driving clip itself shows: frames of the ``strip`` by number, and how much it flickers."""
+
+    strip: dict[int, np.ndarray]
+    flicker: float | None
+
+
+def _shown(clip: ClipFrames, driving: Driving, rig: Rig) -> _Shown:
+    """Reads the clip once more, for all outputs."""
+    count = len(driving.code)
+    stretch_of = {row: stretch for stretch in stretches(count) for row in stretch}
+    chosen = set(_strip_frames(count))
+    strip: dict[int, np.ndarray] = {}
+    flicker, views = Flicker(rig.head, rig.size), list[np.ndarray]()
+    for number, image in enumerate(ahead(clip.held(count))):
+        if number in chosen:
+            strip[number] = resize_square(image, max(rig.size, 128))
+        stretch = stretch_of.get(number)
+        if stretch is not None:
+            views.append(face_view(image, driving.code[number], rig.size))
+            if number == stretch[-1]:
+                if bool((driving.state[stretch.start:stretch.stop] == SEEN).all()):
+                    flicker.add(views, as_crops(driving.code[list(stretch)]).to(rig.device))
+                views = []
+    return _Shown(strip, flicker.level)
+
+
+def _strip_frames(count: int) -> list[int]:
+    return sorted({round(i * (count - 1) / (STRIP - 1)) for i in range(STRIP)})
+
+
+def _write_strip(path: Path, rig: Rig, strip: dict[int, np.ndarray], code: FaceCode, centre: torch.Tensor,
+                 frames: FrameFolder) -> None:
     """Eight frames of the clip, of the buffers, and as drawn."""
-    chosen = sorted({round(i * (len(code) - 1) / (STRIP - 1)) for i in range(STRIP)})
-    shown = to_uint8(rig.buffers(code[chosen], centre[chosen]).rendered.cpu().numpy())
-
-    def picked(source: Iterator[np.ndarray]) -> list[np.ndarray]:
-        return [resize_square(image, max(rig.size, 128)) for number, image in enumerate(source) if number in chosen]
-
-    rows = [picked(clip.held(len(code))), list(shown), picked(frames.frames())]
+    chosen = _strip_frames(len(code))
+    buffers = to_uint8(rig.buffers(code[chosen], centre[chosen]).rendered.cpu().numpy())
+    drawn = [resize_square(frames.read(number), max(rig.size, 128)) for number in chosen]
+    rows = [[strip[number] for number in chosen], list(buffers), drawn]
     write_png(path, contact_sheet(rows, [f"frame {number}" for number in chosen], ["clip", "buffers", "result"]),
               {"Comment": STATEMENT})

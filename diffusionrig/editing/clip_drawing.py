@@ -17,6 +17,7 @@ from torch import Tensor
 from diffusionrig.ahead import ahead, stages
 from diffusionrig.editing.analysis import Analysis
 from diffusionrig.editing.conditions import Condition
+from diffusionrig.editing.flicker import Flicker, stretches
 from diffusionrig.editing.jitter import Jitter
 from diffusionrig.editing.painting import OnCall
 from diffusionrig.editing.prepared import Prepared
@@ -58,10 +59,13 @@ class FrameFolder:
 
     def frames(self) -> Iterator[np.ndarray]:
         """All frames in order; RigError when one is missing or damaged."""
-        for frame in range(self.count):
-            if not self.path(frame).is_file():
-                raise RigError(f"{self.path(frame)} is missing; start the same command again to draw it.")
-            yield read_image(self.path(frame))
+        return map(self.read, range(self.count))
+
+    def read(self, frame: int) -> np.ndarray:
+        """One of them."""
+        if not self.path(frame).is_file():
+            raise RigError(f"{self.path(frame)} is missing; start the same command again to draw it.")
+        return read_image(self.path(frame))
 
 
 def draw_clip(rig: Rig, source: Analysis | Prepared, code: FaceCode, centre: Tensor, frames: Sequence[int], sampling: Sampling,
@@ -101,11 +105,21 @@ def network_calls(rig: Rig, frames: int, sampling: Sampling) -> int:
 
 
 def clip_jitter(rig: Rig, code: FaceCode, centre: Tensor, frames: FrameFolder, batch_size: int = 8) -> dict[str, Any]:
-    """``Jitter``'s figures of the drawn ``frames`` against the buffers of ``code``."""
-    jitter, images = Jitter(), frames.frames()
-    for start in range(0, len(code), batch_size):
-        rows = list(range(start, min(start + batch_size, len(code))))
-        buffers = rig.buffers(code[rows], centre[rows])
-        for row in range(len(rows)):
-            jitter.add(torch.from_numpy(next(images).copy()).permute(2, 0, 1), buffers[row])
+    """``Jitter``'s figures of the drawn ``frames`` against the buffers of ``code``, over ``flicker.stretches`` of the clip."""
+    jitter = Jitter()
+    for stretch in stretches(len(code)):
+        jitter.cut()
+        for start in range(stretch.start, stretch.stop, batch_size):
+            rows = list(range(start, min(start + batch_size, stretch.stop)))
+            buffers = rig.buffers(code[rows], centre[rows])
+            for place, row in enumerate(rows):
+                jitter.add(torch.from_numpy(frames.read(row).copy()).permute(2, 0, 1), buffers[place])
     return jitter.figures()
+
+
+def drawn_flicker(rig: Rig, code: FaceCode, centre: Tensor, frames: FrameFolder) -> float | None:
+    """``Flicker``'s level of the drawn ``frames`` of ``code``, over the same stretches."""
+    flicker = Flicker(rig.head, rig.size)
+    for stretch in stretches(len(code)):
+        flicker.add([frames.read(row) for row in stretch], code[list(stretch)], centre[list(stretch)])
+    return flicker.level

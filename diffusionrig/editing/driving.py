@@ -1,5 +1,5 @@
-"""What drives a clip: the face of one person in a video's frames, tracked or captured one by one, its gaps filled, smoothed, carried
-over to another face."""
+"""What drives a clip: the face of one person in a video's frames, tracked or captured one by one, its gaps filled, smoothed,
+carried over to another face."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 
 from diffusionrig.capture.encoder import Encoder
-from diffusionrig.capture.fit.encoder import FitEncoder
 from diffusionrig.capture.tracking.gaps import BRIDGED, HELD, SEEN, shown_instead, states
-from diffusionrig.capture.tracking.tracker import Tracker
+from diffusionrig.capture.tracking.tracker import TRACKS, tracker_of
 from diffusionrig.editing.smoothing import Smoothing, one_euro
 from diffusionrig.errors import RigError
 from diffusionrig.geometry.arkit import ARKIT_NAMES
@@ -24,14 +23,12 @@ from diffusionrig.geometry.rotations import axis_angle_to_matrix, matrix_to_axis
 from diffusionrig.progress import Progress
 
 SMOOTHED = ("expression", "pose", "eyes", "light")
-TRACKS = ("auto", "off")
-"""Whether clips are tracked where the encoder can, or every frame is captured as if there were no other."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Driving:
-    """T faces: ``code`` on the CPU, ``state`` (T,) uint8 as ``capture.tracking.gaps`` says, and the first frames of ``others``, takes
-    that show somebody else."""
+    """T faces: ``code`` on the CPU, ``state`` (T,) uint8 as ``capture.tracking.gaps`` says, and the first frames of ``others``,
+    takes that show somebody else."""
 
     code: FaceCode
     state: np.ndarray
@@ -50,11 +47,12 @@ class Driving:
 
 def capture_clip(frames: Iterable[np.ndarray], count: int, encoder: Encoder, batch_size: int, name: str, fps: float,
                  track: str = TRACKS[0]) -> Driving:
-    """The face in each of ``frames``, whole pictures as the camera saw them, ``fps`` a second. ``track`` out of TRACKS. RigError when
-    none shows a face."""
+    """The face in each of ``frames``, whole pictures as the camera saw them, ``fps`` a second. ``track`` out of TRACKS. RigError
+    when none shows a face."""
     with Progress(count, "capture clip", "frame") as progress:
-        if track == "auto" and isinstance(encoder, FitEncoder):
-            tracked = Tracker(encoder).track(frames, count, fps, name, progress.update)
+        tracker = tracker_of(encoder, track)
+        if tracker is not None:
+            tracked = tracker.track(frames, count, fps, name, progress.update)
             return Driving(tracked.code, tracked.state, tracked.others)
         codes, found = [], []
         for batch in _batches(frames, batch_size):

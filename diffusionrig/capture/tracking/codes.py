@@ -19,8 +19,8 @@ from diffusionrig.geometry.face_code import CROP_SIZE, FaceCode
 from diffusionrig.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 
 PLACE = 9
-"""Columns before the coefficients: turn (3, axis-angle), logarithm of the scale, place of the head's centre (2) and of the crop's (2),
-logarithm of the crop's side."""
+"""Columns before the coefficients: turn (3, axis-angle), logarithm of the scale, place of the head's centre (2) and of the crop's
+(2), logarithm of the crop's side."""
 
 HALF = CROP_SIZE / 2
 
@@ -36,8 +36,10 @@ def row_of(moment: Moment, face: Face, expression: slice, eyes: slice) -> np.nda
     return torch.cat([place, coefficients[expression.start:eyes.stop]]).numpy()
 
 
-def codes_of(encoder: FitEncoder, person: Person, rows: np.ndarray, frame: np.ndarray, light: Tensor, trust: Tensor) -> FaceCode:
-    """Face codes (T), on the CPU, of ``rows`` (T, PLACE + C) seen in pictures of ``frame`` (T, 2) pixels under ``light`` (T, 9, 3)."""
+def codes_of(encoder: FitEncoder, person: Person, rows: np.ndarray, frame: np.ndarray, light: Tensor,
+             trust: Tensor) -> FaceCode:
+    """Face codes (T), on the CPU, of ``rows`` (T, PLACE + C) seen in pictures of ``frame`` (T, 2) pixels under ``light`` (T, 9, 3).
+    """
     head, model = encoder.head, encoder.model
     values = torch.from_numpy(np.asarray(rows, np.float64))
     count = len(values)

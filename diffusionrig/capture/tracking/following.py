@@ -1,7 +1,8 @@
 """Where the face of one person is in each frame of a clip: from the frame before where it goes on, else sought anew.
 
-A face that is lost, or a picture that changes as only a cut changes it, ends a shot. The first face of the next one is taken by where
-it stands and, among several, by who it is (``Chooser``); whether it is still the same person is asked once for the whole shot.
+A face that is lost, or a picture that changes as only a cut changes it, ends a shot. The first face of the next one is taken by
+where it stands and, among several, by who it is (``Chooser``); whether it is still the same person is asked once for the whole
+shot.
 """
 
 from __future__ import annotations

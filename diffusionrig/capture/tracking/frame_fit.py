@@ -1,8 +1,8 @@
 """What moves from frame to frame, solved with the person held: rotation, place, size, expression and gaze.
 
-The same maximum a posteriori fit as of single pictures (``capture.fit``), conditioned on the identity: Gaussian priors, given some of
-their numbers, stay Gaussian. Nine tenths of a single fit's work is gone, since identity and colours no longer take part, and since a
-frame starts where the last one ended.
+The same maximum a posteriori fit as of single pictures (``capture.fit``), conditioned on the identity: Gaussian priors, given some
+of their numbers, stay Gaussian. Nine tenths of a single fit's work is gone, since identity and colours no longer take part, and
+since a frame starts where the last one ended.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def seen_face(face: Face) -> tuple[Tensor, Tensor, Tensor]:
 
 @dataclasses.dataclass(frozen=True)
 class Moment:
-    """One fitted frame. ``pose`` in units of the picture as a crop of its own (``PIXELS``), ``level`` the same in the levelled frame
-    with all coefficients of the reduced model, ``error`` the mean distance of landmarks over that of the eyes."""
+    """One fitted frame. ``pose`` in units of the picture as a crop of its own (``PIXELS``), ``level`` the same in the levelled
+    frame with all coefficients of the reduced model, ``error`` the mean distance of landmarks over that of the eyes."""
 
     pose: Pose
     level: Pose
@@ -133,13 +133,14 @@ def without_identity(model: LandmarkModel, held: slice, shape: Tensor) -> Landma
     keep = [i for i in range(len(model.basis)) if not held.start <= i < held.stop]
     count = held.stop - held.start
     parts = {name: slice(part.start - count, part.stop - count) for name, part in model.parts.items() if name != "shape"}
-    return dataclasses.replace(model, mean=model.mean + torch.einsum("s,snk->nk", shape, model.basis[held]), basis=model.basis[keep],
-                               lower=model.lower[keep], upper=model.upper[keep], parts={"shape": slice(0, 0), **parts})
+    mean = model.mean + torch.einsum("s,snk->nk", shape, model.basis[held])
+    return dataclasses.replace(model, mean=mean, basis=model.basis[keep], lower=model.lower[keep], upper=model.upper[keep],
+                               parts={"shape": slice(0, 0), **parts})
 
 
 def given(precision: Tensor, held: slice) -> tuple[Tensor, Tensor]:
-    """What is left of a Gaussian (turn, then coefficients) with this ``precision`` when the coefficients ``held`` are known: how its mean
-    moves for each unit by which these differ from their own mean (R, S), and its precision (R, R)."""
+    """What is left of a Gaussian (turn, then coefficients) with this ``precision`` when the coefficients ``held`` are known: how
+    its mean moves for each unit by which these differ from their own mean (R, S), and its precision (R, R)."""
     known = torch.zeros(len(precision), dtype=torch.bool, device=precision.device)
     known[3 + held.start:3 + held.stop] = True
     rest, known_at = (~known).nonzero()[:, 0], known.nonzero()[:, 0]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 SEEN, BRIDGED, HELD = 0, 1, 2
-"""A frame's code was measured in it; lies smoothly between its neighbours'; is that of the last frame with the person (of the first,
-before it), since nothing is known."""
+"""A frame's code was measured in it; lies smoothly between its neighbours'; is that of the last frame with the person (of the
+first, before it), since nothing is known."""
+
+NOTES = ("", "The face is hidden here: the code lies between its neighbours.", "This person was not found.")
+"""What is said of a frame in each state."""
 
 BRIDGE = 0.3
 """Seconds up to which a gap is crossed."""
@@ -17,7 +22,7 @@ def states(found: np.ndarray, shot: np.ndarray, fps: float) -> np.ndarray:
     crossed. A gap at either end is not either."""
     state = np.where(found, SEEN, HELD).astype(np.uint8)
     places = np.flatnonzero(found)
-    for before, after in zip(places, places[1:]):
+    for before, after in itertools.pairwise(places):
         if 1 < after - before <= BRIDGE * fps + 1 + 1e-6 and shot[before] == shot[after]:
             state[before + 1:after] = BRIDGED
     return state

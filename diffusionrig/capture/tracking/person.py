@@ -21,8 +21,8 @@ LEAST_WORTH = 0.4
 """Of the best frame's worth, below which another is not asked."""
 
 SAME, SAME_PLACE = 0.6, 0.45
-"""Cosine of the embeddings from which a face is the person: anywhere, and where the person was a moment ago. Three frames each of 13
-public clips: 97 of 100 pairs of one person are above the first, 4 of 100 of two people."""
+"""Cosine of the embeddings from which a face is the person: anywhere, and where the person was a moment ago. Three frames each of
+13 public clips: 97 of 100 pairs of one person are above the first, 4 of 100 of two people."""
 
 OUTLYING = 1.0
 """Root mean square distance of coefficients from the common ones at which a frame's say is halved."""
@@ -30,14 +30,13 @@ OUTLYING = 1.0
 
 @dataclasses.dataclass(frozen=True)
 class Person:
-    """shape (1, n_shape), albedo (1, n_albedo) as in FaceCode; ``share`` 0..1, how likely the clip was photographed rather than drawn;
-    ``colour_error`` (1,) of the captures; ``light`` (1, 9, 3) usual of the captures."""
+    """shape (1, n_shape), albedo (1, n_albedo) as in FaceCode; ``share`` 0..1, how likely the clip was photographed rather than
+    drawn; ``colour_error`` (1,) of the captures."""
 
     shape: Tensor
     albedo: Tensor
     share: Tensor
     colour_error: Tensor
-    light: Tensor
 
 
 @torch.no_grad()
@@ -45,12 +44,12 @@ def find_person(encoder: FitEncoder, portraits: Sequence[Portrait]) -> Person:
     """Capture the ``portraits`` one by one and take what they agree on: the geometric median, weighted by confidence."""
     fits = [encoder.fit([one.image], [one.face]) for one in portraits]
     shares = torch.cat([_share(encoder, one.face) for one in portraits])
-    stacked = {name: torch.cat([getattr(fit.code, name) for fit in fits]).double() for name in ("shape", "albedo", "light")}
+    stacked = {name: torch.cat([getattr(fit.code, name) for fit in fits]).double() for name in ("shape", "albedo")}
     trust = torch.cat([fit.code.confidence for fit in fits]).double().clamp_min(1e-3) ** 2
     trust = trust * torch.tensor([one.worth for one in portraits], dtype=torch.float64)
-    middle = {name: median_row(values.flatten(1), trust).reshape(1, *values.shape[1:]).float() for name, values in stacked.items()}
+    middle = {name: median_row(values, trust)[None].float() for name, values in stacked.items()}
     errors = torch.cat([fit.colour_error for fit in fits]).double()
-    return Person(middle["shape"], middle["albedo"], shares.median()[None], errors.median()[None].float(), middle["light"])
+    return Person(middle["shape"], middle["albedo"], shares.median()[None], errors.median()[None].float())
 
 
 def _share(encoder: FitEncoder, face: Face) -> Tensor:
@@ -61,8 +60,8 @@ def _share(encoder: FitEncoder, face: Face) -> Tensor:
 
 
 def median_row(rows: Tensor, weight: Tensor, iterations: int = 20) -> Tensor:
-    """(D,): the point whose weighted distances from ``rows`` (K, D) are least (Weiszfeld 1937), distances under OUTLYING counting as
-    squares, so that rows that agree are averaged."""
+    """(D,): the point whose weighted distances from ``rows`` (K, D) are least (Weiszfeld 1937), distances under OUTLYING counting
+    as squares, so that rows that agree are averaged."""
     if len(rows) == 1:
         return rows[0]
     middle = (weight[:, None] * rows).sum(0) / weight.sum()

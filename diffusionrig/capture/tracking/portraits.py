@@ -29,8 +29,8 @@ _SMILE = [ARKIT_NAMES.index(name) for name in ("mouthSmileLeft", "mouthSmileRigh
 
 @dataclasses.dataclass(frozen=True)
 class Portrait:
-    """``image`` (H, W, 3) uint8, cut out around a ``face``, whose coordinates are those of the cut; ``worth`` above 0, more is better;
-    ``number`` of the frame."""
+    """``image`` (H, W, 3) uint8, cut out around a ``face``, whose coordinates are those of the cut; ``worth`` above 0, more is
+    better; ``number`` of the frame."""
 
     image: np.ndarray
     face: Face

@@ -4,10 +4,10 @@ The smoothed signal x of measurements y minimises, column by column,
 
     sum_t w_t (x_t - y_t)^2 + lambda sum_t rho(x_(t-1) - 2 x_t + x_(t+1))
 
-(Whittaker 1923), which is the Kalman smoother of a motion at constant speed. lambda says from which frequency on a resting signal is
-flattened. rho grows like a square for accelerations as small as the noise explains, and no faster than a logarithm beyond
-(Student's t, solved by reweighting), so that a blink or a turn of the head stays what it was. How large the noise is, is learned from
-the signal: third differences are nearly nothing of a movement, and twenty times the variance of white noise.
+(Whittaker 1923), which is the Kalman smoother of a motion at constant speed. lambda says from which frequency on a resting signal
+is flattened. rho grows like a square for accelerations as small as the noise explains, and no faster than a logarithm beyond
+(Student's t, solved by reweighting), so that a blink or a turn of the head stays what it was. How large the noise is, is learned
+from the signal: third differences are nearly nothing of a movement, and twenty times the variance of white noise.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def noise_variance(values: Array, seen: Array) -> Array:
 
 
 def _solved(weight: Array, hold: Array, right: Array) -> Array:
-    """x of (diag(weight) + D' diag(hold) D) x = right, D the second differences: LDL' of a matrix with five diagonals, all D columns
-    at once. weight (T, 1), hold (T - 2, D), right (T, D)."""
+    """x of (diag(weight) + D' diag(hold) D) x = right, D the second differences: LDL' of a matrix with five diagonals, all D
+    columns at once. weight (T, 1), hold (T - 2, D), right (T, D)."""
     count = len(right)
     main = np.repeat(weight + 1e-9, right.shape[1], 1)
     main[:-2] += hold

@@ -14,14 +14,21 @@ from diffusionrig.capture.fit.encoder import FitEncoder
 from diffusionrig.capture.tracking.codes import PLACE, codes_of, row_of, trust_of
 from diffusionrig.capture.tracking.following import Follower, Sighting
 from diffusionrig.capture.tracking.frame_fit import FrameFit, Moment, read_brows
-from diffusionrig.capture.tracking.gaps import BRIDGED, HELD, SEEN, runs, shown_instead, states
+from diffusionrig.capture.tracking.gaps import SEEN, runs, shown_instead, states
 from diffusionrig.capture.tracking.light import EVERY, MOST, light_of, light_path
-from diffusionrig.capture.tracking.person import PORTRAITS, LEAST_WORTH, SAME, SAME_PLACE, Recogniser, find_person, nearest_first
+from diffusionrig.capture.tracking.person import LEAST_WORTH, PORTRAITS, SAME, SAME_PLACE, Recogniser, find_person, nearest_first
 from diffusionrig.capture.tracking.portraits import Gallery, Portrait, portrait
 from diffusionrig.capture.tracking.steadying import steadied
 from diffusionrig.errors import RigError
 from diffusionrig.faces.face import Face
 from diffusionrig.geometry.face_code import FaceCode
+
+TRACKS = ("auto", "off")
+"""Whether clips are tracked where the encoder can, or every frame is captured as if there were no other."""
+
+
+class NoFaceError(RigError):
+    """No frame of a clip shows a face."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,9 +49,10 @@ class _Seen:
     brows: tuple[Tensor, Tensor] | None
 
 
-def tracks(encoder: Encoder) -> bool:
-    """Whether an encoder can hold a person: FIT, which knows where its numbers come from."""
-    return isinstance(encoder, FitEncoder)
+def tracker_of(encoder: Encoder, track: str) -> Tracker | None:
+    """The tracker that ``track`` (out of TRACKS) asks for; None where every frame is to be captured by itself, as it is by other
+    encoders than FIT, which do not say what their numbers rest on."""
+    return Tracker(encoder) if track == "auto" and isinstance(encoder, FitEncoder) else None
 
 
 class Tracker:
@@ -58,7 +66,8 @@ class Tracker:
               on_frame: Callable[[int], None] = lambda number: None) -> Track:
         """The person of the clip's first face in all its ``frames``, about ``count``, (H, W, 3) uint8, ``fps`` a second.
 
-        ``on_frame`` is told of each frame that was looked through. RigError when no frame of the clip called ``name`` shows a face.
+        ``on_frame`` is told of each frame that was looked through. NoFaceError when no frame of the clip called ``name`` shows a
+        face.
         """
         watch = _Watch(self._encoder, fps, max(EVERY * fps, count / MOST))
         for image in frames:
@@ -66,14 +75,14 @@ class Tracker:
             on_frame(1)
         watch.end()
         if not watch.seen:
-            raise RigError(f"No face was found in any frame of {name}; give a clip that shows one.")
-        best = watch.gallery.best(PORTRAITS)
+            raise NoFaceError(f"No face was found in any frame of {name}; give a clip that shows one.")
+        best = watch.gallery.best(min(PORTRAITS, 2 + len(watch.seen) // round(2 * fps + 1)))
         person = find_person(self._encoder, [one for one in best if one.worth >= LEAST_WORTH * best[0].worth])
         fit = FrameFit(self._encoder, person)
         moments = _fitted(fit, watch.seen)
         numbers = [one.sighting.number for one in watch.seen]
         faces = [one.sighting.face for one in watch.seen]
-        at = {number: moment for number, moment in zip(numbers, moments)}
+        at = dict(zip(numbers, moments))
         lit = [shown for shown in watch.glimpses if shown.number in at]
         lights = [light_of(self._encoder, person, shown, at[shown.number]) for shown in lit]
         light = light_path([shown.number for shown in lit], lights, watch.count, fps)
@@ -115,8 +124,8 @@ def _brows(seen: Sequence[_Seen], place: int) -> tuple[Tensor, Tensor] | None:
 
 
 class _Watch:
-    """The one pass over the pictures: sightings, the frames that tell who it is, and glimpses of the light. A take (shot) that shows
-    somebody else leaves nothing."""
+    """The one pass over the pictures: sightings, the frames that tell who it is, and glimpses of the light. A take (shot) that
+    shows somebody else leaves nothing."""
 
     def __init__(self, encoder: FitEncoder, fps: float, between: float) -> None:
         self._encoder, self._between = encoder, between
