@@ -79,6 +79,27 @@ def codes_of(encoder: FitEncoder, person: Person, rows: np.ndarray, frame: np.nd
                         confidence=trust.to(code.confidence))
 
 
+def turned_as_captured(person: Person, rows: np.ndarray, at: Sequence[int]) -> np.ndarray:
+    """``rows`` (T, PLACE + C) of the frames ``at`` (T,), turned by what captures of whole pictures, colours included, say beyond
+    landmarks: how far they were turned otherwise, as far as they agree on it (James and Stein 1961)."""
+    places = {number: place for place, number in enumerate(at)}
+    known = [(places[number], code) for number, code in person.captured.items() if number in places]
+    if len(known) < 2:
+        return rows
+    captured = torch.cat([axis_angle_to_matrix(code.pose[:, :3].double().cpu()) for _, code in known])
+    own = axis_angle_to_matrix(torch.from_numpy(rows[[place for place, _ in known], :3]))
+    turn = agreed(matrix_to_axis_angle(captured @ own.transpose(1, 2)).numpy())
+    whole = axis_angle_to_matrix(torch.from_numpy(turn)) @ axis_angle_to_matrix(torch.from_numpy(rows[:, :3]))
+    return np.concatenate([matrix_to_axis_angle(whole).numpy(), rows[:, 3:]], 1)
+
+
+def agreed(differences: np.ndarray) -> np.ndarray:
+    """(D,): the mean of (K, D), each column shrunk by the share of its square that chance explains; K of two and more."""
+    mean = differences.mean(0)
+    chance = differences.var(0, ddof=1) / len(differences)
+    return mean * np.clip(1 - chance / np.maximum(mean**2, 1e-12), 0, 1)
+
+
 @torch.no_grad()
 def turning_point(encoder: FitEncoder, person: Person) -> Tensor:
     """(3,) float64, metres: the joint that a head of this ``person`` turns about, from three turns of it."""

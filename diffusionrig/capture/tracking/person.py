@@ -13,6 +13,7 @@ from diffusionrig.capture.fit.encoder import FitEncoder
 from diffusionrig.capture.identity.fit_identity import FitIdentity
 from diffusionrig.capture.tracking.portraits import Gallery, Portrait
 from diffusionrig.faces.face import Face
+from diffusionrig.geometry.face_code import FaceCode
 
 PORTRAITS = 6
 """Frames that say who it is."""
@@ -31,12 +32,13 @@ OUTLYING = 1.0
 @dataclasses.dataclass(frozen=True)
 class Person:
     """shape (1, n_shape), albedo (1, n_albedo) as in FaceCode; ``share`` 0..1, how likely the clip was photographed rather than
-    drawn; ``colour_error`` (1,) of the captures."""
+    drawn; ``colour_error`` (1,) of the captures; ``captured`` codes (batch 1) of the frames that tell, by number."""
 
     shape: Tensor
     albedo: Tensor
     share: Tensor
     colour_error: Tensor
+    captured: dict[int, FaceCode]
 
 
 @torch.no_grad()
@@ -49,7 +51,8 @@ def find_person(encoder: FitEncoder, portraits: Sequence[Portrait]) -> Person:
     trust = trust * torch.tensor([one.worth for one in portraits], dtype=torch.float64)
     middle = {name: median_row(values, trust)[None].float() for name, values in stacked.items()}
     errors = torch.cat([fit.colour_error for fit in fits]).double()
-    return Person(middle["shape"], middle["albedo"], shares.median()[None], errors.median()[None].float())
+    return Person(middle["shape"], middle["albedo"], shares.median()[None], errors.median()[None].float(),
+                  {one.number: fit.code for one, fit in zip(portraits, fits)})
 
 
 def _share(encoder: FitEncoder, face: Face) -> Tensor:

@@ -16,7 +16,7 @@ import numpy as np
 
 Array = np.ndarray
 
-CUTOFF = 1.5
+CUTOFF = 2.5
 """Hertz at which half of a resting signal's amplitude passes."""
 
 LOOSE = 3.0

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from diffusionrig.capture.encoder import Encoder
 from diffusionrig.capture.fit.encoder import FitEncoder
-from diffusionrig.capture.tracking.codes import PLACE, codes_of, row_of, trust_of
+from diffusionrig.capture.tracking.codes import PLACE, codes_of, row_of, trust_of, turned_as_captured
 from diffusionrig.capture.tracking.following import Follower, Sighting
 from diffusionrig.capture.tracking.frame_fit import FrameFit, Moment, read_brows
 from diffusionrig.capture.tracking.gaps import SEEN, runs, shown_instead, states
@@ -93,7 +93,8 @@ class Tracker:
         state = states(found, shot, fps)
         parts = fit.model.parts
         rows = np.zeros((watch.count, PLACE + parts["eyes"].stop - parts["expression"].start))
-        rows[numbers] = [row_of(moment, face, parts["expression"], parts["eyes"]) for moment, face in zip(moments, faces)]
+        measured = np.stack([row_of(moment, face, parts["expression"], parts["eyes"]) for moment, face in zip(moments, faces)])
+        rows[numbers] = turned_as_captured(person, measured, numbers)
         for stretch in runs(state, shot):
             rows[stretch] = steadied(rows[stretch], state[stretch] == SEEN, fps)
         trust = torch.zeros(watch.count)
