@@ -46,6 +46,15 @@ def test_what_stands_still_or_moves_evenly_is_left_alone() -> None:
     np.testing.assert_allclose(steadied(holed, seen, 25), values, atol=1e-6)
 
 
+def test_a_gap_between_two_places_is_crossed_between_them() -> None:
+    values = np.repeat([[112.0], [118.0]], [3, 5], 0)
+    seen = np.array([True, True, True, False, False, True, True, True])
+    smooth = steadied(values, seen, 10)[:, 0]
+    assert (np.diff(smooth[2:6]) > 0.5).all()
+    assert smooth.min() > 111
+    assert smooth.max() < 119
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_few_frames_come_back_as_they_are(count: int) -> None:
     values = np.random.default_rng(3).standard_normal((count, 2))

@@ -17,6 +17,7 @@ from diffusionrig.capture.fit.finding import find_face
 from diffusionrig.faces.detector import overlap
 from diffusionrig.faces.face import Face
 from diffusionrig.faces.landmarker import MIN_SCORE, FaceLandmarker
+from diffusionrig.faces.mesh import cut, region_of_points
 
 CHECKED = 0.4
 """Seconds between two looks of the detector at a face that is followed; and, of a lost one, between two thorough searches."""
@@ -30,9 +31,12 @@ DRIFTED = 0.35
 STEADY = (33, 133, 362, 263, 168, 6, 197, 195, 5, 4, 127, 356, 234, 454, 10, 151, 9, 8, 98, 327)
 """Landmarks that expressions hardly move: corners of the eyes, nose, temples, forehead."""
 
-OTHER_SHAPE = 0.05
-"""Distance of these points from those of the frame before, turned and scaled onto them, in distances of the eyes: one head changes
-by less from frame to frame, another head by more."""
+OTHER_SHAPE = 0.035
+"""Distance of these points from those of the frame before, turned and scaled onto them, in distances of the eyes: of one head less
+from frame to frame (at most .026 in public clips, quick turns among them), of another mostly more."""
+
+OTHER_FACE = 0.75
+"""Correlation of levelled views of the face in successive frames: of one face more (at least .86 there)."""
 
 THUMB = 24
 CUT = 0.5
@@ -48,7 +52,7 @@ Chooser = Callable[[np.ndarray, Sequence[Face]], Face | None]
 @dataclasses.dataclass(frozen=True)
 class Sighting:
     """The face in frame ``number``; ``shot`` counts from 0 how often the clip was begun anew, and ``near`` says of a shot's first
-    face that it stands where the last one did."""
+    face that it came back, after being lost without a cut, where the last one was."""
 
     number: int
     face: Face
@@ -66,24 +70,25 @@ class Follower:
         self._last: Face | None = None
         self._lost = 0
         self._thumb: np.ndarray | None = None
+        self._view: np.ndarray | None = None
 
     def __call__(self, image: np.ndarray) -> Sighting | None:
         self._number += 1
         thumb = thumbnail(image)
-        cut = self._thumb is not None and alike(self._thumb, thumb) < CUT
+        changed = self._thumb is not None and alike(self._thumb, thumb) < CUT
         self._thumb = thumb
-        if self._last is not None and not self._lost and not cut:
+        if self._last is not None and not self._lost and not changed:
             face = self._followed(image, self._last)
             if face is not None:
                 self._last = face
                 return Sighting(self._number, face, self._shot)
-        before = self._last
+        before, there = self._last, self._lost > 0 and not changed
         face = self._sought(image)
         self._lost = 0 if face is not None else self._lost + 1
         if face is None:
             return None
-        near = before is not None and not cut and bool(overlap(before.box, face.box[None])[0] > NEAR)
-        self._last, self._shot = face, self._shot + 1
+        near = before is not None and there and bool(overlap(before.box, face.box[None])[0] > NEAR)
+        self._last, self._shot, self._view = face, self._shot + 1, face_thumbnail(image, face)
         return Sighting(self._number, face, self._shot, near)
 
     def _followed(self, image: np.ndarray, last: Face) -> Face | None:
@@ -95,7 +100,9 @@ class Follower:
             face = self._landmarker.follow(image, face, True)
         if face is None or face.score < DRIFTED or shape_change(last, face) > OTHER_SHAPE:
             return None
-        return face
+        view, before = face_thumbnail(image, face), self._view
+        self._view = view
+        return face if before is None or alike(before, view) > OTHER_FACE else None
 
     def _sought(self, image: np.ndarray) -> Face | None:
         if self._last is None:
@@ -125,6 +132,13 @@ def thumbnail(image: np.ndarray) -> np.ndarray:
     step = max(1, min(image.shape[:2]) // (4 * THUMB))
     small = cv2.resize(np.ascontiguousarray(image[::step, ::step]), (THUMB, THUMB), interpolation=cv2.INTER_AREA)
     grey = small.astype(np.float32).mean(-1)
+    return grey - grey.mean()
+
+
+def face_thumbnail(image: np.ndarray, face: Face) -> np.ndarray:
+    """The same of the levelled face."""
+    assert face.points is not None
+    grey = cut(image, region_of_points(face.points), THUMB).astype(np.float32).mean(-1)
     return grey - grey.mean()
 
 

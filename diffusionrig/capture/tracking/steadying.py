@@ -26,6 +26,9 @@ ROUNDS = 5
 LOWEST, LOWEST_MEAN = 0.75, 0.368
 """Share of the smallest squares that noise is learned from, movements being among the others, and their mean for a unit normal."""
 
+UNSEEN = 1e-6
+"""Weight of a row that was not measured, beside 1."""
+
 LEAST = 1e-5
 """Standard deviation below which no noise is taken to be, in the units of the signal."""
 
@@ -41,7 +44,8 @@ def steadied(values: Array, seen: Array, fps: float, cutoff: float = CUTOFF) -> 
     noise = noise_variance(filled, seen)
     strength = 1 / (2 * np.sin(min(np.pi * cutoff / fps, np.pi / 2))) ** 4
     bend = LOOSE**2 * np.maximum(noise / strength, LEAST**2)
-    weight = seen.astype(np.float64)[:, None]
+    # Where next to nothing holds a row that was not measured, it lies on the line between those that were.
+    weight = np.where(seen, 1.0, UNSEEN)[:, None]
     smooth = filled
     hold = np.ones((len(signal) - 2, signal.shape[1]))
     for _ in range(ROUNDS):
@@ -64,7 +68,7 @@ def _solved(weight: Array, hold: Array, right: Array) -> Array:
     """x of (diag(weight) + D' diag(hold) D) x = right, D the second differences: LDL' of a matrix with five diagonals, all D
     columns at once. weight (T, 1), hold (T - 2, D), right (T, D)."""
     count = len(right)
-    main = np.repeat(weight + 1e-9, right.shape[1], 1)
+    main = np.repeat(weight, right.shape[1], 1)
     main[:-2] += hold
     main[1:-1] += 4 * hold
     main[2:] += hold
