@@ -8,8 +8,10 @@ from PIL import Image
 from seed_faces import face_code, photo
 from stamped_clips import click, greys, onset, write_stamped
 
+from diffusionrig.capture.registry import make_encoder
 from diffusionrig.capture.saved_codes import load_codes
 from diffusionrig.cli import main
+from diffusionrig.cli.clip_arguments import gap_sentences
 from diffusionrig.editing import clip as clip_module
 from diffusionrig.editing.clip import Drive, drives, run_clip
 from diffusionrig.editing.clip_drawing import FrameFolder, draw_clip
@@ -24,7 +26,9 @@ from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.heads import load_head
 from diffusionrig.geometry.rotations import axis_angle_to_matrix
 from diffusionrig.io.folder_lock import folder_lock
+from diffusionrig.io.images import read_image
 from diffusionrig.io.movies import movie_info, write_movie
+from diffusionrig.io.resize import resize_square
 from diffusionrig.io.sound import Sound, read_sound
 
 QUICK = Sampling(respacing="ddim2", seed=1)
@@ -158,6 +162,24 @@ def test_gaps_are_crossed_evenly():
     long = fill_gaps(code, torch.tensor([True, False, False, True, True]), 5)
     assert long.held == [1, 2]
     assert torch.equal(long.code.expression[2], code.expression[0])
+
+
+def test_one_person_is_tracked_with_fit_unless_told_otherwise():
+    picture = resize_square(read_image("diffusionrig/assets/portrait.jpg"), 128)
+    frames = [np.roll(picture, x, 1) for x in (0, 2, 4)]
+    encoder = make_encoder("FIT", load_head(), "cpu")
+    tracked, alone = (capture_clip(frames, 3, encoder, 2, "clip", 25, track) for track in ("auto", "off"))
+    assert torch.equal(tracked.code.shape, tracked.code.shape[:1].expand(3, -1))
+    assert not torch.equal(alone.code.shape[0], alone.code.shape[1])
+    assert (tracked.gaps, alone.gaps, tracked.held) == ([], [], [])
+
+
+def test_gaps_are_said_in_sentences():
+    assert gap_sentences(90, [], [], []) == []
+    said = gap_sentences(90, [3, 4, 50, 51], [50, 51], [50])
+    assert [sentence.split(",")[0] for sentence in said] == [
+        "2 of 90 frames show no face; they go from the face before to the face after.", "2 of 90 frames",
+        "From frame 50 on somebody else is seen (1 times in all); those frames are left out."]
 
 
 def test_relative_transfer_starts_at_the_source_and_composes_turns():

@@ -16,7 +16,7 @@ import numpy as np
 from diffusionrig.capture.fit.finding import find_face
 from diffusionrig.faces.detector import overlap
 from diffusionrig.faces.face import Face
-from diffusionrig.faces.landmarker import MIN_SCORE, FaceLandmarker
+from diffusionrig.faces.landmarker import MIN_SCORE, SAME_FACE, FaceLandmarker
 from diffusionrig.faces.mesh import cut, region_of_points
 
 CHECKED = 0.4
@@ -110,7 +110,13 @@ class Follower:
         # A face of a known size is sought with few looks; now and then as thoroughly as the first.
         thorough = self._lost % self._every == self._every - 1
         smallest = 40.0 if thorough else max(40.0, self._last.size / 2)
-        faces = [face for face in self._landmarker.detect(image, smallest, turned=thorough) if face.score >= MIN_SCORE]
+        faces = self._landmarker.detect(image, smallest, thorough, thorough)
+        # Beside a larger face the detector may miss one that stands where it was.
+        assert self._last.points is not None
+        there = self._landmarker.landmarks(image, region_of_points(self._last.points))
+        if there is not None and not any(overlap(there.box, face.box[None])[0] > SAME_FACE for face in faces):
+            faces = [*faces, there]
+        faces = [face for face in faces if face.score >= MIN_SCORE]
         return self._choose(image, faces) if faces else None
 
 
