@@ -55,7 +55,8 @@ def run_as_clip(rig: Rig, order: Order, args: argparse.Namespace) -> int:
     for problem in report["problems"]:
         print(f"diffusionrig edit: {problem['file']}: {problem['problem']}", file=sys.stderr)
     clip = report["clip"]
-    for sentence in gap_sentences(clip["frames"], clip["frames_without_face"], clip["frames_held"], clip["other_people"]):
+    for sentence in gap_sentences(clip["frames"], clip["frames_without_face"], clip["frames_held"], clip["other_people"],
+                                  clip["frames_doubtful"]):
         print(f"diffusionrig edit: {clip['file']}: {sentence}", file=sys.stderr)
     for output in report["outputs"]:
         ratio = output["jitter"]["ratio"]
@@ -65,7 +66,7 @@ def run_as_clip(rig: Rig, order: Order, args: argparse.Namespace) -> int:
     return 0
 
 
-def gap_sentences(frames: int, gaps: list[int], held: list[int], others: list[int]) -> list[str]:
+def gap_sentences(frames: int, gaps: list[int], held: list[int], others: list[int], doubtful: list[int]) -> list[str]:
     """What is said of frames in which a clip does not show its person."""
     said = []
     if len(gaps) > len(held):
@@ -75,4 +76,7 @@ def gap_sentences(frames: int, gaps: list[int], held: list[int], others: list[in
                     "bridged; they keep the last face.")
     if others:
         said.append(f"From frame {others[0]} on somebody else is seen ({len(others)} times in all); those frames are left out.")
+    if doubtful:
+        said.append(f"In {len(doubtful)} of {frames} frames, from frame {doubtful[0]} on, the face is hard to read (turned far, hidden or "
+                    "blurred); look at them before you use the result.")
     return said

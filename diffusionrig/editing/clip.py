@@ -116,7 +116,7 @@ def _run(rig: Rig, order: Order, drive: Drive) -> dict[str, Any]:
                         source.problems + ([{"file": order.target, "problem": note}] if note else []), began,
                         clip={"file": order.target, "frames": len(driver), "fps": fps, "sound": voice is not None,
                               "frames_without_face": driving.gaps, "frames_held": driving.held,
-                              "other_people": driving.others})
+                              "frames_doubtful": driving.doubtful, "other_people": driving.others})
 
 
 def _check(order: Order) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffusionrig.capture.encoder import Encoder
+from diffusionrig.capture.encoder import FLAG_BELOW, Encoder
 from diffusionrig.capture.tracking.gaps import BRIDGED, HELD, SEEN, shown_instead, states
 from diffusionrig.capture.tracking.tracker import TRACKS, tracker_of
 from diffusionrig.editing.smoothing import Smoothing, one_euro
@@ -43,6 +43,11 @@ class Driving:
     def held(self) -> list[int]:
         """Those of them that show the last face before them (the first face, at the beginning), since nothing is known."""
         return np.flatnonzero(self.state == HELD).tolist()
+
+    @property
+    def doubtful(self) -> list[int]:
+        """Frames with the face whose code may be wrong: in profile, mostly hidden, blurred."""
+        return np.flatnonzero((self.state == SEEN) & (self.code.confidence.numpy() < FLAG_BELOW)).tolist()
 
 
 def capture_clip(frames: Iterable[np.ndarray], count: int, encoder: Encoder, batch_size: int, name: str, fps: float,

@@ -175,11 +175,12 @@ def test_one_person_is_tracked_with_fit_unless_told_otherwise():
 
 
 def test_gaps_are_said_in_sentences():
-    assert gap_sentences(90, [], [], []) == []
-    said = gap_sentences(90, [3, 4, 50, 51], [50, 51], [50])
+    assert gap_sentences(90, [], [], [], []) == []
+    said = gap_sentences(90, [3, 4, 50, 51], [50, 51], [50], [7])
     assert [sentence.split(",")[0] for sentence in said] == [
         "2 of 90 frames show no face; they go from the face before to the face after.", "2 of 90 frames",
-        "From frame 50 on somebody else is seen (1 times in all); those frames are left out."]
+        "From frame 50 on somebody else is seen (1 times in all); those frames are left out.",
+        "In 1 of 90 frames"]
 
 
 def test_relative_transfer_starts_at_the_source_and_composes_turns():

@@ -19,7 +19,7 @@ def moving() -> tuple[FaceCode, list[np.ndarray]]:
     head = load_head()
     code = neutral_code(head, 5, torch.zeros(()))
     code.pose[:, 1] = torch.linspace(-0.1, 0.1, 5)
-    return code, list(to_uint8(render_buffers(head, code, SIZE).albedo.permute(0, 2, 3, 1).numpy()))
+    return code, list(to_uint8(render_buffers(head, code, SIZE).albedo.numpy()))
 
 
 def level(pictures: list[np.ndarray], code: FaceCode) -> float:

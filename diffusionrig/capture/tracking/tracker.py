@@ -202,7 +202,8 @@ class _Watch:
         self.end()
         if not len(self.gallery):
             return order[0]
-        number, best = self.count - 1, (0.0, None)
+        number = self.count - 1
+        best: tuple[float, Face | None] = (0.0, None)
         for face in order:
             known = self._strangers.of(face.box)
             if known is not None and number - known.asked < self._again:
