@@ -77,6 +77,6 @@ def gap_sentences(frames: int, gaps: list[int], held: list[int], others: list[in
     if others:
         said.append(f"From frame {others[0]} on somebody else is seen ({len(others)} times in all); those frames are left out.")
     if doubtful:
-        said.append(f"In {len(doubtful)} of {frames} frames, from frame {doubtful[0]} on, the face is hard to read (turned far, hidden or "
-                    "blurred); look at them before you use the result.")
+        said.append(f"In {len(doubtful)} of {frames} frames, from frame {doubtful[0]} on, the face is hard to read (turned far, "
+                    "hidden or blurred); look at them before you use the result.")
     return said
