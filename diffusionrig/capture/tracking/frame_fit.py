@@ -33,13 +33,13 @@ STARTED, FIRST = (2,), (4, 4)
 change a started frame's expressions by .001."""
 
 
-def seen_face(face: Face) -> tuple[Tensor, Tensor, Tensor]:
+def seen_face(face: Face, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Levelled landmarks (1, 478, 3), reported coefficients (1, 52) and landmarks in pixels from the picture's edge (1, 478, 3)."""
     assert face.points is not None
     assert face.coefficients is not None
-    points = torch.from_numpy(face.points)[None].double()
+    points = torch.from_numpy(face.points)[None].double().to(device)
     points[..., :2] += 0.5  # Face counts from the centre of the first pixel, cameras from its edge.
-    return level(points)[0], torch.from_numpy(face.coefficients)[None].double(), points
+    return level(points)[0], torch.from_numpy(face.coefficients)[None].double().to(device), points
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,8 +75,7 @@ class FrameFit:
 
     def __call__(self, face: Face, brows: tuple[Tensor, Tensor] | None, last: Moment | None = None) -> Moment:
         """``brows`` as from ``read_brows``; ``last`` is the fit of the frame before, if the clip goes on."""
-        target, seen, points = seen_face(face)
-        target, seen = target.to(self.model.mean), seen.to(self.model.mean)
+        target, seen, points = seen_face(face, self._encoder.device)
         prior = self._prior(target, seen, brows)
         weight = self._encoder.reliability.expand(1, -1)
         start = prior.mean if last is None else last.level.coefficients
@@ -89,7 +88,7 @@ class FrameFit:
         bare = Pose(pose.rotation, pose.scale, pose.shift, pose.coefficients * self._physical)
         away = (project_landmarks(self.model, bare)[..., :2] - target[..., :2]).norm(dim=-1).mean()
         eyes = (target[:, 468, :2] - target[:, 473, :2]).norm()
-        return Moment(pose_in_crop(pose, level(points)[1], PIXELS), pose, float(away / eyes.clamp_min(1e-9)))
+        return Moment(pose_in_crop(pose, level(points)[1], PIXELS.to(points)), pose, float(away / eyes.clamp_min(1e-9)))
 
     def _what_is_left(self) -> tuple[Tensor, Tensor]:
         """How the prior's mean moves with the surprise of the identity (3 + C, S), and its precision (3 + C, 3 + C) once that is
@@ -123,9 +122,9 @@ def read_brows(encoder: FitEncoder, image: np.ndarray, face: Face) -> tuple[Tens
     """What the reader of brows says of a face: values (1, 5) and their covariance (1, 5, 5); None where there is no reader."""
     if encoder.brows is None or encoder.learned is None or face.points is None:
         return None
-    target, seen, _ = seen_face(face)
+    target, seen, _ = seen_face(face, encoder.device)
     strip = torch.from_numpy(brow_strip(image, face.points))[None, None].float().to(encoder.device)
-    return encoder.brows.read(encoder.learned.regression, encoder.model, strip, target.to(encoder.device), seen.to(encoder.device))
+    return encoder.brows.read(encoder.learned.regression, encoder.model, strip, target, seen)
 
 
 def without_identity(model: LandmarkModel, held: slice, shape: Tensor) -> LandmarkModel:

@@ -26,6 +26,9 @@ EVERY = 1.0
 MOST = 400
 """Looks in a clip; in longer ones they are farther apart."""
 
+GLIMPSE = 224
+"""Side in pixels of the cuts in which it is looked for: no more is seen of larger ones."""
+
 SLOW = 0.3
 """Hertz that a resting light is smoothed to."""
 

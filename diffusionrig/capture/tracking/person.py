@@ -49,7 +49,7 @@ def find_person(encoder: FitEncoder, portraits: Sequence[Portrait]) -> Person:
     shares = torch.cat([_share(encoder, one.face) for one in portraits])
     stacked = {name: torch.cat([getattr(fit.code, name) for fit in fits]).double() for name in ("shape", "albedo")}
     trust = torch.cat([fit.code.confidence for fit in fits]).double().clamp_min(1e-3) ** 2
-    trust = trust * torch.tensor([one.worth for one in portraits], dtype=torch.float64)
+    trust = trust * torch.tensor([one.worth for one in portraits]).to(trust)
     middle = {name: median_row(values, trust)[None].float() for name, values in stacked.items()}
     errors = torch.cat([fit.colour_error for fit in fits]).double()
     return Person(middle["shape"], middle["albedo"], shares.median()[None], errors.median()[None].float(),
@@ -59,7 +59,7 @@ def find_person(encoder: FitEncoder, portraits: Sequence[Portrait]) -> Person:
 def _share(encoder: FitEncoder, face: Face) -> Tensor:
     from diffusionrig.capture.tracking.frame_fit import seen_face
 
-    target, seen, _ = seen_face(face)
+    target, seen, _ = seen_face(face, encoder.device)
     return encoder.photographed(target, seen)
 
 

@@ -88,14 +88,14 @@ def worth_of(image: np.ndarray, face: Face) -> float:
     return max(sharp, 1e-6) * size * face.presence * max(float(np.cos(yaw_of(face))), 0.05) ** 2
 
 
-def portrait(image: np.ndarray, face: Face, number: int, worth: float = 1.0) -> Portrait:
-    """The face with its surroundings, cut out of its frame."""
+def portrait(image: np.ndarray, face: Face, number: int, worth: float = 1.0, largest: int = LARGEST) -> Portrait:
+    """The face with its surroundings, cut out of its frame; at most ``largest`` pixels on a side."""
     assert face.points is not None
     height, width = image.shape[:2]
     low = np.floor(face.box[:2] - ROOM * face.size).astype(int).clip(0, [width - 1, height - 1])
     high = np.ceil(face.box[2:] + ROOM * face.size).astype(int).clip(low + 1, [width, height])
     part = np.ascontiguousarray(image[low[1]:high[1], low[0]:high[0]])
-    ratio = min(1.0, LARGEST / max(part.shape[:2]))
+    ratio = min(1.0, largest / max(part.shape[:2]))
     offset = low.astype(np.float32)
     scale = np.ones(2, np.float32)
     if ratio < 1:

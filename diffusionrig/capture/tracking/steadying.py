@@ -35,7 +35,7 @@ LEAST = 1e-5
 
 def steadied(values: Array, seen: Array, fps: float, cutoff: float = CUTOFF) -> Array:
     """(T, D) at ``fps`` frames a second -> (T, D) float64. ``seen`` (T,) bool: rows that were measured; the others are crossed as
-    smoothly as they can be, with none of their own. RuntimeError never: fewer than four measured rows come back joined by lines."""
+    smoothly as they can be, with none of their own. Fewer than four measured rows come back joined by lines."""
     signal, seen = np.asarray(values, np.float64), np.asarray(seen, bool)
     numbers, places = np.arange(len(signal)), np.flatnonzero(seen)
     filled = np.stack([np.interp(numbers, places, column[seen]) for column in signal.T], 1) if len(places) else signal.copy()

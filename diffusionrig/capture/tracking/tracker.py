@@ -15,7 +15,7 @@ from diffusionrig.capture.tracking.codes import PLACE, codes_of, row_of, trust_o
 from diffusionrig.capture.tracking.following import Follower, Sighting
 from diffusionrig.capture.tracking.frame_fit import FrameFit, Moment, read_brows
 from diffusionrig.capture.tracking.gaps import SEEN, runs, shown_instead, states
-from diffusionrig.capture.tracking.light import EVERY, MOST, light_of, light_path
+from diffusionrig.capture.tracking.light import EVERY, GLIMPSE, MOST, light_of, light_path
 from diffusionrig.capture.tracking.person import LEAST_WORTH, PORTRAITS, SAME, SAME_PLACE, Recogniser, find_person, nearest_first
 from diffusionrig.capture.tracking.portraits import Gallery, Portrait, portrait
 from diffusionrig.capture.tracking.steadying import steadied
@@ -168,7 +168,7 @@ class _Watch:
         self._take.append(_Seen(sighting, read_brows(self._encoder, image, sighting.face) if reads else None))
         self._take_gallery.look(image, sighting.face, number)
         if number >= self._due:
-            self._take_glimpses.append(portrait(image, sighting.face, number))
+            self._take_glimpses.append(portrait(image, sighting.face, number, largest=GLIMPSE))
             self._due = number + self._between
 
     def end(self) -> None:
