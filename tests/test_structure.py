@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "diffusionrig"
 FOUNDATION = {"errors", "randomness", "progress", "settings", "devices", "image_metrics", "texture_distance", "frechet",
-              "threads", "shown"}
+              "threads", "shown", "ahead"}
 ALLOWED = {
     "io": set(),
     "geometry": {"io"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 
 from diffusionrig import __version__
+from diffusionrig.ahead import ahead
 from diffusionrig.capture.choosing import Choice, chosen_encoder
 from diffusionrig.capture.encoder import FLAG_BELOW, Encoder, StagedEncoder
 from diffusionrig.capture.face_folder import write_codes, write_meshes, write_pictures
@@ -20,6 +22,9 @@ from diffusionrig.capture.own_results import BEFORE, COMMAND, COMMENT, REPORT, r
 from diffusionrig.capture.pictures import COLUMNS, capture_pictures
 from diffusionrig.capture.saved_codes import CODE_PARTS, save_codes
 from diffusionrig.capture.study import Atlas, Study, deca_inside, load_atlas, record_face, study_faces
+from diffusionrig.capture.tracking.gaps import BRIDGED, HELD, NOTES, SEEN
+from diffusionrig.capture.tracking.tracker import TRACKS, Track, Tracker, tracker_of
+from diffusionrig.errors import RigError
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.geometry.heads import load_head
@@ -28,6 +33,8 @@ from diffusionrig.io.folder_lock import folder_lock
 from diffusionrig.io.obj import write_obj
 from diffusionrig.io.own_files import own_arrays, own_picture, own_report, require_own
 from diffusionrig.io.sheets import contact_sheet, to_uint8
+from diffusionrig.io.timeline import read_timeline
+from diffusionrig.io.video import all_frames
 from diffusionrig.progress import Progress
 
 __all__ = ["Outputs", "capture_files", "result_names"]
@@ -67,7 +74,8 @@ class _Captured:
 
 
 def capture_files(paths: Sequence[str], output_dir: str, choice: Choice | None = None, outputs: Outputs | None = None,
-                  batch_size: int = 8, max_megapixels: float = 100.0, every: int = 1, device: str = "auto") -> dict[str, Any]:
+                  batch_size: int = 8, max_megapixels: float = 100.0, every: int = 1, device: str = "auto",
+                  track: str = TRACKS[0]) -> dict[str, Any]:
     """Capture every image and every ``every``-th video frame of ``paths`` (files and folders) into ``output_dir``; returns
     what is in its report.json.
 
@@ -75,7 +83,8 @@ def capture_files(paths: Sequence[str], output_dir: str, choice: Choice | None =
     while another run works in the folder.
 
     An encoder of DECA's kind gets a folder ``<output_dir>/<model>/<name>00/`` per face with what EMOCA's demo writes; others
-    files ``<output_dir>/<name>_*``. Files that cannot be read and pictures without a face are reported and skipped.
+    files ``<output_dir>/<name>_*``. One person is followed through a video where ``track`` (out of TRACKS) and the encoder allow
+    it. Files that cannot be read and pictures without a face are reported and skipped.
     """
     outputs = outputs or Outputs()
     files = listed_inputs(paths)
@@ -93,7 +102,10 @@ def _capture_all(paths: Sequence[str], files: Sequence[Path], output_dir: str, e
     writer = _Writer(make_folder(output_dir), model, encoder, head, outputs)
     rows: list[dict[str, Any]] = []
     with Progress(count_pictures(files, every), "capture") as progress:
-        for captured in _captured(read_pictures(files, max_megapixels, every), encoder, batch_size, writer.wants_detail):
+        tracker = tracker_of(encoder, track)
+        pictures = read_pictures(files, max_megapixels, every)
+        for captured in (_captured(pictures, encoder, batch_size, writer.wants_detail) if tracker is None
+                         else _tracked(pictures, encoder, tracker, batch_size)):
             rows.append(captured.row)
             if captured.code is not None:
                 writer.write(captured.picture, captured.row, captured.code, captured.study)
@@ -102,8 +114,8 @@ def _capture_all(paths: Sequence[str], files: Sequence[Path], output_dir: str, e
     report = {"command": COMMAND, "software": f"diffusionrig {__version__}", "encoder": encoder.name, "model": model,
               "head": head.name, "head_hash": head.hash, "flag_below": FLAG_BELOW, "detail": writer.wants_detail,
               "missing_files": list(writer.atlas.missing) if writer.atlas else [],
-              "left_out": getattr(encoder, "left_out", {}), "counts": _counts(rows), "images": rows,
-              "unread": unread_inputs(paths, files, output_dir)}
+              "track": "off" if tracker is None else track, "left_out": getattr(encoder, "left_out", {}),
+              "counts": _counts(rows), "images": rows, "unread": unread_inputs(paths, files, output_dir)}
     write_json(writer.folder / REPORT, report)
     return report
 
@@ -172,6 +184,42 @@ def _batches(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
         yield batch
 
 
+def _tracked(pictures: Iterable[Picture], encoder: Encoder, tracker: Tracker, batch_size: int) -> Iterator[_Captured]:
+    """Videos tracked, all else captured by itself."""
+    for file, group in itertools.groupby(pictures, key=lambda picture: picture.file if picture.frame is not None else ""):
+        track = _track(tracker, file) if file else None
+        if track is None:
+            yield from _captured(group, encoder, batch_size, False)
+            continue
+        for picture in group:
+            assert picture.frame is not None
+            state, code = int(track.state[picture.frame]), track.code[picture.frame]
+            entry = {**_entry(picture), "confidence": round(float(code.confidence), 4), "note": NOTES[state], "status": "no face"}
+            if state != HELD:
+                doubtful = bool(code.confidence < FLAG_BELOW) and state == SEEN
+                entry["status"] = "bridged" if state == BRIDGED else "flagged" if doubtful else "captured"
+                if doubtful:
+                    entry["note"] = f"The fit is doubtful (confidence {float(code.confidence):.2f})."
+            yield _Captured(picture, entry, None if state == HELD else code)
+
+
+def _track(tracker: Tracker, file: str) -> Track | None:
+    """None for a video that shows no face or ends too soon: its frames are then read one by one, as far as they go."""
+    try:
+        timeline = read_timeline(file)
+        frames = (image for _, image in all_frames(file, 1, timeline))
+        return tracker.track(ahead(frames), len(timeline.timing), float(timeline.timing.rate), file)
+    except RigError:
+        return None
+
+
+def _entry(picture: Picture) -> dict[str, Any]:
+    """A row of the report that says nothing yet."""
+    row: dict[str, Any] = {"file": picture.file, "name": picture.name, "status": "unreadable", "confidence": 0.0,
+                           "note": picture.failure}
+    return row if picture.frame is None else row | {"frame": picture.frame, "seconds": picture.seconds}
+
+
 def _captured(pictures: Iterable[Picture], encoder: Encoder, batch_size: int, detail: bool) -> Iterator[_Captured]:
     """Every picture with its row and, where a face was found, its code and study."""
     deca = deca_inside(encoder)
@@ -187,10 +235,7 @@ def _captured(pictures: Iterable[Picture], encoder: Encoder, batch_size: int, de
             studies = {row: faces[place] for place, row in enumerate(seen)}
         flagged, row = result.flagged, -1
         for picture in batch:
-            entry: dict[str, Any] = {"file": picture.file, "name": picture.name, "status": "unreadable", "confidence": 0.0,
-                                     "note": picture.failure}
-            if picture.frame is not None:
-                entry |= {"frame": picture.frame, "seconds": picture.seconds}
+            entry = _entry(picture)
             if picture.image is None:
                 yield _Captured(picture, entry)
                 continue
@@ -208,8 +253,9 @@ def _captured(pictures: Iterable[Picture], encoder: Encoder, batch_size: int, de
 
 def _counts(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
     of = [row["status"] for row in rows]
-    return {"images": len(rows), "captured": of.count("captured") + of.count("flagged"), "flagged": of.count("flagged"),
-            "without_face": of.count("no face"), "unreadable": of.count("unreadable")}
+    return {"images": len(rows), "captured": of.count("captured") + of.count("flagged") + of.count("bridged"),
+            "flagged": of.count("flagged"), "bridged": of.count("bridged"), "without_face": of.count("no face"), "unreadable":
+            of.count("unreadable")}
 
 
 def _write_mesh(folder: Path, name: str, head: HeadModel, code: FaceCode) -> None:

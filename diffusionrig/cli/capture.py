@@ -19,6 +19,7 @@ EXAMPLES = """  diffusionrig capture photo.jpg -o log/capture
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from diffusionrig.capture.tracking.tracker import TRACKS
     from diffusionrig.faces.backends import BACKENDS
 
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="photographs, videos, or folders of them")
@@ -36,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="who finds the face that DECA and EMOCA look at; the published code uses fan (mediapipe)")
     parser.add_argument("--mode", choices=("detail", "coarse"), default="detail",
                         help="coarse leaves out the wrinkles of EMOCA and DECA (detail)")
+    parser.add_argument("--track", choices=TRACKS, default=TRACKS[0],
+                        help="auto follows one person through a video and steadies what moves, with FIT; off captures every frame "
+                             "as if there were no other (auto)")
     parser.add_argument("--every", type=positive_int, default=1, metavar="N", help="every N-th frame of a video (1)")
     parser.add_argument("--image_size", type=positive_int, default=256, help="side of the overlays, pixels (256)")
     parser.add_argument("--save_images", type=boolean, default=True, help="write overlays and renders (True)")
@@ -54,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     choice = Choice(args.use_model, args.model_name, args.path_to_models, args.head, args.landmarks)
     outputs = Outputs(args.image_size, args.save_images, args.save_mesh, args.save_codes, args.mode == "detail")
     report = capture_files(args.images, args.output_dir, choice, outputs, args.batch_size, args.max_megapixels, args.every,
-                           args.device)
+                           args.device, args.track)
     return tell(report, args.output_dir)
 
 

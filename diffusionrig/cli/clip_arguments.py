@@ -17,14 +17,21 @@ if TYPE_CHECKING:
 
 
 def add_clip_arguments(parser: argparse.ArgumentParser) -> None:
-    """``--clip``, ``--relative``, ``--fps``, ``--smooth``, ``--smooth_beta``."""
+    """``--clip``, ``--track``, ``--relative``, ``--fps``, ``--smooth``, ``--smooth_beta``."""
+    from diffusionrig.capture.tracking.tracker import TRACKS
+
     group = parser.add_argument_group("clip (a video as target)")
     group.add_argument("--clip", type=boolean, default=False, help="a folder as target holds the frames of one clip (False)")
+    group.add_argument("--track", choices=TRACKS, default=TRACKS[0],
+                       help="auto follows one person through the clip and steadies it, where the encoder is FIT; off captures "
+                            "every frame as if there were no other (auto)")
     group.add_argument("--relative", type=boolean, default=False,
-                       help="carry over what differs from the clip's first face, not the face as it is (False)")
+                       help="carry over what differs from the clip's first face, so that the first frame is the source as it "
+                            "is (False)")
     group.add_argument("--fps", type=float, default=25.0, help="frames a second of a folder of frames (25)")
     group.add_argument("--smooth", type=float, default=0.0, metavar="HZ",
-                       help="one-euro filter of the captured clip: cutoff at rest, 0 for none, 1.5 is a good start (0)")
+                       help="one-euro filter of the captured clip besides: cutoff at rest, 0 for none; 1.5 is a good start where "
+                            "nothing is tracked (0)")
     group.add_argument("--smooth_beta", type=float, default=1.0, metavar="B", help="its speed coefficient (1)")
 
 
@@ -45,17 +52,33 @@ def run_as_clip(rig: Rig, order: Order, args: argparse.Namespace) -> int:
     if order.align_source or order.paste_back is not None or order.face > 1 or order.output in {"photo", "both"}:
         raise UsageError("--align_source, --face, --output and --paste_back belong to edits of pictures, but --target is a clip; "
                          "align the source first (diffusionrig align) and leave --paste_back out.")
-    report = run_clip(rig, order, Drive(args.relative, args.fps, Smoothing(args.smooth, args.smooth_beta)))
+    report = run_clip(rig, order, Drive(args.relative, args.fps, Smoothing(args.smooth, args.smooth_beta), args.track))
     for line in some_lines([f"diffusionrig edit: {problem['file']}: {problem['problem']}" for problem in report["problems"]],
                            where=f"{order.output_dir}/report.json"):
         print(line, file=sys.stderr)
     clip = report["clip"]
-    if clip["frames_without_face"]:
-        print(f"diffusionrig edit: {clip['file']}: {len(clip['frames_without_face'])} of {clip['frames']} frames show no face; "
-              "they go from the face before to the face after.", file=sys.stderr)
+    for sentence in gap_sentences(clip["frames"], clip["frames_without_face"], clip["frames_held"], clip["other_people"],
+                                  clip["frames_doubtful"]):
+        print(f"diffusionrig edit: {clip['file']}: {sentence}", file=sys.stderr)
     for output in report["outputs"]:
         ratio = output["jitter"]["ratio"]
         print(f"{output['file']}: {clip['frames']} frames" + ("" if ratio is None else f", jitter {ratio:.2f} times that of the "
                                                                                       "buffers"))
     print(f"{len(report['outputs'])} clips in {order.output_dir}; look at {report['outputs'][0]['strip']}")
     return 0
+
+
+def gap_sentences(frames: int, gaps: list[int], held: list[int], others: list[int], doubtful: list[int]) -> list[str]:
+    """What is said of frames in which a clip does not show its person."""
+    said = []
+    if len(gaps) > len(held):
+        said.append(f"{len(gaps) - len(held)} of {frames} frames show no face; they go from the face before to the face after.")
+    if held:
+        said.append(f"{len(held)} of {frames} frames, from frame {held[0]} on, do not show this person for longer than can be "
+                    "bridged; they keep the last face.")
+    if others:
+        said.append(f"From frame {others[0]} on somebody else is seen ({len(others)} times in all); those frames are left out.")
+    if doubtful:
+        said.append(f"In {len(doubtful)} of {frames} frames, from frame {doubtful[0]} on, the face is hard to read (turned far, "
+                    "hidden or blurred); look at them before you use the result.")
+    return said

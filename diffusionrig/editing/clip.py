@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from diffusionrig.ahead import ahead
 from diffusionrig.capture.saved_codes import load_codes, save_codes
+from diffusionrig.capture.tracking.gaps import BRIDGED, HELD, SEEN
+from diffusionrig.capture.tracking.tracker import TRACKS
 from diffusionrig.editing.analysis import Analysis
-from diffusionrig.editing.clip_drawing import FrameFolder, clip_jitter, draw_clip, network_calls
+from diffusionrig.editing.clip_drawing import FrameFolder, clip_jitter, draw_clip, drawn_flicker, network_calls
 from diffusionrig.editing.controls import Edit, edited_code
 from diffusionrig.editing.driving import Driving, capture_clip, relative_to, smoothed
+from diffusionrig.editing.flicker import Flicker, as_crops, face_view, flicker_figures, stretches
 from diffusionrig.editing.jitter import landmark_jitter
 from diffusionrig.editing.order import OWN, REPORT, Order
 from diffusionrig.editing.provenance import STATEMENT, movie_record, write_edited
@@ -47,11 +50,12 @@ LEAST_SIDE = 256
 @dataclasses.dataclass(frozen=True)
 class Drive:
     """How a clip drives: ``relative`` carries over what differs from its first face, else the face as it is; ``fps`` of a folder
-    of frames (a video knows its own); ``smoothing`` of the captured codes."""
+    of frames (a video knows its own); ``smoothing`` of the captured codes; ``track`` out of ``tracker.TRACKS``."""
 
     relative: bool = False
     fps: float | None = None
     smoothing: Smoothing = dataclasses.field(default_factory=Smoothing)
+    track: str = TRACKS[0]
 
 
 def drives(target: str, clip: bool) -> bool:
@@ -85,13 +89,14 @@ def _run(rig: Rig, order: Order, drive: Drive) -> dict[str, Any]:
     source = look_at(rig, paths, reader(order.align_source, rig.size, order.max_megapixels), order.source_model, order.batch_size,
                      "sources")
     faces = source.require_face("source")
-    driving = _driving(rig, order, clip, folder)
+    driving = _driving(rig, order, clip, folder, fps, drive.track)
     driver = smoothed(driving.code, fps, drive.smoothing).to(rig.device)
-    reference = driver[int(driving.found.nonzero()[0, 0])]
+    reference = driver[0]
     sound = clip.sound()
     voice, note = (None, "") if sound is None else fit_sound(sound, len(driver) / fps)
     request = {**order.request(rig.pretrained.hash), "clip": clip.identity(), "drive": dataclasses.asdict(drive)}
     outputs = []
+    shown = _shown(clip, driving, rig)
     jobs = [(row, edit) for row in range(len(faces)) if bool(faces.found[row]) for edit in order.edits][:order.limit]
     for number, (row, edit) in enumerate(jobs):
         name = f"{number}_{edit.name}"
@@ -102,15 +107,17 @@ def _run(rig: Rig, order: Order, drive: Drive) -> dict[str, Any]:
         side = max(rig.size, LEAST_SIDE)
         write_movie(folder / f"{name}.mp4", (resize_square(image, side) for image in frames.frames()), fps, voice,
                     movie_record(model_hash=rig.pretrained.hash, mode=edit.name, seed=order.sampling.seed, **edit.record()))
-        _write_strip(folder / f"{name}_strip.png", rig, clip, code, centre, frames)
+        _write_strip(folder / f"{name}_strip.png", rig, shown.strip, code, centre, frames)
         outputs.append({"file": f"{name}.mp4", "frames": name, "strip": f"{name}_strip.png", "mode": edit.name,
                         "source": str(source.paths[row]), "jitter": {"landmarks": landmark_jitter(rig.head, code, rig.size),
-                                   **clip_jitter(rig, code, centre, frames, order.batch_size)}})
+                                   **clip_jitter(rig, code, centre, frames, order.batch_size)},
+                        "flicker": flicker_figures(drawn_flicker(rig, code, centre, frames), shown.flicker)})
     return write_report(folder, request, rig.pretrained, outputs,
                         source.problems + [{"file": order.target, "problem": sentence} for sentence in (clip.unread(), note)
                                            if sentence] + unread_beside(order.source, order.output_dir), began,
                         clip={"file": order.target, "frames": len(driver), "fps": fps, "sound": voice is not None,
-                              "frames_without_face": driving.gaps})
+                              "frames_without_face": driving.gaps, "frames_held": driving.held,
+                              "frames_doubtful": driving.doubtful, "other_people": driving.others})
 
 
 def _check(order: Order) -> None:
@@ -122,24 +129,25 @@ def _check(order: Order) -> None:
                              "use pose, exp, light, or a picture as --target.")
 
 
-def _driving(rig: Rig, order: Order, clip: ClipFrames, folder: Path) -> Driving:
+def _driving(rig: Rig, order: Order, clip: ClipFrames, folder: Path, fps: float, track: str) -> Driving:
     """The captured clip, from the folder where an earlier run left it."""
     model = order.target_model or rig.encoder().name
-    identity = {"clip": clip.identity(), "encoder": model, "head": rig.head.hash}
+    identity = {"clip": clip.identity(), "encoder": model, "head": rig.head.hash, "track": track, "fps": fps}
     journal = folder / CLIP_JOURNAL
     if journal.is_file() and (folder / CODES).is_file():
         known = read_json(journal)
         if {key: known.get(key) for key in identity} == identity:
             code, _ = load_codes(folder / CODES)
-            found = torch.ones(len(code), dtype=torch.bool)
-            found[known["gaps"]] = False
-            return Driving(code, found)
+            state = np.full(len(code), SEEN, np.uint8)
+            state[known["gaps"]] = BRIDGED
+            state[known["held"]] = HELD
+            return Driving(code, state, known["others"])
         if not order.overwrite:
             raise UsageError(f"{folder} already holds the codes of another clip; choose another --output_dir or --overwrite True.")
-    driving = capture_clip(clip, len(clip), rig.encoder(order.target_model), order.batch_size, str(clip.path))
+    driving = capture_clip(ahead(clip), len(clip), rig.encoder(order.target_model), order.batch_size, str(clip.path), fps, track)
     remove_files([journal])
     save_codes(folder / CODES, driving.code, clip.addresses(len(driving.code)))
-    write_json(journal, {**identity, "gaps": driving.gaps})
+    write_json(journal, {**identity, "gaps": driving.gaps, "held": driving.held, "others": driving.others})
     return driving
 
 
@@ -159,14 +167,44 @@ def _draw(rig: Rig, source: Analysis, code: FaceCode, centre: torch.Tensor, fram
                          frame=frame, **edit.record())
 
 
-def _write_strip(path: Path, rig: Rig, clip: ClipFrames, code: FaceCode, centre: torch.Tensor, frames: FrameFolder) -> None:
+@dataclasses.dataclass(frozen=True)
+class _Shown:
+    """What the driving clip itself shows: frames of the ``strip`` by number, and how much it flickers."""
+
+    strip: dict[int, np.ndarray]
+    flicker: float | None
+
+
+def _shown(clip: ClipFrames, driving: Driving, rig: Rig) -> _Shown:
+    """Reads the clip once more, for all outputs."""
+    count = len(driving.code)
+    stretch_of = {row: stretch for stretch in stretches(count) for row in stretch}
+    chosen = set(_strip_frames(count))
+    strip: dict[int, np.ndarray] = {}
+    flicker, views = Flicker(rig.head, rig.size), list[np.ndarray]()
+    for number, image in enumerate(ahead(clip.held(count))):
+        if number in chosen:
+            strip[number] = resize_square(image, max(rig.size, 128))
+        stretch = stretch_of.get(number)
+        if stretch is not None:
+            views.append(face_view(image, driving.code[number], rig.size))
+            if number == stretch[-1]:
+                if bool((driving.state[stretch.start:stretch.stop] == SEEN).all()):
+                    flicker.add(views, as_crops(driving.code[list(stretch)]).to(rig.device))
+                views = []
+    return _Shown(strip, flicker.level)
+
+
+def _strip_frames(count: int) -> list[int]:
+    return sorted({round(i * (count - 1) / (STRIP - 1)) for i in range(STRIP)})
+
+
+def _write_strip(path: Path, rig: Rig, strip: dict[int, np.ndarray], code: FaceCode, centre: torch.Tensor,
+                 frames: FrameFolder) -> None:
     """Eight frames of the clip, of the buffers, and as drawn."""
-    chosen = sorted({round(i * (len(code) - 1) / (STRIP - 1)) for i in range(STRIP)})
-    shown = to_uint8(rig.buffers(code[chosen], centre[chosen]).rendered.cpu().numpy())
-
-    def picked(source: Iterator[np.ndarray]) -> list[np.ndarray]:
-        return [resize_square(image, max(rig.size, 128)) for number, image in enumerate(source) if number in chosen]
-
-    rows = [picked(clip.held(len(code))), list(shown), picked(frames.frames())]
+    chosen = _strip_frames(len(code))
+    buffers = to_uint8(rig.buffers(code[chosen], centre[chosen]).rendered.cpu().numpy())
+    drawn = [resize_square(frames.read(number), max(rig.size, 128)) for number in chosen]
+    rows = [[strip[number] for number in chosen], list(buffers), drawn]
     write_png(path, contact_sheet(rows, [f"frame {number}" for number in chosen], ["clip", "buffers", "result"]),
               {"Comment": STATEMENT})

@@ -1,4 +1,5 @@
-"""What drives a clip: the faces of a video's frames, captured in batches, gaps filled, smoothed, carried over to another face."""
+"""What drives a clip: the face of one person in a video's frames, tracked or captured one by one, its gaps filled, smoothed,
+carried over to another face."""
 
 from __future__ import annotations
 
@@ -10,7 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffusionrig.capture.encoder import Encoder
+from diffusionrig.capture.encoder import FLAG_BELOW, Encoder
+from diffusionrig.capture.tracking.gaps import BRIDGED, HELD, SEEN, shown_instead, states
+from diffusionrig.capture.tracking.tracker import TRACKS, tracker_of
 from diffusionrig.editing.smoothing import Smoothing, one_euro
 from diffusionrig.errors import RigError
 from diffusionrig.geometry.arkit import ARKIT_NAMES
@@ -24,21 +27,39 @@ SMOOTHED = ("expression", "pose", "eyes", "light")
 
 @dataclasses.dataclass(frozen=True)
 class Driving:
-    """T faces: ``code`` on the CPU, and ``found`` (T,) bool; where no face was found, the code lies between its neighbours."""
+    """T faces: ``code`` on the CPU, ``state`` (T,) uint8 as ``capture.tracking.gaps`` says, and the first frames of ``others``,
+    takes that show somebody else."""
 
     code: FaceCode
-    found: Tensor
+    state: np.ndarray
+    others: list[int] = dataclasses.field(default_factory=list)
 
     @property
     def gaps(self) -> list[int]:
-        """Frames without a face."""
-        return (~self.found).nonzero().flatten().tolist()
+        """Frames without the face."""
+        return np.flatnonzero(self.state != SEEN).tolist()
+
+    @property
+    def held(self) -> list[int]:
+        """Those of them that show the last face before them (the first face, at the beginning), since nothing is known."""
+        return np.flatnonzero(self.state == HELD).tolist()
+
+    @property
+    def doubtful(self) -> list[int]:
+        """Frames with the face whose code may be wrong: in profile, mostly hidden, blurred."""
+        return np.flatnonzero((self.state == SEEN) & (self.code.confidence.numpy() < FLAG_BELOW)).tolist()
 
 
-def capture_clip(frames: Iterable[np.ndarray], count: int, encoder: Encoder, batch_size: int, name: str) -> Driving:
-    """The face in each of ``frames``, whole pictures as the camera saw them. RigError when none shows a face."""
-    codes, found = [], []
+def capture_clip(frames: Iterable[np.ndarray], count: int, encoder: Encoder, batch_size: int, name: str, fps: float,
+                 track: str = TRACKS[0]) -> Driving:
+    """The face in each of ``frames``, whole pictures as the camera saw them, ``fps`` a second. ``track`` out of TRACKS. RigError
+    when none shows a face."""
     with Progress(count, "capture clip", "frame") as progress:
+        tracker = tracker_of(encoder, track)
+        if tracker is not None:
+            tracked = tracker.track(frames, count, fps, name, progress.update)
+            return Driving(tracked.code, tracked.state, tracked.others)
+        codes, found = [], []
         for batch in _batches(frames, batch_size):
             captured = encoder.encode(batch)
             codes.append(captured.code.to("cpu", torch.float32))
@@ -46,21 +67,23 @@ def capture_clip(frames: Iterable[np.ndarray], count: int, encoder: Encoder, bat
             progress.update(len(batch))
     if not codes or not bool(torch.cat(found).any()):
         raise RigError(f"No face was found in any frame of {name}; give a clip that shows one.")
-    return fill_gaps(FaceCode.concatenate(codes), torch.cat(found))
+    return fill_gaps(FaceCode.concatenate(codes), torch.cat(found), fps)
 
 
-def fill_gaps(code: FaceCode, found: Tensor) -> Driving:
-    """Frames without a face go evenly from the last face before them to the first after them; at either end the nearest stays."""
-    seen = found.nonzero().flatten()
-    numbers = torch.arange(len(code))
-    after = torch.searchsorted(seen, numbers).clamp(max=len(seen) - 1)
-    before = (torch.searchsorted(seen, numbers, right=True) - 1).clamp(min=0)
-    span = (seen[after] - seen[before]).clamp(min=1)
-    share = ((numbers - seen[before]) / span).clamp(0, 1).float()
-    first, second = code[seen[before]], code[seen[after]]
-    between = {name: torch.lerp(tensor, getattr(second, name), share.reshape(-1, *[1] * (tensor.dim() - 1)).to(tensor))
-               for name, tensor in first.tensors().items()}
-    return Driving(first.replace(**between), found)
+def fill_gaps(code: FaceCode, found: Tensor, fps: float) -> Driving:
+    """Short gaps go evenly from the last face before them to the first after them; in longer ones, where nothing is known, the last
+    face stays, and before the first that one."""
+    state = states(found.numpy(), np.zeros(len(found), np.int64), fps)
+    code = code[shown_instead(state).tolist()]
+    seen, numbers = found.nonzero().flatten(), torch.from_numpy(np.flatnonzero(state == BRIDGED))
+    after = torch.searchsorted(seen, numbers)
+    before = after - 1
+    share = ((numbers - seen[before]) / (seen[after] - seen[before])).float()
+    changes = {}
+    for name, tensor in code.tensors().items():
+        between = torch.lerp(tensor[seen[before]], tensor[seen[after]], share.reshape(-1, *[1] * (tensor.dim() - 1)).to(tensor))
+        changes[name] = tensor.index_copy(0, numbers, between)
+    return Driving(code.replace(**changes), state)
 
 
 def smoothed(code: FaceCode, fps: float, smoothing: Smoothing) -> FaceCode:

@@ -44,6 +44,11 @@ class Jitter:
         self._sums += torch.stack([(drawn_change.square() * inside).sum(), (change.square() * inside).sum(),
                                    (drawn_change.square() * outside).sum(), 3 * inside.sum(), 3 * outside.sum()])
 
+    def cut(self) -> None:
+        """What follows does not go on from what came before."""
+        for kept in (self._drawn, self._rendered, self._alpha):
+            kept.clear()
+
     def figures(self) -> dict[str, Any]:
         """``head`` and ``buffers``: levels within the head; ``background``: levels outside; ``ratio``: head over buffers.
 

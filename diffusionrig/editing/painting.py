@@ -124,7 +124,11 @@ class Painter:
 
         ``latent`` (B, latent_dim) is the sources' own when left out. A picture does not depend on what else is in the batch.
         """
-        condition = self.condition(sources, code, centre)
+        return self.paint_under(self.condition(sources, code, centre), sources, code, sampling, latent, on_call)
+
+    def paint_under(self, condition: Condition, sources: Prepared, code: FaceCode, sampling: Sampling, latent: Tensor | None = None,
+                    on_call: OnCall | None = None) -> Painted:
+        """The second half of ``paint``, all that the network does, under a ``condition`` that was made beforehand."""
         latent = self.latent(sources.faces) if latent is None else latent
         drawn = self.draw(condition.values, latent, sampling, on_call, self._start(sources, condition.buffers, sampling))
         if sources.own is not None and self.kind.background:

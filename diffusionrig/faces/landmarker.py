@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 
@@ -20,6 +21,8 @@ MIN_PRESENCE = 0.5
 MIN_SCORE = 0.7
 SURE_SCORE = 0.88
 UPRIGHT = np.deg2rad(55.0)
+ASIDE, LARGER, TURNED = 0.04, 0.06, np.deg2rad(5.0)
+"""How far, in sides of the region, by which factor (its logarithm) and angle a face may have moved to be read in one look."""
 SAME_FACE = 0.4  # intersection over union of the boxes of two faces that are one
 
 
@@ -40,14 +43,15 @@ class FaceLandmarker:
             made[name] = Network(bundle_member(name), self._threads)
         return made[name]
 
-    def detect(self, image: np.ndarray, min_face: float = 40.0, thorough: bool = False) -> list[Face]:
+    def detect(self, image: np.ndarray, min_face: float = 40.0, thorough: bool = False, turned: bool = True) -> list[Face]:
         """All faces in an (H, W, 3) uint8 RGB picture, best (largest and surest) first; none gives an empty list.
 
         Faces of about ``min_face`` pixels (longer side of the landmarks' box) are looked for; smaller ones that turn
-        up are returned too. In a picture with a large face, small ones are looked for only when ``thorough``.
+        up are returned too. In a picture with a large face, small ones are looked for only when ``thorough``. Where none
+        stands upright, those that lie or hang are sought, unless ``turned`` is False: that takes three times as long.
         """
         best: list[Face] = []
-        for turn, candidates in searches(self._network(DETECTOR), image, min_face, thorough):
+        for turn, candidates in islice(searches(self._network(DETECTOR), image, min_face, thorough), None if turned else 1):
             faces = []
             for box, points in zip(candidates.boxes, candidates.points):
                 face = self.landmarks(image, region_of_box(box, points[0], points[1]))
@@ -82,6 +86,23 @@ class FaceLandmarker:
         return Face(box, self._score(image, points), points[POINTS_68, :2], points,
                     coefficients(self._network(COEFFICIENTS), points), presence)
 
+    def follow(self, image: np.ndarray, last: Face, check: bool = False) -> Face | None:
+        """The face that was ``last`` in the frame before, sought where it was; None when it is not there any more.
+
+        One look, and a second where the face moved so far that the first was askew. The detector's opinion is asked anew only
+        with ``check``, else the score is the last one's.
+        """
+        assert last.points is not None
+        network, region = self._network(MESH), region_of_points(last.points)
+        points, presence = points_in(network, image, region)
+        if presence >= MIN_PRESENCE and _askew(region, better := region_of_points(points)):
+            points, presence = points_in(network, image, better)
+        if presence < MIN_PRESENCE:
+            return None
+        score = self._score(image, points) if check else last.score
+        box = np.concatenate([points[:, :2].min(axis=0), points[:, :2].max(axis=0)])
+        return Face(box, score, points[POINTS_68, :2], points, coefficients(self._network(COEFFICIENTS), points), presence)
+
     def _score(self, image: np.ndarray, points: np.ndarray) -> float:
         # The mesh's own presence flag is near 1 on dogs, and on upside-down faces whose points are all wrong; a second
         # look with the detector, turned as the points say, tells these apart.
@@ -90,6 +111,13 @@ class FaceLandmarker:
         found = detect_once(self._network(DETECTOR), view, 0.05)
         middle = overlap(np.array([VIEW / 3, VIEW / 3, VIEW * 2 / 3, VIEW * 2 / 3]), found.boxes) > 0.25
         return float(found.scores[middle].max(initial=0.0))
+
+
+def _askew(used: Region, better: Region) -> bool:
+    """Whether a region lies so far from the ``better`` one that points read from it suffer."""
+    away = np.hypot(used.x - better.x, used.y - better.y) / better.side
+    turn = abs((used.angle - better.angle + np.pi) % (2 * np.pi) - np.pi)
+    return bool(away > ASIDE or abs(np.log(used.side / better.side)) > LARGER or turn > TURNED)
 
 
 def _tilt(face: Face, turn: float) -> float:

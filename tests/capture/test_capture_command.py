@@ -30,7 +30,7 @@ def test_good_and_bad_files_together(tmp_path: Path, capsys: pytest.CaptureFixtu
     (source / "raw.nef").write_bytes(b"raw")
     assert main(["capture", str(source), "-o", str(target), "--image_size", "96", "--device", "cpu"]) == 0
     report = json.loads((target / "report.json").read_text())
-    assert report["counts"] == {"images": 4, "captured": 1, "flagged": 0, "without_face": 1, "unreadable": 2}
+    assert report["counts"] == {"images": 4, "captured": 1, "flagged": 0, "bridged": 0, "without_face": 1, "unreadable": 2}
     assert (report["encoder"], report["model"]) == ("FIT", "FIT")
     status = {row["name"]: row["status"] for row in report["images"]}
     assert status == {"empty": "unreadable", "portrait": "captured", "text": "unreadable", "wall": "no face"}
@@ -98,7 +98,7 @@ def test_frames_of_a_video_are_captured_too(tmp_path: Path, capsys: pytest.Captu
         container.mux(stream.encode())
     (folder / "broken.mov").write_bytes(b"no video")
     assert main(["capture", str(folder), "-o", str(target), "--image_size", "64", "--device", "cpu", "--every", "2",
-                 "--save_mesh", "False", "--batch_size", "2", "--use_model", "FIT"]) == 0
+                 "--save_mesh", "False", "--batch_size", "2", "--use_model", "FIT", "--track", "off"]) == 0
     report = json.loads((target / "report.json").read_text())
     assert [(row["name"], row.get("frame"), row.get("seconds"), row["status"]) for row in report["images"]] == [
         ("broken", None, None, "unreadable"), ("clip_frame0000", 0, 0.0, "captured"), ("clip_frame0002", 2, 0.2, "no face"),

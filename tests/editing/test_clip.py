@@ -8,8 +8,10 @@ from PIL import Image
 from seed_faces import face_code, photo
 from stamped_clips import click, greys, onset, write_stamped
 
+from diffusionrig.capture.registry import make_encoder
 from diffusionrig.capture.saved_codes import load_codes
 from diffusionrig.cli import main
+from diffusionrig.cli.clip_arguments import gap_sentences
 from diffusionrig.editing import clip as clip_module
 from diffusionrig.editing.clip import Drive, drives, run_clip
 from diffusionrig.editing.clip_drawing import FrameFolder, draw_clip
@@ -24,7 +26,9 @@ from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.heads import load_head
 from diffusionrig.geometry.rotations import axis_angle_to_matrix
 from diffusionrig.io.folder_lock import folder_lock
+from diffusionrig.io.images import read_image
 from diffusionrig.io.movies import movie_info, write_movie
+from diffusionrig.io.resize import resize_square
 from diffusionrig.io.sound import Sound, read_sound
 
 QUICK = Sampling(respacing="ddim2", seed=1)
@@ -150,13 +154,36 @@ def test_a_frame_does_not_depend_on_the_others(rig, keep):
 
 def test_gaps_are_crossed_evenly():
     code = series(1, 9, 9, 2, 9)
-    driving = fill_gaps(code, torch.tensor([True, False, False, True, False]))
-    assert driving.gaps == [1, 2, 4]
+    driving = fill_gaps(code, torch.tensor([True, False, False, True, False]), 10)
+    assert (driving.gaps, driving.held) == ([1, 2, 4], [4])
     first, last = code[0].expression[0], code[3].expression[0]
     for row, share in enumerate((0, 1 / 3, 2 / 3, 1, 1)):
         torch.testing.assert_close(driving.code.expression[row], torch.lerp(first, last, share))
-    leading = fill_gaps(code, torch.tensor([False, False, False, True, True]))
+    leading = fill_gaps(code, torch.tensor([False, False, False, True, True]), 10)
     assert torch.equal(leading.code.light[0], code.light[3])
+    # What lasts longer than three tenths of a second is not made up.
+    long = fill_gaps(code, torch.tensor([True, False, False, True, True]), 5)
+    assert long.held == [1, 2]
+    assert torch.equal(long.code.expression[2], code.expression[0])
+
+
+def test_one_person_is_tracked_with_fit_unless_told_otherwise():
+    picture = resize_square(read_image("diffusionrig/assets/portrait.jpg"), 128)
+    frames = [np.roll(picture, x, 1) for x in (0, 2, 4)]
+    encoder = make_encoder("FIT", load_head(), "cpu")
+    tracked, alone = (capture_clip(frames, 3, encoder, 2, "clip", 25, track) for track in ("auto", "off"))
+    assert torch.equal(tracked.code.shape, tracked.code.shape[:1].expand(3, -1))
+    assert not torch.equal(alone.code.shape[0], alone.code.shape[1])
+    assert (tracked.gaps, alone.gaps, tracked.held) == ([], [], [])
+
+
+def test_gaps_are_said_in_sentences():
+    assert gap_sentences(90, [], [], [], []) == []
+    said = gap_sentences(90, [3, 4, 50, 51], [50, 51], [50], [7])
+    assert [sentence.split(",")[0] for sentence in said] == [
+        "2 of 90 frames show no face; they go from the face before to the face after.", "2 of 90 frames",
+        "From frame 50 on somebody else is seen (1 times in all); those frames are left out.",
+        "In 1 of 90 frames"]
 
 
 def test_relative_transfer_starts_at_the_source_and_composes_turns():
@@ -186,7 +213,7 @@ def test_what_cannot_drive_is_one_sentence(rig, order, tmp_path):
     with pytest.raises(UsageError, match="save_buffers"):
         run_clip(rig, dataclasses.replace(order, save_buffers=True), Drive())
     with pytest.raises(RigError, match="No face was found in any frame of clip"):
-        capture_clip([photo(255)] * 3, 3, rig.encoder(), 2, "clip")
+        capture_clip([photo(255)] * 3, 3, rig.encoder(), 2, "clip", 25)
     assert drives("a.mp4", False)
     assert drives(str(tmp_path / "frames"), True)
     assert not drives(str(tmp_path / "frames"), False)

@@ -227,9 +227,9 @@ class FitEncoder:
         ``share`` (B,) says how likely faces were photographed. Returns pose, appearance and the colour error (B,).
         """
         view, prior = look(images, crop), light_prior(crop, self.learned)
-        steady = ColourNoise(crop.new_full((len(crop),), LIGHT_SIGMA), crop.new_full((len(crop),), COLOUR_ROBUST))
-        weight = self._visible(start.pose, crop)
-        light, albedo, error = fit_light_and_albedo(self._samples(start.pose, view, weight), prior, steady)
+        steady = self.steady_noise(crop)
+        weight = self.visible(start.pose, crop)
+        light, albedo, error = fit_light_and_albedo(self.skin_samples(start.pose, view, weight), prior, steady)
         # The better the head explains a face, the more its colours may move the geometry.
         sigma = (COLOUR_INFLATION * error).clamp(*COLOUR_SIGMAS)
         if share is not None:
@@ -238,16 +238,21 @@ class FitEncoder:
         pose, _ = refine(self.head, self.model, self.surface, view, weight, start, Appearance(light, albedo), prior, noise,
                          REFINEMENTS)
         # How light and skin share the brightness is told by their priors, which so many samples would drown.
-        light, albedo, error = fit_light_and_albedo(self._samples(pose, view, weight), prior, steady)
+        light, albedo, error = fit_light_and_albedo(self.skin_samples(pose, view, weight), prior, steady)
         return pose, Appearance(light, albedo), error
 
-    def _samples(self, pose: Pose, view: Tensor, weight: Tensor) -> SkinSamples:
+    def steady_noise(self, like: Tensor) -> ColourNoise:
+        """The error of colours expected while light and skin alone are fitted, of B faces as there are rows in ``like``."""
+        return ColourNoise(like.new_full((len(like),), LIGHT_SIGMA), like.new_full((len(like),), COLOUR_ROBUST))
+
+    def skin_samples(self, pose: Pose, view: Tensor, weight: Tensor) -> SkinSamples:
+        """The skin under ``pose`` (crop plane) in a ``view`` from ``look``, samples counting by ``weight`` (B, K)."""
         _, normals, plane = place_samples(self.head, self.model, self.surface, pose)
         colour, _, inside = sample_view(view, plane)
         return SkinSamples(colour, weight * inside, sh_basis(normals), self.surface.albedo.expand_as(colour),
                            self.surface.albedo_basis)
 
-    def _visible(self, pose: Pose, crop: Tensor) -> Tensor:
+    def visible(self, pose: Pose, crop: Tensor) -> Tensor:
         """(B, K) 0..1: surface samples that face the viewer and that no other part of the head (nose, cheek) hides."""
         _, normals, plane = place_samples(self.head, self.model, self.surface, pose)
         code = self._geometry(pose, crop, ())

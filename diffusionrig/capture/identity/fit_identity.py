@@ -15,6 +15,7 @@ from diffusionrig.capture.fit.finding import find_face
 from diffusionrig.capture.identity.embedding import unit_rows
 from diffusionrig.capture.identity.features import IdentityFeatures
 from diffusionrig.errors import RigError
+from diffusionrig.faces.face import Face
 from diffusionrig.geometry.heads import DEFAULT_HEAD, load_head
 from diffusionrig.io.assets import read_asset
 from diffusionrig.io.npz import read_arrays
@@ -27,9 +28,10 @@ class FitIdentity:
 
     name = "fit"
 
-    def __init__(self, device: torch.device | str = "cpu") -> None:
+    def __init__(self, device: torch.device | str = "cpu", encoder: FitEncoder | None = None) -> None:
+        """``encoder`` spares making one, where it is at hand and of the default head."""
         head = load_head(DEFAULT_HEAD)
-        self._encoder = FitEncoder(head, device)
+        self._encoder = encoder if encoder is not None and encoder.head.name == DEFAULT_HEAD else FitEncoder(head, device)
         self._features = IdentityFeatures(self._encoder)
         arrays = read_arrays(read_asset(ASSET), f"assets/{ASSET}")
         if str(arrays["head_hash"]) != head.hash:
@@ -39,9 +41,12 @@ class FitIdentity:
         self.same = float(arrays["same"])
 
     def embed(self, images: Sequence[np.ndarray]) -> Tensor:
+        return self.embed_faces(images, [find_face(image, self._encoder.landmarker) for image in images])
+
+    def embed_faces(self, images: Sequence[np.ndarray], faces: Sequence[Face | None]) -> Tensor:
+        """The same for ``faces`` that are known, in pixels of their ``images``."""
         rows = torch.zeros(len(images), self._matrix.shape[1])
-        for i, image in enumerate(images):
-            face = find_face(image, self._encoder.landmarker)
+        for i, (image, face) in enumerate(zip(images, faces)):
             if face is not None:
                 features = self._features([image], self._encoder.fit([image], [face]).code)[0].cpu()
                 rows[i] = (features - self._mean) @ self._matrix

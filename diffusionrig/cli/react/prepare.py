@@ -19,6 +19,7 @@ EXAMPLES = """  diffusionrig react prepare --data data/react2024 --split val --o
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from diffusionrig.capture.tracking.tracker import TRACKS
     from diffusionrig.reactions.corpus.layout import SPLITS
     from diffusionrig.reactions.features.choosing import NAMES
     from diffusionrig.reactions.features.clip_data import SOUND_RATE
@@ -35,6 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--face_size", type=int, default=128, metavar="PX", help="side of the face crops, 0 for none (128)")
     parser.add_argument("--frames_every", type=positive_int, default=1, metavar="N",
                         help="capture coefficients of every Nth frame and interpolate those between (1)")
+    parser.add_argument("--track", choices=TRACKS, default=TRACKS[0],
+                        help="auto follows one person through a clip and steadies what moves, where every frame is captured; off "
+                             "captures frames as if there were no others (auto)")
     parser.add_argument("--smooth", type=float, default=0.0, metavar="HZ",
                         help="one-euro filter of captured coefficients: cutoff at rest, 0 for none (0)")
     parser.add_argument("--smooth_beta", type=float, default=1.0, metavar="B", help="its speed coefficient (1)")
@@ -69,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     from diffusionrig.reactions.features.prepare import Job, prepare
 
     settings = Settings(args.face_size, args.frames_every, args.smooth, args.smooth_beta, args.recapture, args.wav2vec2,
-                        args.videomae, args.emotion_model, str(resolve_device(args.device)), args.sound_rate)
+                        args.videomae, args.emotion_model, str(resolve_device(args.device)), args.sound_rate, args.track)
     job = Job(args.data, args.split, tuple(filter(None, args.features.split(","))), settings, args.length, args.shuffled, args.seed,
               args.targets)
     report = prepare(job, args.output_dir, args.workers)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from diffusionrig.capture.tracking.tracker import TRACKS
 from diffusionrig.editing.smoothing import Smoothing
 from diffusionrig.errors import UsageError
 from diffusionrig.reactions.corpus import Split
@@ -50,6 +51,7 @@ class Settings:
     emotion_model: str = "arkit-rule"
     device: str = "cpu"
     sound_rate: int = SOUND_RATE
+    track: str = TRACKS[0]
 
     def __post_init__(self) -> None:
         if not 0 <= self.face_size <= 1024 or 0 < self.face_size < 16:
@@ -64,7 +66,7 @@ def make_features(names: tuple[str, ...], settings: Settings) -> list[Feature]:
     if unknown or not names:
         raise UsageError(f"There is no feature {unknown[0] if unknown else '(none named)'!r}; choose from {', '.join(NAMES)}.")
     smoothing = Smoothing(settings.smooth, settings.smooth_beta)
-    coefficients = Coefficients(settings.frames_every, smoothing, settings.recapture, settings.device)
+    coefficients = Coefficients(settings.frames_every, smoothing, settings.recapture, settings.device, settings.track)
     every: dict[str, Feature] = {feature.name: feature for feature in (
         Faces(settings.face_size), coefficients, LogMel(), Mfcc(), ComParE(), Wav2Vec2(settings.wav2vec2, settings.device),
         VideoMae(settings.videomae, settings.device), Attributes(settings.emotion_model, coefficients))}

@@ -12,6 +12,8 @@ import torch
 from diffusionrig.capture.encoder import Encoder
 from diffusionrig.capture.fit.finding import find_face
 from diffusionrig.capture.registry import make_encoder
+from diffusionrig.capture.tracking.gaps import SEEN
+from diffusionrig.capture.tracking.tracker import TRACKS, NoFaceError, Tracker, tracker_of
 from diffusionrig.editing.smoothing import Smoothing, one_euro
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.faces.landmarker import FaceLandmarker
@@ -68,13 +70,14 @@ class Faces:
 class Coefficients:
     """``s_coefficients`` and ``coefficients_from``: the corpus's own where it has them (unless ``recapture``), else our capture's.
 
-    ``every``: how many frames one captured stands for; those between are interpolated.
+    ``every``: how many frames one captured stands for; those between are interpolated. With every frame captured one person is
+    followed through the clip, as ``track`` (out of TRACKS) says.
     """
 
     name = "coefficients"
 
-    def __init__(self, every: int, smoothing: Smoothing, recapture: bool, device: str) -> None:
-        self.every, self.smoothing, self.recapture, self.device = every, smoothing, recapture, device
+    def __init__(self, every: int, smoothing: Smoothing, recapture: bool, device: str, track: str = TRACKS[0]) -> None:
+        self.every, self.smoothing, self.recapture, self.device, self.track = every, smoothing, recapture, device, track
 
     @cached_property
     def head(self) -> HeadModel:
@@ -96,6 +99,14 @@ class Coefficients:
         if data.has("coefficients") and not self.recapture:
             given = data.split.coefficients(data.clip)[:data.length]
             return {"s_coefficients": given, "coefficients_from": np.full(data.length, GIVEN, np.uint8)}
+        tracker = tracker_of(self.encoder, self.track) if self.every == 1 else None
+        rows, known = self._alone(data) if tracker is None else self._tracked(data, tracker)
+        filled = one_euro(fill_gaps(rows, known), data.fps, self.smoothing)
+        sources = np.where(known, CAPTURED, BETWEEN).astype(np.uint8)
+        return {"s_coefficients": filled.astype(np.float32), "coefficients_from": sources}
+
+    def _alone(self, data: ClipData) -> tuple[np.ndarray, np.ndarray]:
+        """Coefficients (T, 58) of frames captured one by one, and which of them (T,) show a face."""
         rows, known = np.zeros((data.length, N_COEFFICIENTS)), np.zeros(data.length, bool)
         for t, image in enumerate(data.frames()):
             if t % self.every:
@@ -104,9 +115,15 @@ class Coefficients:
             known[t] = bool(captured.found[0])
             if known[t]:
                 rows[t] = code_coefficients(captured.code.to("cpu", torch.float64), self.head)[0]
-        filled = one_euro(fill_gaps(rows, known), data.fps, self.smoothing)
-        sources = np.where(known, CAPTURED, BETWEEN).astype(np.uint8)
-        return {"s_coefficients": filled.astype(np.float32), "coefficients_from": sources}
+        return rows, known
+
+    def _tracked(self, data: ClipData, tracker: Tracker) -> tuple[np.ndarray, np.ndarray]:
+        """The same of one person followed through the clip."""
+        try:
+            track = tracker.track(data.frames(), data.length, data.fps, str(data.clip))
+        except NoFaceError:
+            return np.zeros((data.length, N_COEFFICIENTS)), np.zeros(data.length, bool)
+        return code_coefficients(track.code.to("cpu", torch.float64), self.head), track.state == SEEN
 
 
 class Attributes:
