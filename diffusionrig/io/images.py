@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError, features
 
 from diffusionrig.errors import RigError, UsageError
-from diffusionrig.io.damage import DAMAGE, short_reason
+from diffusionrig.io.damage import DAMAGE, raise_faults, short_reason
 from diffusionrig.io.files import atomic_path, read_bytes, utf8
 from diffusionrig.io.mistaken import LOOKED_AT, refuse_mistaken
 from diffusionrig.io.paths import reason, status
@@ -100,6 +100,7 @@ def _speaking(name: str) -> Iterator[None]:
     except RigError:
         raise
     except DAMAGE as error:
+        raise_faults(error)
         raise RigError(f"{name} is damaged or cut short ({short_reason(error)}); copy it again or remove it.") from error
 
 
@@ -163,7 +164,8 @@ def _upright(image: Image.Image) -> Image.Image:
     try:
         # Only where it turns: otherwise it would make a copy.
         return ImageOps.exif_transpose(image) if image.getexif().get(_ORIENTATION) in range(2, 9) else image
-    except Exception:  # Pillow's EXIF parser fails in many ways on damaged tags; the pixels are fine all the same
+    except DAMAGE as error:  # Pillow's EXIF parser fails in many ways on damaged tags; the pixels are fine all the same
+        raise_faults(error)
         return image
 
 
@@ -215,11 +217,13 @@ def _through_profile(image: Image.Image) -> Image.Image | None:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             if image.mode == "RGB" and "srgb" in ImageCms.getProfileDescription(source).lower():
                 return None
-        except DAMAGE:  # a broken profile says nothing about the picture
+        except DAMAGE as error:  # a broken profile says nothing about the picture
+            raise_faults(error)
             return None
     try:
         return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except DAMAGE:
+    except DAMAGE as error:
+        raise_faults(error)
         # Show it as a viewer without colour management would.
         return None if image.mode != "LAB" else image.getchannel("L").convert("RGB")
 
@@ -265,6 +269,7 @@ def read_png_text(path: str | Path) -> dict[str, str]:
     except RigError:
         raise
     except DAMAGE as error:
+        raise_faults(error)
         raise RigError(f"Cannot read the text of {file} ({short_reason(error)}).") from error
 
 

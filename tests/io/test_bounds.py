@@ -136,6 +136,37 @@ def test_h5_that_was_never_written(tmp_path):
         refused(lambda: file.texts("names"), "unfolds to")
 
 
+def test_h5_whose_texts_lead_nowhere(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.attrs["note"] = "texts in a heap"
+        file.create_dataset("names", data=["one", "two"], dtype=h5py.string_dtype())
+        file.create_dataset("numbers", data=np.zeros((3, 4)))
+    data = (tmp_path / "a.h5").read_bytes()
+    heap = data.index(b"GCOL")
+    free = heap + 16
+    while data[free:free + 2] != b"\0\0":
+        free += 16 + -(-int.from_bytes(data[free + 8:free + 16], "little") // 8) * 8
+    # The library itself goes round without end at a free entry of no bytes.
+    for place, value in ((free + 8, 0), (free + 8, 1 << 40), (heap + 8, 1 << 40), (heap + 24, 1 << 50)):
+        (tmp_path / "b.h5").write_bytes(data[:place] + struct.pack("<Q", value) + data[place + 8:])
+        refused(lambda: H5File(tmp_path / "b.h5"), "texts")
+
+
+def test_h5_of_which_only_the_rest_is_looked_through(tmp_path, monkeypatch):
+    from diffusionrig.io import h5_files
+
+    numbers = np.frombuffer((b"GCOL\x01\0\0\0" + b"\xff" * 8) * 64, np.uint8).reshape(2, -1)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.attrs["note"] = "text"
+        file.create_dataset("whole", data=numbers)
+        file.create_dataset("chunks", data=numbers, chunks=(1, 64))
+    refused(lambda: H5File(tmp_path / "a.h5"), "texts")
+    monkeypatch.setattr(h5_files, "_LARGE", 0)
+    with H5File(tmp_path / "a.h5") as file:
+        assert file.attributes() == {"note": "text"}
+        assert (file.row("chunks", 1) == numbers[1]).all()
+
+
 def test_old_and_new_torch_files(tmp_path):
     path = tmp_path / "model000001.pt"
     plain = pickle.dumps({"a": 1})
