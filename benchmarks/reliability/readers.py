@@ -167,7 +167,7 @@ def _memory(reset: bool = False) -> int:
 
 
 def quiet() -> None:
-    """What libraries print of damaged files themselves goes nowhere; nor is a pipe held open that somebody else reads to its end."""
+    """What libraries print of damaged files themselves goes nowhere; no pipe is held open that somebody reads to its end."""
     empty = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):
         os.dup2(empty, stream)

@@ -12,7 +12,8 @@ from diffusionrig.io.paths import reason
 from diffusionrig.shown import one_line
 
 TRACEBACK = "DIFFUSIONRIG_TRACEBACK"
-"""Set this variable of the environment to anything to see where an unforeseen error came from, and what lies behind a sentence on a damaged file."""
+"""Set this variable of the environment to anything to see where an unforeseen error came from, and
+what lies behind a sentence on a damaged file."""
 
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
 

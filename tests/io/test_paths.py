@@ -99,8 +99,9 @@ def test_folders_within_folders_without_end(tmp_path):
     os.chdir(tmp_path)
     depth = 0
     try:
-        for depth in range(1, 1201):
+        while depth < 1200:
             os.mkdir("d")
+            depth += 1
             os.chdir("d")
         Path("a.png").write_bytes(b"x")
         assert [file.name for file in find_images(tmp_path)] == ["a.png"]
