@@ -42,7 +42,7 @@ def animation_frames(path: str | Path, max_megapixels: float = MAX_MEGAPIXELS) -
     number = 0
     try:
         with Image.open(file, formats=_FORMATS) as image:
-            refuse_large(image, file.stat().st_size, str(file), max_megapixels)
+            refuse_large(image, str(file), max_megapixels)
             for number in range(getattr(image, "n_frames", 1)):
                 image.seek(number)
                 image.load()
