@@ -20,7 +20,7 @@ def png_size(data: bytes) -> tuple[int, int]:
 
 
 def texts_alone(data: bytes) -> bytes:
-    """A PNG of one grey pixel with the text chunks of the PNG file ``data``, wherever in it they are: its pixels, of which there may
+    """A PNG of one grey pixel with the text chunks of the PNG file ``data``, wherever they stand; its pixels, of which there may
     be any number, need not be decoded. ValueError when ``data`` is no PNG or is cut short."""
     png_size(data)
     chunks, at = [_chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))], 8
