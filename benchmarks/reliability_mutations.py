@@ -3,17 +3,21 @@
     python benchmarks/reliability_mutations.py [--count 10000] [--seed 1] [--only png,yaml] [--keep DIR] [--json FILE]
 
 Case n of a seed is the same file on every machine with the same libraries. Readers run in child processes, so that a crash of a
-library is counted and ends nothing. Exit status 1 when anything of ours failed.
+library is counted and ends nothing; these start afresh, with neither locks nor open files of their parent, and end by themselves
+when it is gone. Exit status 1 when anything of ours failed.
 """
 
 from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
+import faulthandler
 import json
 import multiprocessing as mp
 import os
 import resource
+import shutil
 import signal
 import sys
 import tempfile
@@ -48,33 +52,39 @@ def case(inputs: dict[str, Path], seed: int, number: int, folder: Path) -> tuple
     return name, done, place
 
 
+def watch_case(inputs: dict[str, Path], seed: int, number: int, folder: Path, keep: str = "") -> tuple[str, list[dict[str, Any]]]:
+    """The name of the input of case ``number``, and what its readers did that they should not."""
+    name, done, place = case(inputs, seed, number, folder)
+    faults = []
+    for position, read in enumerate(readers_of(name, place)):
+        seen = watched(read, place)
+        if seen["seconds"] > SECONDS:  # another process may have had the processor
+            seen["seconds"] = min(seen["seconds"], watched(read, place)["seconds"])
+        if seen["error"] or seen["seconds"] > SECONDS or seen["bytes"] > BYTES:
+            faults.append({"number": number, "input": name, "done": done, "reader": position, **seen})
+    if faults and keep:
+        Path(keep).mkdir(parents=True, exist_ok=True)
+        os.replace(place, Path(keep) / f"{number}-{place.name}")
+    shutil.rmtree(place.parent)
+    return name, faults
+
+
 def work(inputs: dict[str, Path], seed: int, numbers: range, folder: Path, keep: str, send: Connection) -> None:
     """Cases one after another; each is named before it is tried."""
     quiet()
     warnings.simplefilter("ignore")
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESSES, ADDRESSES))
-    for number in numbers:
-        send.send(("begin", number))
-        name, done, place = case(inputs, seed, number, folder)
-        faults = []
-        for position, read in enumerate(readers_of(name, place)):
-            seen = watched(read, place)
-            if seen["seconds"] > SECONDS:  # another process may have had the processor
-                seen["seconds"] = min(seen["seconds"], watched(read, place)["seconds"])
-            if seen["error"] or seen["seconds"] > SECONDS or seen["bytes"] > BYTES:
-                faults.append({"number": number, "input": name, "done": done, "reader": position, **seen})
-        send.send(("end", number, name, faults))
-        if faults and keep:
-            Path(keep).mkdir(parents=True, exist_ok=True)
-            os.replace(place, Path(keep) / f"{number}-{place.name}")
-        for file in place.parent.iterdir():
-            file.unlink()
-        place.parent.rmdir()
+    with contextlib.suppress(BrokenPipeError):  # whoever wanted to know is gone
+        for number in numbers:
+            # Nor may a library that never returns outlive its parent for long.
+            faulthandler.dump_traceback_later(2 * PATIENCE, exit=True)
+            send.send(("begin", number))
+            send.send(("end", number, *watch_case(inputs, seed, number, folder, keep)))
 
 
 def run(count: int, seed: int, only: list[str], keep: str = "", tell: bool = True, first: int = 0) -> dict[str, Any]:
     """All cases of a seed; the counts, and every fault."""
-    context = mp.get_context("fork")
+    context = mp.get_context("spawn")
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
         (root / "in").mkdir()

@@ -167,6 +167,7 @@ def _memory(reset: bool = False) -> int:
 
 
 def quiet() -> None:
-    """What libraries print of damaged files themselves goes nowhere."""
-    empty = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(empty, 2)
+    """What libraries print of damaged files themselves goes nowhere; no pipe is held open that somebody reads to its end."""
+    empty = os.open(os.devnull, os.O_RDWR)
+    for stream in range(3):
+        os.dup2(empty, stream)

@@ -94,11 +94,12 @@ def capture_files(paths: Sequence[str], output_dir: str, choice: Choice | None =
     require_own_results(Path(output_dir), result_names(files), model, INDEX)
     head = load_head(head_name)
     with folder_lock(output_dir, COMMAND):
-        return _capture_all(paths, files, output_dir, encoder, model, head, outputs, batch_size, max_megapixels, every)
+        return _capture_all(paths, files, output_dir, encoder, model, head, outputs, batch_size, max_megapixels, every,
+                            track)
 
 
 def _capture_all(paths: Sequence[str], files: Sequence[Path], output_dir: str, encoder: Encoder, model: str, head: HeadModel,
-                 outputs: Outputs, batch_size: int, max_megapixels: float, every: int) -> dict[str, Any]:
+                 outputs: Outputs, batch_size: int, max_megapixels: float, every: int, track: str) -> dict[str, Any]:
     writer = _Writer(make_folder(output_dir), model, encoder, head, outputs)
     rows: list[dict[str, Any]] = []
     with Progress(count_pictures(files, every), "capture") as progress:

@@ -18,7 +18,7 @@ from typing import NoReturn
 from diffusionrig import __version__
 from diffusionrig.cli.arguments import add_threads_argument
 from diffusionrig.cli.choosing_threads import computing_threads
-from diffusionrig.cli.last_catch import flush_or_silence, sentence_of, show_traceback, silence
+from diffusionrig.cli.last_catch import flush_or_silence, sentence_of, show_cause, show_traceback, silence
 from diffusionrig.errors import RigError
 from diffusionrig.io.paths import reason
 from diffusionrig.io.temporary_files import sweep_again
@@ -83,6 +83,7 @@ def run_command(command: str, argv: Sequence[str] | None = None, prog: str | Non
         try:
             status = _run(command, sys.argv[1:] if argv is None else argv, name, prog, defaults)
         except RigError as error:
+            show_cause(error)
             return _ended(name, str(error), error.exit_code)
         except KeyboardInterrupt:
             return _ended(name, "interrupted.", 130)

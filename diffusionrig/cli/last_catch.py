@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from pathlib import Path
 from types import TracebackType
 
@@ -11,7 +12,8 @@ from diffusionrig.io.paths import reason
 from diffusionrig.shown import one_line
 
 TRACEBACK = "DIFFUSIONRIG_TRACEBACK"
-"""Set this variable of the environment to anything to see where an unforeseen error came from."""
+"""Set this variable of the environment to anything to see where an unforeseen error came from, and
+what lies behind a sentence on a damaged file."""
 
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
 
@@ -38,6 +40,12 @@ def sentence_of(error: Exception) -> str:
 def show_traceback() -> bool:
     """Whether the user asked for tracebacks."""
     return bool(os.environ.get(TRACEBACK))
+
+
+def show_cause(error: BaseException) -> None:
+    """For the user who asked for tracebacks: where the error lies that ``error`` speaks of in one sentence, when there is one."""
+    if error.__cause__ is not None and show_traceback():
+        traceback.print_exception(error.__cause__)
 
 
 def _path_in(error: Exception) -> str:

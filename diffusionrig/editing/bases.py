@@ -17,6 +17,8 @@ from diffusionrig.io.remote import is_remote
 from diffusionrig.model.adapters import AdapterConfig, merged
 
 MEAN_SHAPE = "mean_shape"
+_LONGEST = 4096
+"""Characters of a name, hash or path of a base; what is longer is none."""
 
 
 def is_adapter(meta: Mapping[str, Any]) -> bool:
@@ -65,7 +67,8 @@ def join_base(adapter: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, A
 def recorded_base(adapter: Path, meta: Mapping[str, Any]) -> Mapping[str, Any]:
     """What an adapter says of its base: name, hash, bytes, path. RigError when it does not."""
     base, kinds = meta.get("base"), {"name": str, "hash": str, "bytes": int, "path": str}
-    told = isinstance(base, dict) and all(type(base.get(key)) is kind for key, kind in kinds.items())
+    told = isinstance(base, dict) and all(
+        type(base.get(key)) is kind and (kind is int or len(base[key]) <= _LONGEST) for key, kind in kinds.items())
     if not isinstance(base, dict) or not told or not isinstance(meta.get("adapter"), dict):
         raise RigError(f"The adapter {adapter} does not say which base model it belongs to; it is damaged or of another program.")
     return base

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from diffusionrig.errors import RigError
-from diffusionrig.io.damage import DAMAGE, short_reason
+from diffusionrig.io.damage import DAMAGE, raise_faults, short_reason
 from diffusionrig.io.files import existing_file
 from diffusionrig.io.images import MAX_MEGAPIXELS, refuse_large, to_rgb
 
@@ -28,7 +28,8 @@ def is_animated(path: str | Path) -> bool:
     try:
         with Image.open(file, formats=_FORMATS) as image:
             return bool(getattr(image, "is_animated", False))
-    except DAMAGE:
+    except DAMAGE as error:
+        raise_faults(error)
         return False
 
 
@@ -41,7 +42,7 @@ def animation_frames(path: str | Path, max_megapixels: float = MAX_MEGAPIXELS) -
     number = 0
     try:
         with Image.open(file, formats=_FORMATS) as image:
-            refuse_large(image, file.stat().st_size, str(file), max_megapixels)
+            refuse_large(image, str(file), max_megapixels)
             for number in range(getattr(image, "n_frames", 1)):
                 image.seek(number)
                 image.load()
@@ -50,4 +51,5 @@ def animation_frames(path: str | Path, max_megapixels: float = MAX_MEGAPIXELS) -
     except RigError:
         raise
     except DAMAGE as error:
+        raise_faults(error)
         raise RigError(f"{file} is damaged at frame {number} ({short_reason(error)}); copy it again or remove it.") from error

@@ -14,10 +14,14 @@ import numpy as np
 from diffusionrig.errors import RigError
 from diffusionrig.io.damage import reading
 from diffusionrig.io.files import existing_file
+from diffusionrig.io.h5_heaps import refuse_damaged_heaps
 
 _MOST_KEYS = 10_000
 _SMALL, _UNFOLDED = 1 << 26, 8
 """Numbers that are read at once may take this many bytes, or so many times those of the file."""
+
+_LARGE = 1 << 28
+"""Bytes from which on a file is not looked through for heaps of texts where it holds numbers."""
 
 
 class H5File:
@@ -35,10 +39,22 @@ class H5File:
             try:
                 if len(self._file) > _MOST_KEYS:
                     raise ValueError(f"it holds {len(self._file)} arrays")
+                refuse_damaged_heaps(self.path, self._file.id.get_create_plist().get_sizes()[1], self._numbers())
                 self.keys = tuple(sorted(key for key in self._file if self._plain(key)))
             except BaseException:
                 self._file.close()
                 raise
+
+    def _numbers(self) -> list[tuple[int, int]]:
+        """Where the numbers of the datasets of a large file lie: (first byte, length)."""
+        known: list[tuple[int, int]] = []
+        if self.path.stat().st_size > _LARGE:
+            for entry in (self._file[key] for key in self._file if self._plain(key)):
+                if entry.chunks:
+                    entry.id.chunk_iter(lambda chunk: known.append((chunk.byte_offset, chunk.size)))
+                elif entry.id.get_offset() is not None:
+                    known.append((entry.id.get_offset(), entry.id.get_storage_size()))
+        return known
 
     def _plain(self, key: str) -> bool:
         """Whether ``key`` is a dataset held in this file: links and virtual datasets could name any file of the machine."""
@@ -105,7 +121,7 @@ class H5File:
             raise ValueError(f"it unfolds to {wanted / 1e6:.0f} MB, far more than the file")
 
     def _refuse_endless(self, dataset: Any) -> None:
-        """ValueError when a text lies in a heap that says it is larger than the file: the library takes that memory first."""
+        """ValueError when a text says it is larger than the file: the library takes that memory first."""
         import h5py
 
         size, at = self.path.stat().st_size, dataset.id.get_offset()
@@ -115,12 +131,9 @@ class H5File:
             stream.seek(at)
             # On disk a text of any length is its length, the place of its heap and a number there.
             held = stream.read(16 * min(dataset.size, size // 16))
-            for length, place in {(length, place) for length, place, _ in struct.iter_unpack("<IQI", held[:len(held) // 16 * 16])
-                                  if length}:
-                stream.seek(min(place, size))
-                heap = stream.read(16)
-                if length > size or heap[:4] != b"GCOL" or place + int.from_bytes(heap[8:16], "little") > size:
-                    raise ValueError("its texts lie outside the file")
+            if any(length and (length > size or place > size)
+                   for length, place, _ in struct.iter_unpack("<IQI", held[:len(held) // 16 * 16])):
+                raise ValueError("its texts lie outside the file")
 
     def _reading(self, key: str) -> contextlib.AbstractContextManager[None]:
         return reading(f"{key} of {self.path}", "cannot be read", "copy the file again")

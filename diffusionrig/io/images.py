@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import io
-import math
 import os
 import re
 import stat
@@ -23,10 +22,11 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError, features
 
 from diffusionrig.errors import RigError, UsageError
-from diffusionrig.io.damage import DAMAGE, short_reason
+from diffusionrig.io.damage import DAMAGE, raise_faults, short_reason
 from diffusionrig.io.files import atomic_path, read_bytes, utf8
 from diffusionrig.io.mistaken import LOOKED_AT, refuse_mistaken
 from diffusionrig.io.paths import reason, status
+from diffusionrig.io.png import png_size, texts_alone
 
 # Pillow registers some formats only when it first needs them, and does not look for one that is named in ``formats``.
 Image.init()
@@ -42,9 +42,6 @@ _ORIENTATION = 0x0112
 
 _LOOKED_INTO_FIRST = 1 << 26
 """Bytes from which on the header of a file is read before the file."""
-
-_PLAIN, _MOST_UNFOLDED = 25.0, 250
-"""A picture of more megapixels than this has at least one byte for so many pixels: JPEG needs six times as many for a blank one."""
 
 _header_lock = threading.Lock()
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
@@ -84,7 +81,7 @@ def decode_image(data: bytes, name: str = "image", max_megapixels: float = MAX_M
     refuse_mistaken(data[:LOOKED_AT], name)
     further = _further_formats(data, name)
     with _speaking(name), _opened(io.BytesIO(data), further) as image:
-        refuse_large(image, len(data), name, max_megapixels)
+        refuse_large(image, name, max_megapixels)
         image.load()
         return np.ascontiguousarray(np.asarray(to_rgb(_upright(image))))
 
@@ -100,21 +97,19 @@ def _speaking(name: str) -> Iterator[None]:
     except RigError:
         raise
     except DAMAGE as error:
+        raise_faults(error)
         raise RigError(f"{name} is damaged or cut short ({short_reason(error)}); copy it again or remove it.") from error
 
 
-def refuse_large(image: Image.Image, size: int, name: str, max_megapixels: float) -> None:
-    """RigError when a picture, whose header alone was read, would take more memory than the limit allows, or far more than a file
-    of ``size`` bytes is worth."""
+def refuse_large(image: Image.Image, name: str, max_megapixels: float) -> None:
+    """RigError when a picture, whose header alone was read, would take more memory than the limit allows. How small its file is
+    says nothing: a blank page of any size takes a few kilobytes."""
     width, height = image.size
     megapixels, depth = width * height / 1e6, _depth(image)
     if megapixels * depth / 8 > max_megapixels:
         deep = f" of {depth} bits, which count as {megapixels * depth / 8:.1f}," if depth > 8 else ","
         raise RigError(f"{name} has {megapixels:.1f} megapixels ({width} x {height}){deep} more than the limit of "
                        f"{max_megapixels:g}; shrink it or raise --max_megapixels.")
-    if megapixels > _PLAIN and size * _MOST_UNFOLDED < width * height:
-        raise RigError(f"{name} unfolds to {megapixels:.1f} megapixels ({width} x {height}) from {size / 1e3:.0f} kB, as no "
-                       "photograph does; remove it, or shrink it.")
 
 
 def _depth(image: Image.Image) -> int:
@@ -163,7 +158,8 @@ def _upright(image: Image.Image) -> Image.Image:
     try:
         # Only where it turns: otherwise it would make a copy.
         return ImageOps.exif_transpose(image) if image.getexif().get(_ORIENTATION) in range(2, 9) else image
-    except Exception:  # Pillow's EXIF parser fails in many ways on damaged tags; the pixels are fine all the same
+    except DAMAGE as error:  # Pillow's EXIF parser fails in many ways on damaged tags; the pixels are fine all the same
+        raise_faults(error)
         return image
 
 
@@ -215,11 +211,13 @@ def _through_profile(image: Image.Image) -> Image.Image | None:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             if image.mode == "RGB" and "srgb" in ImageCms.getProfileDescription(source).lower():
                 return None
-        except DAMAGE:  # a broken profile says nothing about the picture
+        except DAMAGE as error:  # a broken profile says nothing about the picture
+            raise_faults(error)
             return None
     try:
         return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except DAMAGE:
+    except DAMAGE as error:
+        raise_faults(error)
         # Show it as a viewer without colour management would.
         return None if image.mode != "LAB" else image.getchannel("L").convert("RGB")
 
@@ -255,15 +253,15 @@ def read_png_text(path: str | Path) -> dict[str, str]:
     file = Path(path)
     data = _bytes_of(file)
     try:
-        with _opened(io.BytesIO(data), formats=("PNG",)) as image:
-            refuse_large(image, len(data), str(file), math.inf)
-            image.load()  # text may follow the pixels
-            return {str(key): _unspelt(str(value)) for key, value in getattr(image, "text", {}).items()}
-    except UnidentifiedImageError as error:
+        png_size(data)
+    except ValueError as error:
         raise RigError(f"{file} is not a PNG file, so it carries no text of this program.") from error
-    except RigError:
-        raise
+    try:
+        with _opened(io.BytesIO(texts_alone(data)), formats=("PNG",)) as image:
+            image.load()
+            return {str(key): _unspelt(str(value)) for key, value in getattr(image, "text", {}).items()}
     except DAMAGE as error:
+        raise_faults(error)
         raise RigError(f"Cannot read the text of {file} ({short_reason(error)}).") from error
 
 

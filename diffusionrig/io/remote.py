@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from diffusionrig.errors import RigError, UsageError
+from diffusionrig.io.damage import DAMAGE, raise_faults
 from diffusionrig.io.files import atomic_path, make_folder
 
 
@@ -46,7 +47,8 @@ def local_copy(path: str | Path) -> Path:
             shutil.copyfileobj(source, out)
     except RigError:
         raise
-    except Exception as error:  # blobfile raises errors of every cloud's own kinds
+    except DAMAGE as error:  # blobfile raises errors of every cloud's own kinds
+        raise_faults(error)
         raise RigError(f"Cannot fetch {address} ({str(error).splitlines()[0][:120] if str(error) else type(error).__name__}); "
                        "check the address and your access to it.") from error
     return target

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from diffusionrig.errors import RigError
-from diffusionrig.io.damage import DAMAGE, reading
+from diffusionrig.io.damage import DAMAGE, raise_faults, reading
 from diffusionrig.io.files import existing_file, read_bytes, write_text
 
 MOST_BYTES = 1 << 26
@@ -30,8 +30,9 @@ def read_number_table(path: str | Path, columns: Sequence[str], what: str = "tab
         return np.zeros((0, len(columns)), np.float32)
     try:
         rows = np.loadtxt(io.StringIO(body), delimiter=",", ndmin=2, dtype=np.float32, comments=None)
-    except DAMAGE:
-        raise _bad_line(file, body, len(columns)) from None
+    except DAMAGE as error:
+        raise_faults(error)
+        raise _bad_line(file, body, len(columns)) from error
     if rows.shape[1] != len(columns):
         raise RigError(f"Line 2 of {file} has {rows.shape[1]} values under {len(columns)} columns; write the file again.")
     return rows

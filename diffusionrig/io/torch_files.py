@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from diffusionrig.errors import RigError
+from diffusionrig.io.damage import DAMAGE, raise_faults
 from diffusionrig.io.files import existing_file
 from diffusionrig.io.unpickle import RefusedPickle, RestrictedUnpickler, Stub, encoded_text, pickle_reason, refusal
 
@@ -258,7 +259,8 @@ def torch_errors(what: str) -> Iterator[None]:
         raise
     except RefusedPickle as error:
         raise refusal(what, error) from None
-    except Exception as error:  # a damaged pickle may raise anything
+    except DAMAGE as error:
+        raise_faults(error)
         raise RigError(f"{what} is damaged, cut off or not a torch file ({pickle_reason(error)}); "
                        "copy or download it again.") from error
 

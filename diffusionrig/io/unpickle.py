@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, ClassVar
 from torch import Tensor
 
 from diffusionrig.errors import RigError
-from diffusionrig.io.damage import short_reason
+from diffusionrig.io.damage import DAMAGE, raise_faults, short_reason
 
 
 class RefusedPickle(pickle.UnpicklingError):
@@ -201,7 +201,8 @@ def restricted_loads(data: bytes, allowed: Mapping[str, Callable[..., Any]], wha
         return RestrictedUnpickler(io.BytesIO(data), allowed, families).load()
     except RefusedPickle as error:
         raise refusal(what, error) from None
-    except Exception as error:  # a damaged pickle may raise anything
+    except DAMAGE as error:
+        raise_faults(error)
         raise RigError(f"{what} is not a readable pickle ({pickle_reason(error)}); "
                        "write or download it again.") from error
 
@@ -215,5 +216,5 @@ def pickle_reason(error: Exception) -> str:
 
 def refusal(what: str, error: RefusedPickle) -> RigError:
     """The sentence for a refused pickle."""
-    return RigError(f"{what} was refused: the pickle names {error}, which a file of this kind does not need and which "
+    return RigError(f"{what} was refused: the pickle names {str(error)[:200]}, which a file of this kind does not need and which "
                     "could run foreign code; nothing of it was run. Get the file from its original source.")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from diffusionrig.errors import RigError
-from diffusionrig.io.damage import DAMAGE
+from diffusionrig.io.damage import DAMAGE, raise_faults
 from diffusionrig.io.files import atomic_path, existing_file
 from diffusionrig.io.sound import Sound, fit_sound, read_sound
 
@@ -40,7 +40,8 @@ def wav_info(path: str | Path) -> WavInfo:
             # A file that was cut off says more than it has.
             held = max(0, file.stat().st_size - 44) // width
             return WavInfo(sound.getframerate(), sound.getnchannels(), min(sound.getnframes(), held))
-    except DAMAGE:  # of another kind than this reader knows, or none
+    except DAMAGE as error:  # of another kind than this reader knows, or none
+        raise_faults(error)
         decoded = _decoded(file)
         return WavInfo(decoded.rate, decoded.samples.shape[1], len(decoded.samples))
 
@@ -53,7 +54,8 @@ def read_wav(path: str | Path) -> tuple[np.ndarray, int]:
             data = sound.readframes(sound.getnframes())
             data = data[:len(data) // width * width]
             return _numbers(data, sound.getsampwidth()).reshape(-1, sound.getnchannels()), sound.getframerate()
-    except DAMAGE:
+    except DAMAGE as error:
+        raise_faults(error)
         decoded = _decoded(file)
         return decoded.samples, decoded.rate
 

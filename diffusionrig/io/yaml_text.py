@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from diffusionrig.errors import RigError
-from diffusionrig.io.damage import DAMAGE, short_reason
+from diffusionrig.io.damage import DAMAGE, raise_faults, short_reason
 from diffusionrig.io.files import read_bytes
 
 MOST_BYTES = 1 << 16
@@ -35,7 +35,8 @@ def parse_yaml(text: str | bytes) -> Any:
         finally:
             loader.dispose()
     except DAMAGE as error:
-        raise ValueError(short_reason(error)) from None
+        raise_faults(error)
+        raise ValueError(short_reason(error)) from error
 
 
 def _loader() -> type[Any]:

@@ -98,9 +98,14 @@ def test_a_wrong_base_is_refused_with_both_hashes(adapter, checkpoint, tmp_path,
         load_pretrained(checkpoint, base=other)
 
 
-@pytest.mark.parametrize("changes", [{"base": None}, {"base": {"name": "x"}}, {"adapter": None}])
-def test_an_adapter_without_its_description_is_refused(adapter, changes):
-    with pytest.raises(RigError, match="does not say which base model it belongs to"):
+ENDLESS = {"name": "x", "hash": "0" * 5000, "bytes": 5, "path": "x"}
+
+
+@pytest.mark.parametrize(("changes", "words"), [
+    ({"base": None}, "does not say which base model"), ({"base": {"name": "x"}}, "says of its base is damaged"),
+    ({"base": ENDLESS}, "does not say which base model"), ({"adapter": None}, "does not say which base model")])
+def test_an_adapter_without_its_description_is_refused(adapter, changes, words):
+    with pytest.raises(RigError, match=words):
         load_pretrained(rewritten(adapter, **changes))
 
 

@@ -97,14 +97,22 @@ def test_a_folder_of_strange_things_is_walked(tmp_path):
 def test_folders_within_folders_without_end(tmp_path):
     before = os.getcwd()
     os.chdir(tmp_path)
+    depth = 0
     try:
-        for _ in range(1200):
+        while depth < 1200:
             os.mkdir("d")
+            depth += 1
             os.chdir("d")
         Path("a.png").write_bytes(b"x")
+        assert [file.name for file in find_images(tmp_path)] == ["a.png"]
     finally:
+        # Left behind, it would end every later test run: shutil.rmtree of Python 3.11 takes a call for each level.
+        Path("a.png").unlink(missing_ok=True)
+        for _ in range(depth):
+            os.chdir("..")
+            os.rmdir("d")
         os.chdir(before)
-    assert [file.name for file in find_images(tmp_path)] == ["a.png"]
+    assert os.listdir(tmp_path) == []
 
 
 SEARCH = """
