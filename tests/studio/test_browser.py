@@ -57,7 +57,7 @@ def drop(browser, file, x=640, y=430):
     before = browser.run("document.body.dataset.photo ?? ''")
     browser.drop(file, x, y)
     browser.wait(f"(document.body.dataset.photo ?? '') !== {json.dumps(before)}")
-    browser.wait("document.body.dataset.seen === document.body.dataset.photo")
+    browser.wait("document.body.dataset.seen === document.body.dataset.photo && document.querySelector('#working').hidden")
 
 
 def pixels(page):
@@ -75,7 +75,7 @@ def move(page, name, across):
 
 
 def rest(page):
-    page.wait(RESTED)
+    page.wait(RESTED, 30)
 
 
 def test_dragging_a_slider_changes_the_picture_and_the_network_follows(page):

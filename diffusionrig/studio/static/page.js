@@ -18,7 +18,7 @@ texts.speak(document);
 const sliders = new Map();
 let preset = { kind: "diffusionrig preset", version: 1, set: {}, move: {}, take: {} };
 let state = null;
-let sent = 0, changedAt = 0, settled = true;
+let sent = 0, settled = true;
 const sentAt = new Map();
 const speeds = { preview: null, picture: null };
 let drawAt = null, restTimer = 0, settleTimer = 0, frameAsked = false;
@@ -73,15 +73,9 @@ function asking() {
   fail("edit", "");
   document.body.dataset.rested = "no";
   settled = false;
-  changedAt = performance.now();
   if (!frameAsked) {
     frameAsked = true;
-    requestAnimationFrame(() => {
-      frameAsked = false;
-      sent += 1;
-      sentAt.set(sent, performance.now());
-      connection.send({ type: "edit", where: "edit", n: sent, preset });
-    });
+    requestAnimationFrame(tell);
   }
   clearTimeout(restTimer);
   clearTimeout(settleTimer);
@@ -89,7 +83,17 @@ function asking() {
   settleTimer = setTimeout(settle, SETTLE);
 }
 
+// Send the edit, once a frame, or at once where something is to follow it: a slow page's frames may come late.
+function tell() {
+  if (!frameAsked) return;
+  frameAsked = false;
+  sent += 1;
+  sentAt.set(sent, performance.now());
+  connection.send({ type: "edit", where: "edit", n: sent, preset });
+}
+
 function draw() {
+  tell();
   drawAt = performance.now();
   connection.send({ type: "draw", where: "draw", n: sent });
 }
@@ -97,6 +101,7 @@ function draw() {
 function settle() {
   clearTimeout(settleTimer);
   if (settled) return;
+  tell();
   settled = true;
   connection.send({ type: "settle" });
 }
