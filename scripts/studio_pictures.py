@@ -56,7 +56,6 @@ def main():
             page.dark(False)
             page.open(address)
             page.wait("document.body?.dataset.ready === 'yes'")
-            shot(page, "welcome")
             page.drop(Path(asset_path("portrait.jpg")), 640, 430)
             page.wait("document.body.dataset.seen")
             move(page, smile=-0.35, brows=0.5, yaw=8)

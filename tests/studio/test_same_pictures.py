@@ -108,10 +108,10 @@ def test_recipes_name_files_that_a_shell_could_mistake(seated):
 
     odd = dataclasses.replace(seated, photograph=dataclasses.replace(seated.photograph, name="-rf $(x) it's.jpg"), number=2)
     edit = State(odd, None, preset_from({"kind": "diffusionrig preset", "move": {"smile": -0.25}})).edit()
-    words = shlex.split(command_line(odd, None, edit, 4, Origin("my model.safetensors", use_model="FIT")))
-    assert words == ["diffusionrig", "edit", "./-rf $(x) it's.jpg", "--model_path", "my model.safetensors", "--use_model", "FIT", "--set",
-                     "smile=-0.25",
-                     "--face", "2", "--seed", "4"]
+    origin = Origin("my model.safetensors", use_model="FIT")
+    assert shlex.split(command_line(odd, None, edit, 4, origin)) == [
+        "diffusionrig", "edit", "./-rf $(x) it's.jpg", "--model_path", "my model.safetensors", "--use_model", "FIT", "--set",
+        "smile=-0.25", "--face", "2", "--seed", "4"]
     lines = python_lines(odd, None, edit, 4, Origin("m.pt", precision="fp32"))
     assert "it's.jpg" in lines
     assert "Rig.from_pretrained('m.pt', precision='fp32')" in lines
