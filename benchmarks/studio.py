@@ -1,10 +1,9 @@
-"""How fast the studio answers, and whether it holds what it does not need: the command in a process of its own, asked over its
-socket.
+"""How fast the studio answers, and whether it keeps what it needs no more: the command in a process of its own.
 
     python benchmarks/studio.py [--events 100] [--seconds 60] [--rounds 100] [--model_path MODEL]
 
-    preview   from a slider's event to its picture at the page, one after another: median, 95th percentile, and what of the median
-              is neither rendering nor carrying (both measured here, in the same number of threads)
+    preview   from a slider's event to its picture over the socket, one after another: median, 95th percentile, what of the median
+              is neither rendering nor carrying (measured here, in the same number of threads)
     stream    20 events a second: pictures a second, and latency of the last event over that of the first
     rounds    uploads, captures, edits and downloads in a row: growth of memory and descriptors after the first fifth
 """

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "studio")
 
 from chromium import Chromium
 
-RESTED = ("document.body.dataset.kind === 'result' && document.body.dataset.drawing === 'no' && "
+RESTED = ("document.body.dataset.rested === 'yes' && document.body.dataset.drawing === 'no' && "
           "!document.querySelector('#undo').disabled")
 
 
@@ -43,6 +43,8 @@ def main():
     folder = make_folder(parser.parse_args().output)
 
     def shot(page, name):
+        # How long it took is no part of what the page looks like.
+        page.run("document.querySelector('#status').textContent = ''")
         image = Image.open(io.BytesIO(page.picture())).convert("RGB")
         write_bytes(folder / f"studio-{name}.jpg", jpeg_bytes(np.asarray(image), 85))
 
@@ -54,9 +56,8 @@ def main():
             page.dark(False)
             page.open(address)
             page.wait("document.body?.dataset.ready === 'yes'")
-            shot(page, "welcome")
             page.drop(Path(asset_path("portrait.jpg")), 640, 430)
-            page.wait("document.body.dataset.kind === 'preview'")
+            page.wait("document.body.dataset.seen")
             move(page, smile=-0.35, brows=0.5, yaw=8)
             shot(page, "edit")
             page.key("r", "KeyR", 82)

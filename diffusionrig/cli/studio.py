@@ -35,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
         raise RigError(f"The studio needs {', '.join(missing)}, which cannot be found; install what it needs with "
                        'pip install "diffusionrig[studio]".')
     from diffusionrig.editing.rig import Rig
+    from diffusionrig.studio.recipes import Origin
     from diffusionrig.studio.server import bound, serve
     from diffusionrig.studio.session import Session
 
@@ -42,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
         rig = Rig.from_pretrained(args.model_path or "default", device=args.device, encoder=args.use_model or None, base=args.base,
                                   precision=args.precision, compiled=args.compile)
         show_loaded("studio", rig.pretrained)
-        serve(Session(rig, args.max_megapixels, args.model_path), listening, lambda address: _opened(address, args.open))
+        origin = Origin(args.model_path, args.base, args.use_model, "" if args.precision == "auto" else args.precision)
+        serve(Session(rig, args.max_megapixels, origin), listening, lambda address: _opened(address, args.open))
     return 0
 
 

@@ -54,7 +54,7 @@ along: what is half resting lies at neither place."""
 FRINGE = 13
 """Side in pixels of the neighbourhood of the person that is taken from the filled background, too, where the person moves away."""
 
-HELD, TEETH = 0.75, 0.8
+HELD, TEETH = 0.75, 0.9
 """Shares of the network's say that the scalp and the inside of the mouth are spared; all beyond the mesh is spared whole. Carried,
 hair keeps its strands and teeth their edges, and the mean of what they may look like, which is what a loss on pixels teaches, is
 mist."""

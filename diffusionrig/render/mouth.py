@@ -54,7 +54,7 @@ GAP, GAP_WIDTH = 0.3, 0.35
 DEEP = (12.0, 30.0, 0.5)
 """Distances from the middle, millimetres, between which teeth get darker, and by what share: cheeks shut out the light there."""
 
-LIT, LIP = 1.0, 0.55
+LIT, LIP = 0.93, 0.55
 """Shares of the light that reach the teeth, and of that the ones right behind the upper lip."""
 
 SHADED = 0.55

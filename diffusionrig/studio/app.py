@@ -91,7 +91,7 @@ class Answers:
         """What does not change while the studio runs: sliders, buffers, the model."""
         rig = self.session.rig
         return JSONResponse({"sliders": sliders(), "insets": INSETS, "model": {
-            "name": Path(self.session.model).name or "default", "size": rig.size, "consent": rig.consent,
+            "name": Path(self.session.origin.model_path).name or "default", "size": rig.size, "consent": rig.consent,
             "hash": rig.pretrained.hash}, "most_upload": self.most_upload})
 
     async def photo(self, request: Request) -> Response:
@@ -151,7 +151,7 @@ class Answers:
     async def recipe(self, request: Request) -> Response:
         """How to make the same picture without the page."""
         asked = self.session.asked()
-        words = asked.sitting, asked.target, asked.edit, asked.seed, self.session.model
+        words = asked.sitting, asked.target, asked.edit, asked.seed, self.session.origin
         return JSONResponse({"command": command_line(*words), "python": python_lines(*words)})
 
     async def socket(self, socket: WebSocket) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 
 from diffusionrig.editing.composites import Pairs, is_weight
@@ -9,11 +10,28 @@ from diffusionrig.editing.controls import Edit
 from diffusionrig.studio.sitting import Sitting
 
 
-def command_line(sitting: Sitting, target: Sitting | None, edit: Edit, seed: int, model: str) -> str:
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """With what the studio draws, by the flags of ``edit``; those that are empty were not given."""
+
+    model_path: str = ""
+    base: str = ""
+    use_model: str = ""
+    precision: str = ""
+
+    def words(self) -> list[str]:
+        """Flags and values."""
+        return [word for name, value in dataclasses.asdict(self).items() if value for word in (f"--{name}", value)]
+
+    def arguments(self) -> str:
+        """The same for ``Rig.from_pretrained``."""
+        further = {"base": self.base, "encoder": self.use_model, "precision": self.precision}
+        return ", ".join([repr(self.model_path or "default"), *(f"{name}={value!r}" for name, value in further.items() if value)])
+
+
+def command_line(sitting: Sitting, target: Sitting | None, edit: Edit, seed: int, origin: Origin) -> str:
     """The command that writes the picture which the page shows, for a shell in the folder of the photographs."""
-    words = ["diffusionrig", "edit", _as_file(sitting)]
-    if model:
-        words += ["--model_path", model]
+    words = ["diffusionrig", "edit", _as_file(sitting), *origin.words()]
     if edit.parts and target is not None:
         words += ["--target", _as_file(target), "--modes", edit.name]
         words += ["--strength", ",".join(f"{part}={_number(edit.strength_of(part))}" for part in edit.parts)]
@@ -29,7 +47,7 @@ def command_line(sitting: Sitting, target: Sitting | None, edit: Edit, seed: int
     return shlex.join(words)
 
 
-def python_lines(sitting: Sitting, target: Sitting | None, edit: Edit, seed: int, model: str) -> str:
+def python_lines(sitting: Sitting, target: Sitting | None, edit: Edit, seed: int, origin: Origin) -> str:
     """The same in Python."""
     second = target.photograph.name if edit.parts and target is not None else ""
     return f"""from diffusionrig.editing.controls import Edit
@@ -41,7 +59,7 @@ from diffusionrig.editing.session import run_session
 edit = {edit!r}
 order = Order(source={sitting.photograph.name!r}, target={second!r}, edits=[edit], output_dir="log/edit",
               sampling=Sampling(seed={seed}), align_source=None, face={sitting.number}, output="photo")
-run_session(Rig.from_pretrained({model or "default"!r}), order)
+run_session(Rig.from_pretrained({origin.arguments()}), order)
 """
 
 

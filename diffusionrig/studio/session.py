@@ -22,6 +22,7 @@ from diffusionrig.io.jpeg import jpeg_bytes
 from diffusionrig.studio.drawing import QUALITY, Asked, Cancelled, draw, on_screen, preview, to_take_away
 from diffusionrig.studio.latest import Latest
 from diffusionrig.studio.outbox import Outbox, framed
+from diffusionrig.studio.recipes import Origin
 from diffusionrig.studio.sitting import Photograph, Sitting, open_photograph, sit, thumbnails
 from diffusionrig.studio.state import State
 
@@ -37,8 +38,8 @@ class Session:
     """All of it happens in the event loop but the work itself: pictures are made in one thread, previews in another, so that a
     slider does not wait for the network."""
 
-    def __init__(self, rig: Rig, max_megapixels: float = 100.0, model: str = "") -> None:
-        self.rig, self.max_megapixels, self.model = rig, max_megapixels, model
+    def __init__(self, rig: Rig, max_megapixels: float = 100.0, origin: Origin | None = None) -> None:
+        self.rig, self.max_megapixels, self.origin = rig, max_megapixels, origin or Origin()
         self.state = State()
         self.inset = INSETS[0]
         self._pages: list[Outbox] = []

@@ -97,11 +97,12 @@ class Chromium:
         return self.until(lambda: self.run(script), script, patience)
 
     def until(self, test: Callable[[], Any], what: str, patience: float | None = None) -> Any:
-        """Wait until ``test`` is true."""
+        """Wait until ``test`` is true; TimeoutError tells what the page says of itself by then."""
         end = time.monotonic() + (patience or self.patience)
         while not (value := test()):
             if time.monotonic() > end:
-                raise TimeoutError(f"{what} did not come true")
+                state = self.run("JSON.stringify({...document.body?.dataset})")
+                raise TimeoutError(f"{what} did not come true; {state} {self.complaints()}")
             time.sleep(0.1)
         return value
 

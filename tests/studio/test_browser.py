@@ -19,7 +19,7 @@ from diffusionrig.editing.provenance import read_provenance
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(280),
               pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium here; install it, or name it in CHROMIUM")]
 
-RESTED = "document.body.dataset.kind === 'result' && document.body.dataset.drawing === 'no'"
+RESTED = "document.body.dataset.rested === 'yes' && document.body.dataset.drawing === 'no'"
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +50,14 @@ def load(browser, address):
     browser.open("about:blank")
     browser.open(address)
     browser.wait("document.body?.dataset.ready === 'yes'")
+    browser.wait("document.body.dataset.open === 'no' || document.body.dataset.photo")
 
 
 def drop(browser, file, x=640, y=430):
-    before = browser.run("document.querySelector('#photo-image').src")
+    before = browser.run("document.body.dataset.photo ?? ''")
     browser.drop(file, x, y)
-    browser.wait(f"document.querySelector('#photo-image').src !== {json.dumps(before)}")
-    browser.wait("document.body.dataset.kind === 'preview'")
+    browser.wait(f"(document.body.dataset.photo ?? '') !== {json.dumps(before)}")
+    browser.wait("document.body.dataset.seen === document.body.dataset.photo && document.querySelector('#working').hidden")
 
 
 def pixels(page):
@@ -74,7 +75,7 @@ def move(page, name, across):
 
 
 def rest(page):
-    page.wait(RESTED)
+    page.wait(RESTED, 30)
 
 
 def test_dragging_a_slider_changes_the_picture_and_the_network_follows(page):

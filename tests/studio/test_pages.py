@@ -220,3 +220,25 @@ def test_a_stream_of_events_builds_no_queue(studio):
         assert shown == sorted(shown)
         assert len(shown) < 80
         assert time.monotonic() - began < 60
+
+
+def test_of_several_faces_any_can_sit(studio):
+    portrait = Image.open(PORTRAIT).convert("RGB")
+    group = Image.new("RGB", (768, 512), (120, 120, 120))
+    group.paste(portrait.crop((60, 0, 428, 512)), (0, 0))
+    group.paste(portrait.crop((60, 0, 428, 512)).resize((276, 384)), (430, 64))
+    buffer = io.BytesIO()
+    group.save(buffer, "PNG")
+    studio.photograph(buffer.getvalue(), "group.png")
+    with studio.page() as page:
+        first = page.until(type="state")["photo"]
+        assert (first["faces"], first["number"]) == (2, 1)
+        assert 0.5 < first["confidence"] <= 1
+        page.say(type="face", number=2)
+        second = page.until(type="state")["photo"]
+        assert second["number"] == 2
+        # The face's square begins farther to the right in the same photograph.
+        assert -second["matrix"][0][2] / second["matrix"][0][0] > -first["matrix"][0][2] / first["matrix"][0][0] + 200
+        assert "--face 2" in studio.get("api/recipe").json()["command"]
+        assert studio.get("api/face.jpg?number=2").headers["content-type"] == "image/jpeg"
+        assert studio.get("api/face.jpg?number=3").status_code == 400

@@ -20,7 +20,7 @@ from diffusionrig.editing.provenance import read_provenance
 from diffusionrig.editing.sampling import Sampling
 from diffusionrig.editing.session import run_session
 from diffusionrig.io.images import read_image
-from diffusionrig.studio.recipes import command_line, python_lines
+from diffusionrig.studio.recipes import Origin, command_line, python_lines
 from diffusionrig.studio.session import Session
 from diffusionrig.studio.sliders import sliders
 from diffusionrig.studio.state import State
@@ -61,7 +61,7 @@ def test_a_thousand_states_and_their_command_lines_ask_for_the_same_face(seated,
     for _ in range(1000):
         second = seated if dice.random() < 0.5 else None
         edit = State(seated, second, random_preset(dice)).edit()
-        told = asked_by(command_line(seated, second, edit, 0, ""))
+        told = asked_by(command_line(seated, second, edit, 0, Origin()))
         mine, theirs = (edited_code(face, target, one, reference_rig.head) for one in (edit, told))
         for name, tensor in mine.tensors().items():
             assert torch.equal(tensor, getattr(theirs, name)), (name, edit, told)
@@ -108,7 +108,10 @@ def test_recipes_name_files_that_a_shell_could_mistake(seated):
 
     odd = dataclasses.replace(seated, photograph=dataclasses.replace(seated.photograph, name="-rf $(x) it's.jpg"), number=2)
     edit = State(odd, None, preset_from({"kind": "diffusionrig preset", "move": {"smile": -0.25}})).edit()
-    words = shlex.split(command_line(odd, None, edit, 4, "my model.safetensors"))
-    assert words == ["diffusionrig", "edit", "./-rf $(x) it's.jpg", "--model_path", "my model.safetensors", "--set", "smile=-0.25",
-                     "--face", "2", "--seed", "4"]
-    assert "it's.jpg" in python_lines(odd, None, edit, 4, "")
+    origin = Origin("my model.safetensors", use_model="FIT")
+    assert shlex.split(command_line(odd, None, edit, 4, origin)) == [
+        "diffusionrig", "edit", "./-rf $(x) it's.jpg", "--model_path", "my model.safetensors", "--use_model", "FIT", "--set",
+        "smile=-0.25", "--face", "2", "--seed", "4"]
+    lines = python_lines(odd, None, edit, 4, Origin("m.pt", precision="fp32"))
+    assert "it's.jpg" in lines
+    assert "Rig.from_pretrained('m.pt', precision='fp32')" in lines

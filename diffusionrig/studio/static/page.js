@@ -18,7 +18,7 @@ texts.speak(document);
 const sliders = new Map();
 let preset = { kind: "diffusionrig preset", version: 1, set: {}, move: {}, take: {} };
 let state = null;
-let sent = 0, changedAt = 0, settled = true;
+let sent = 0, settled = true;
 const sentAt = new Map();
 const speeds = { preview: null, picture: null };
 let drawAt = null, restTimer = 0, settleTimer = 0, frameAsked = false;
@@ -71,16 +71,11 @@ function changed(name, value) {
 
 function asking() {
   fail("edit", "");
+  document.body.dataset.rested = "no";
   settled = false;
-  changedAt = performance.now();
   if (!frameAsked) {
     frameAsked = true;
-    requestAnimationFrame(() => {
-      frameAsked = false;
-      sent += 1;
-      sentAt.set(sent, performance.now());
-      connection.send({ type: "edit", where: "edit", n: sent, preset });
-    });
+    requestAnimationFrame(tell);
   }
   clearTimeout(restTimer);
   clearTimeout(settleTimer);
@@ -88,7 +83,17 @@ function asking() {
   settleTimer = setTimeout(settle, SETTLE);
 }
 
+// Send the edit, once a frame, or at once where something is to follow it: a slow page's frames may come late.
+function tell() {
+  if (!frameAsked) return;
+  frameAsked = false;
+  sent += 1;
+  sentAt.set(sent, performance.now());
+  connection.send({ type: "edit", where: "edit", n: sent, preset });
+}
+
 function draw() {
+  tell();
   drawAt = performance.now();
   connection.send({ type: "draw", where: "draw", n: sent });
 }
@@ -96,12 +101,14 @@ function draw() {
 function settle() {
   clearTimeout(settleTimer);
   if (settled) return;
+  tell();
   settled = true;
   connection.send({ type: "settle" });
 }
 
 function step(type) {
   settle();
+  document.body.dataset.rested = "no";
   connection.send({ type });
 }
 
@@ -198,8 +205,8 @@ async function pictures(header, parts) {
     $("inset").src = URL.createObjectURL(parts[1]);
     if (old.startsWith("blob:")) URL.revokeObjectURL(old);
   }
-  document.body.dataset.revision = header.revision;
-  document.body.dataset.kind = header.kind;
+  document.body.dataset.seen = header.photo;
+  if (header.kind === "result" && (header.n === sent || header.n === 0)) document.body.dataset.rested = "yes";
   $("status").textContent = texts.speed(speeds.preview, speeds.picture);
 }
 
@@ -245,6 +252,7 @@ async function showPhotograph(photo) {
   const image = await createImageBitmap(await response.blob());
   if (state.photo?.id !== photo.id) return;
   stage.open(photo, image);
+  document.body.dataset.photo = photo.id;
   // Frames that came before the photograph are asked for again.
   connection.send({ type: "look", where: "edit", inset: $("inset-kind").value });
   if (Object.keys({ ...preset.set, ...preset.move, ...preset.take }).length) draw();
@@ -283,6 +291,36 @@ function message(value) {
   else if (value.type === "error") fail(value.where, value.text);
 }
 
+// What there is to move.
+
+function fill(place, facts) {
+  for (const fact of facts) {
+    const slider = new Slider(fact, changed);
+    sliders.set(fact.name, slider);
+    place.append(slider.row);
+  }
+}
+
+const about = await (await ask("api/about")).json();
+$("model").textContent = texts.modelFacts(about.model);
+$("inset-kind").replaceChildren(...about.insets.map((kind) => new Option(texts.INSETS[kind][0], kind)));
+fill($("named"), about.sliders.named);
+fill($("lamp-sliders"), about.sliders.lamp.filter((fact) => ["lightStrength", "lightAmbient"].includes(fact.name))
+  .map((fact) => ({ ...fact, high: 2 })));
+fill($("take-sliders"), PARTS.map((name) => ({ name, low: 0, high: 1, usual: 0, step: 0.01 })));
+for (const [group, name] of Object.entries(texts.GROUPS)) {
+  const folding = document.createElement("details");
+  folding.className = "fold";
+  const summary = document.createElement("summary");
+  summary.textContent = name;
+  const inside = document.createElement("div");
+  inside.className = "group";
+  folding.append(summary, inside);
+  fill(inside, about.sliders[group]);
+  $("groups").append(folding);
+}
+
+// Everything that the studio tells can be shown now.
 const connection = new Connection({ message, pictures, online: (yes) => { $("offline").hidden = yes; } });
 
 // Photographs and files.
@@ -374,34 +412,8 @@ document.addEventListener("keydown", (event) => {
   else if (key === "enter" && event.target === document.body) draw();
 });
 
-// What there is to move.
+// The list of keys.
 
-function fill(place, facts) {
-  for (const fact of facts) {
-    const slider = new Slider(fact, changed);
-    sliders.set(fact.name, slider);
-    place.append(slider.row);
-  }
-}
-
-const about = await (await ask("api/about")).json();
-$("model").textContent = texts.modelFacts(about.model);
-$("inset-kind").replaceChildren(...about.insets.map((kind) => new Option(texts.INSETS[kind][0], kind)));
-fill($("named"), about.sliders.named);
-fill($("lamp-sliders"), about.sliders.lamp.filter((fact) => ["lightStrength", "lightAmbient"].includes(fact.name))
-  .map((fact) => ({ ...fact, high: 2 })));
-fill($("take-sliders"), PARTS.map((name) => ({ name, low: 0, high: 1, usual: 0, step: 0.01 })));
-for (const [group, name] of Object.entries(texts.GROUPS)) {
-  const folding = document.createElement("details");
-  folding.className = "fold";
-  const summary = document.createElement("summary");
-  summary.textContent = name;
-  const inside = document.createElement("div");
-  inside.className = "group";
-  folding.append(summary, inside);
-  fill(inside, about.sliders[group]);
-  $("groups").append(folding);
-}
 for (const [key, does] of texts.KEYS) {
   const [term, words] = [document.createElement("dt"), document.createElement("dd")];
   term.textContent = key;
