@@ -15,7 +15,8 @@ _PARTS: dict[str, Any] = {
     "best": {"step": (int,), "loss": _NUMBER, "held_out": (int,), "loss_at_start": _NUMBER},
     "base": {"name": _TEXT, "hash": _TEXT, "bytes": (int,), "path": _TEXT}, "stage": (int,), "step": (int,), "kind": _TEXT,
     "started_from": _TEXT, "consent": _TEXT, "preview": _TEXT, "encoder": _TEXT}
-"""Parts of a description by name: types that each may have, or the parts that it has in turn. Any may be absent or None."""
+"""Parts of a description by name: types that each may have, or the parts that it has in turn. Any may be None or absent, but not its
+parts."""
 
 
 def checked_description(meta: Any, file: str | Path) -> dict[str, Any]:
@@ -27,7 +28,8 @@ def checked_description(meta: Any, file: str | Path) -> dict[str, Any]:
         if value is None:
             continue
         if isinstance(kind, dict):
-            right = isinstance(value, Mapping) and all(isinstance(value.get(part), types) for part, types in kind.items())
+            right = isinstance(value, Mapping) and all(
+                part in value and isinstance(value[part], types) for part, types in kind.items())
         else:
             right = isinstance(value, kind) and not (isinstance(value, bool) or (isinstance(value, int) and abs(value) > 1 << 62))
         if not right:

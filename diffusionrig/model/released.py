@@ -25,7 +25,7 @@ def load_strict(network: nn.Module, tensors: Mapping[str, Tensor], source: str =
     """
     own = network.state_dict()
     missing = [name for name in own if name not in tensors]
-    extra = [name for name in tensors if name not in own]
+    extra = [name[:200] for name in tensors if name not in own]
     misshaped = [f"{name} {_shape(tensors[name])} instead of {_shape(tensor)}" for name, tensor in own.items()
                  if name in tensors and tensors[name].shape != tensor.shape]
     faults = [_list(kind, names) for kind, names in

@@ -81,3 +81,10 @@ def test_every_kind_of_misfit_is_named_and_nothing_is_copied():
 def test_long_lists_are_cut():
     with pytest.raises(RigError, match=r"and \d+ more\)"):
         load_strict(build_network(TINY), {})
+
+
+def test_a_tensor_with_an_endless_name_is_told_in_one_sentence():
+    network = torch.nn.Linear(1, 1)
+    with pytest.raises(RigError, match="does not fit the network: 1 extra") as caught:
+        load_strict(network, {**network.state_dict(), "x" * 10_000: torch.zeros(1)}, "a.safetensors")
+    assert len(str(caught.value)) < 600
