@@ -15,8 +15,8 @@ _PARTS: dict[str, Any] = {
     "best": {"step": (int,), "loss": _NUMBER, "held_out": (int,), "loss_at_start": _NUMBER},
     "base": {"name": _TEXT, "hash": _TEXT, "bytes": (int,), "path": _TEXT}, "stage": (int,), "step": (int,), "kind": _TEXT,
     "started_from": _TEXT, "consent": _TEXT, "preview": _TEXT, "encoder": _TEXT}
-"""Parts of a description by name: types that each may have, or the parts that it has in turn. Any may be None or absent, but not its
-parts."""
+"""Parts of a description by name: types that each may have, or the parts that it has in turn. Any may be None or absent, but not
+its parts."""
 
 
 def checked_description(meta: Any, file: str | Path) -> dict[str, Any]:
