@@ -51,6 +51,9 @@ BETWEEN, SURE = (0.3, 0.7), 0.99
 """Shares of the person between which a pixel is neither, and, where that is stretched to 0..1, from which on it counts as carried
 along: what is half resting lies at neither place."""
 
+OWN = 0.55, 0.8
+"""Shares of the inside of a mouth that the source shows, up to which it is drawn, and from which on it is the source's own."""
+
 FRINGE = 13
 """Side in pixels of the neighbourhood of the person that is taken from the filled background, too, where the person moves away."""
 
@@ -127,14 +130,17 @@ def carry(head: HeadModel, photo: Tensor, layers: Tensor, source: Posed, edited:
     trust = alpha * shown * torch.lerp(torch.ones_like(scale), ramp(scale, SHRUNK, KEPT) * aside, moving)
     # Nothing is borrowed for what is half trusted: two faces would show through one another. Elsewhere single rows of pixels that
     # pass for shown, as there are where the source's surface is seen edge-on, would make a comb.
-    steady = _softened(_opened(shown * ramp(scale, 0.0, SHRUNK)))
-    # The corners of an opened mouth are as narrow, and hidden all the same.
-    hidden = moving * (1 - ramp(torch.maximum(trust, steady * (mouth == 0)), 0.0, 0.5))
+    visible = shown * ramp(scale, 0.0, SHRUNK)
+    steady = _softened(_opened(visible))
+    # The inside of a mouth is the source's own or drawn as a whole: rows of teeth of both kinds would show one below the other.
+    own = ramp(_share_of(visible, mouth > 0), *OWN)
+    trust, steady = (torch.where(mouth > 0, share * own, share) for share in (trust, steady))
+    hidden = moving * (1 - ramp(torch.maximum(trust, steady), 0.0, 0.5))
     shown, aside = unhidden(surface, here + across, deep_twin)
     lent = shown * aside * ramp(scale_twin, SHRUNK, KEPT) * _of_person(person, here + across)
     # Seen edge-on, a surface passes for hidden in stripes.
     borrowed = alpha * hidden * _softened(_opened(1 - _opened(1 - lent)))
-    borrowed = torch.where(mouth == 0, borrowed, torch.minimum(borrowed, lent))
+    borrowed = torch.where(mouth > 0, torch.minimum(borrowed, lent) * own, borrowed)
 
     shift = spread_out(here, shift, trust, 1 - hidden, before, alpha, neck)
     # What comes from the person moves and is relit with the head; all else rests, and lies open where the person was.
@@ -158,7 +164,7 @@ def carry(head: HeadModel, photo: Tensor, layers: Tensor, source: Posed, edited:
     lacking = moving * (1 - torch.maximum(share, borrowed)) * within
     picture = torch.lerp(picture, filled(picture, alpha * torch.maximum(trust, borrowed)), _softened(lacking))
     # Lids and lips drawn over an eye or into a mouth that the source keeps shut would be worse than the head model's own.
-    picture = torch.lerp(picture, mouth_inside(head, edited, mouth) * 2 - 1,
+    picture = torch.lerp(picture, mouth_inside(head, edited, mouth, 1 - own) * 2 - 1,
                          hidden * (1 - borrowed) * ramp(inside, 0.0, EDGE) * alpha)
     # On the rim of the mesh, where the photograph shows something else than the person, neither is sure.
     confidence = torch.where(alpha > 0, trust * torch.lerp(torch.ones_like(share), ramp(share, SURE, 1.0), moving),
@@ -202,6 +208,12 @@ def sampled(photo: Tensor, flow: Tensor) -> Tensor:
     # Bicubic where a pixel of the photograph is about one of the picture: bilinear would soften it.
     mode = "bicubic" if photo.shape[-1] <= flow.shape[-1] else "bilinear"
     return grid_sample(photo, flow.permute(0, 2, 3, 1), mode=mode, padding_mode="reflection", align_corners=False)
+
+
+def _share_of(values: Tensor, where: Tensor) -> Tensor:
+    """(B, 1, 1, 1) means of ``values`` (B, 1, H, W) ``where`` that is so, 0 where it is nowhere."""
+    where = where.to(values)
+    return (values * where).sum((2, 3), keepdim=True) / where.sum((2, 3), keepdim=True).clamp_min(1)
 
 
 def _of_person(person: Tensor, flow: Tensor) -> Tensor:

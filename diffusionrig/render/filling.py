@@ -11,7 +11,7 @@ from diffusionrig.render.trust import MOVED, STILL, dilated, length, ramp
 HAIR, REST = 0.10, 0.32
 """Distances from the head, in picture widths, up to which all moves with it (hair) and from which on nothing does."""
 
-RIM = 7
+RIM = 3
 """Side in pixels of the squares by which the silhouette is widened to its rim."""
 
 
@@ -80,7 +80,7 @@ def spread_out(here: Tensor, shift: Tensor, trust: Tensor, shown: Tensor, before
     rim = dilated(after, RIM) - after
     out, old = grid_sample(torch.cat([way_out(before), before], 1), (here + inner).permute(0, 2, 3, 1), padding_mode="border",
                            align_corners=False).split([2, 1], 1)
-    around = inner + filled(out * ramp(old, 0.5, 1.0) * ramp(length(inner), STILL, MOVED) * (1 - dilated(neck, RIM)), rim)
+    around = inner + filled(out * ramp(old, 0.5, 1.0) * ramp(length(inner), STILL, MOVED) * (1 - dilated(neck, 2 * RIM + 1)), rim)
     heads = torch.maximum(before, after)
     near = 1 - ramp(distance(heads, REST), HAIR, REST)
     return torch.where(after > 0, torch.lerp(inner, shift, shown), around * near)

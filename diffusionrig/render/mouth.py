@@ -81,10 +81,11 @@ class Arches:
                       self.fit.to(like))
 
 
-def mouth_inside(head: HeadModel, edited: Posed, mouth: Tensor) -> Tensor:
+def mouth_inside(head: HeadModel, edited: Posed, mouth: Tensor, drawn: Tensor) -> Tensor:
     """What is inside of the mouths of posed heads, (B, 3, S, S) in 0..1, where ``mouth`` (B, 1, S, S) in 0..1 says that the head
-    shows it; elsewhere the heads as they are rendered, ``SHADED``."""
-    inside = edited.buffers.rendered.clamp(0, 1) * SHADED
+    shows it; elsewhere, and as far as the teeth of a mouth are not to be ``drawn`` (B, 1, 1, 1), the heads as they are rendered,
+    ``SHADED``."""
+    plain = inside = edited.buffers.rendered.clamp(0, 1) * SHADED
     arches = _arches(_Known(head.hash, head))
     if arches is None:
         return inside
@@ -95,22 +96,22 @@ def mouth_inside(head: HeadModel, edited: Posed, mouth: Tensor) -> Tensor:
     maps = torch.einsum("akv,bvc->bakc", arches.fit, edited.points)
     placed = torch.einsum("ank,bakc->banc", arches.corners, maps).flatten(1, 2)
     fragments = rasterize_points(placed, arches.faces, edited.size)
-    drawn = (seen[:, 0] & (fragments.face >= 0)).nonzero(as_tuple=True)
+    teeth = (seen[:, 0] & (fragments.face >= 0)).nonzero(as_tuple=True)
     turned = arches.normals @ axis_angle_to_matrix(edited.code.pose[:, :3]).transpose(1, 2)
     values = interpolate(fragments, arches.faces, torch.cat([turned, arches.along.expand(len(mouth), -1, -1)], 2))
-    normal, (across, up, lower) = values[:, :3], values.movedim(1, -1)[drawn][:, 3:].unbind(1)
-    pixel = (2e3 / edited.size / edited.code.camera[:, 0])[drawn[0]]
+    normal, (across, up, lower) = values[:, :3], values.movedim(1, -1)[teeth][:, 3:].unbind(1)
+    pixel = (2e3 / edited.size / edited.code.camera[:, 0])[teeth[0]]
     colour, share = _painted(across, up, lower > 0.5, pixel)
-    light = shade(normal, edited.code.light).clamp_min(_LEAST).movedim(1, -1)[drawn]
+    light = shade(normal, edited.code.light).clamp_min(_LEAST).movedim(1, -1)[teeth]
     # Lips throw a shadow on what is right behind them.
     rows = max(1, round(edited.size / 128))
     above = pad(seen.to(mouth), (0, 0, 2 * rows, 0))
     open_above = torch.stack([above.narrow(2, step, edited.size) for step in range(2 * rows)]).mean(0)
     dim = LIT * (1 - DEEP[2] * ramp(across.abs(), *DEEP[:2])) * torch.lerp(share.new_tensor(LIP), share.new_tensor(1.0),
-                                                                           open_above[:, 0][drawn])
+                                                                           open_above[:, 0][teeth])
     planes = inside.movedim(1, -1).contiguous()
-    planes[drawn] = torch.lerp(planes[drawn], (colour * light * dim[:, None]).clamp(0, 1), share[:, None])
-    return planes.movedim(-1, 1)
+    planes[teeth] = torch.lerp(planes[teeth], (colour * light * dim[:, None]).clamp(0, 1), share[:, None])
+    return torch.lerp(plain, planes.movedim(-1, 1), drawn)
 
 
 def _painted(across: Tensor, up: Tensor, lower: Tensor, pixel: Tensor) -> tuple[Tensor, Tensor]:

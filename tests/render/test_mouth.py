@@ -12,7 +12,7 @@ from torch import Tensor
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.geometry.heads import load_head
-from diffusionrig.render.carrying import MOUTH, region
+from diffusionrig.render.carrying import MOUTH, carry, region
 from diffusionrig.render.interpolation import interpolate
 from diffusionrig.render.mouth import SHADED, WIDTHS, mouth_inside
 from diffusionrig.render.posing import Posed, pose_heads
@@ -43,7 +43,7 @@ def drawn(head: HeadModel, code: FaceCode, size: int = 256) -> tuple[Tensor, Ten
     with torch.no_grad():
         posed = pose_heads(head, code, size)
         mouth = interpolate(posed.fragments, head.faces, region(head, MOUTH, posed.points))
-        return mouth_inside(head, posed, mouth)[0], mouth[0, 0] > 0.5, posed
+        return mouth_inside(head, posed, mouth, torch.ones(len(code), 1, 1, 1))[0], mouth[0, 0] > 0.5, posed
 
 
 def teeth(head: HeadModel, code: FaceCode, size: int = 256) -> Tensor:
@@ -61,7 +61,7 @@ def test_a_head_without_teeth_is_shown_as_it_is_rendered():
     code = random_codes(2)
     with torch.no_grad():
         posed = pose_heads(ball, code, 64)
-        inside = mouth_inside(ball, posed, torch.ones(2, 1, 64, 64))
+        inside = mouth_inside(ball, posed, torch.ones(2, 1, 64, 64), torch.ones(2, 1, 1, 1))
     assert torch.equal(inside, posed.buffers.rendered.clamp(0, 1) * SHADED)
 
 
@@ -139,3 +139,26 @@ def test_the_light_is_that_of_the_code(head):
     lit = drawn(head, code.replace(light=side))[0].mean(0)
     columns = torch.arange(256).expand(256, 256)
     assert lit[mask & (columns > 140)].mean() > 1.2 * lit[mask & (columns < 116)].mean()
+
+
+def test_a_mouth_that_is_not_to_be_drawn_is_as_it_is_rendered(head):
+    code = face(head, jawOpen=0.5, **WIDE)
+    with torch.no_grad():
+        posed = pose_heads(head, code, 128)
+        mouth = interpolate(posed.fragments, head.faces, region(head, MOUTH, posed.points))
+        plain, half, whole = (mouth_inside(head, posed, mouth, torch.full((1, 1, 1, 1), share)) for share in (0.0, 0.5, 1.0))
+    assert torch.equal(plain, posed.buffers.rendered.clamp(0, 1) * SHADED)
+    torch.testing.assert_close(half, (plain + whole) / 2)
+
+
+def test_an_open_mouth_keeps_its_own_teeth_and_a_shut_one_gets_some(head):
+    bared, parted, shut = face(head, **WIDE), face(head, 3.0, **WIDE), face(head)
+    photo = torch.full((1, 3, 128, 128), 0.9)
+    with torch.no_grad():
+        posed = {name: pose_heads(head, code, 128) for name, code in (("bared", bared), ("parted", parted), ("shut", shut))}
+        mouth = interpolate(posed["parted"].fragments, head.faces, region(head, MOUTH, posed["parted"].points)) > 0.5
+        layers = torch.cat([photo, torch.ones(1, 1, 128, 128)], 1)
+        own, drawn = (carry(head, photo, layers, posed[name], posed["parted"]) for name in ("bared", "shut"))
+    assert own.confidence[mouth].mean() > 0.3
+    assert drawn.confidence[mouth].max() < 0.1
+    assert drawn.picture[mouth.expand(-1, 3, -1, -1)].std() > 0.2
