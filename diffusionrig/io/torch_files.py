@@ -231,7 +231,8 @@ class TorchFile:
                 else:
                     if storage.key not in held:
                         held[storage.key] = self._numbers(storage)
-                    made[id(value)] = _view(held[storage.key], value)
+                    # In the layout it was saved in (channels last, for one): another would round otherwise when training goes on.
+                    made[id(value)] = torch.as_strided(held[storage.key], value.size, value.stride, value.offset).clone()
             elif isinstance(value, dict):
                 table = made[id(value)] = type(value)()
                 table.update((key, loaded(item)) for key, item in value.items())

@@ -163,3 +163,12 @@ def test_killed_while_saving_leaves_whole_files(tmp_path):
     save_checkpoint(tmp_path / "m.safetensors", TENSORS, {})
     save_state(tmp_path / "state.pt", {})
     assert sorted(os.listdir(tmp_path)) == ["m.safetensors", "state.pt"]
+
+
+def test_a_state_keeps_the_layout_of_its_tensors(tmp_path):
+    last = torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(0)).to(memory_format=torch.channels_last)
+    save_state(tmp_path / "state.pt", {"weights": last, "row": last[0], "turned": last[:, :, 0, 0].T})
+    read = load_state(tmp_path / "state.pt")
+    assert read["weights"].stride() == last.stride()
+    for name, tensor in (("weights", last), ("row", last[0]), ("turned", last[:, :, 0, 0].T)):
+        assert torch.equal(read[name], tensor)

@@ -44,4 +44,4 @@ def test_folders_without_a_log(tmp_path, capsys):
     assert "logs no loss over steps" in capsys.readouterr().err
     (tmp_path / "progress.csv").write_bytes(b"\xff\xfe\x00")
     assert main(["plot", str(tmp_path)]) == 1
-    assert "Cannot read" in capsys.readouterr().err
+    assert "cannot be read" in capsys.readouterr().err
