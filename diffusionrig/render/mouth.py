@@ -9,14 +9,13 @@ map that best takes these from the resting head to the posed one. Widths and hei
 from __future__ import annotations
 
 import dataclasses
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
+from diffusionrig.geometry.resting import resting_code
 from diffusionrig.geometry.rotations import axis_angle_to_matrix
 from diffusionrig.render.interpolation import interpolate
 from diffusionrig.render.physical import rasterize_points
@@ -81,12 +80,17 @@ class Arches:
                       self.fit.to(like))
 
 
+_KNOWN: dict[str, Arches | None] = {}
+
+
 def mouth_inside(head: HeadModel, edited: Posed, mouth: Tensor, drawn: Tensor) -> Tensor:
     """What is inside of the mouths of posed heads, (B, 3, S, S) in 0..1, where ``mouth`` (B, 1, S, S) in 0..1 says that the head
     shows it; elsewhere, and as far as the teeth of a mouth are not to be ``drawn`` (B, 1, 1, 1), the heads as they are rendered,
     ``SHADED``."""
     plain = inside = edited.buffers.rendered.clamp(0, 1) * SHADED
-    arches = _arches(_Known(head.hash, head))
+    if head.hash not in _KNOWN:
+        _KNOWN[head.hash] = _arches(head)
+    arches = _KNOWN[head.hash]
     if arches is None:
         return inside
     arches = arches.to(mouth)
@@ -138,22 +142,10 @@ def _colours(colour: tuple[float, float, float], like: Tensor) -> Tensor:
     return like.new_tensor(colour)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Known:
-    """A head model, the same as another of equal ``hash``."""
-
-    hash: str
-    head: HeadModel = dataclasses.field(compare=False)
-
-
-@lru_cache(maxsize=4)
-def _arches(known: _Known) -> Arches | None:
-    head = known.head
+def _arches(head: HeadModel) -> Arches | None:
     if "teeth" not in head.regions or "jawOpen" not in head.expression_names:
         return None
-    code = FaceCode(shape=torch.zeros(2, head.n_shape), albedo=torch.zeros(2, head.n_albedo),
-                    expression=torch.zeros(2, head.n_expression), pose=torch.zeros(2, 6), camera=torch.zeros(2, 3),
-                    light=torch.zeros(2, 9, 3), head=head.name).to(head.faces.device)
+    code = resting_code(head, 2)
     code.expression[1, head.expression_names.index("jawOpen")] = 1
     posed = head.vertices(code).cpu()
     rest = posed[0]

@@ -101,8 +101,8 @@ def test_undo_and_redo_go_through_what_was_settled_on(studio):
         assert shown("redo") == {"yaw": 5.0}
 
 
-def test_a_page_that_goes_in_the_middle_of_a_job_disturbs_nobody(studio, monkeypatch):
-    studio.photograph()
+def held_drawing(monkeypatch):
+    """Pictures are drawn when the second event is set; the first says that one was begun."""
     begun, go = threading.Event(), threading.Event()
     draw = session_module.draw
 
@@ -112,6 +112,12 @@ def test_a_page_that_goes_in_the_middle_of_a_job_disturbs_nobody(studio, monkeyp
         return draw(*arguments)
 
     monkeypatch.setattr(session_module, "draw", slow)
+    return begun, go
+
+
+def test_a_page_that_goes_in_the_middle_of_a_job_disturbs_nobody(studio, monkeypatch):
+    studio.photograph()
+    begun, go = held_drawing(monkeypatch)
     with studio.page() as staying:
         with studio.page() as going:
             going.edit(1, move={"smile": 0.4})
@@ -127,15 +133,7 @@ def test_a_page_that_goes_in_the_middle_of_a_job_disturbs_nobody(studio, monkeyp
 
 def test_cancelled_pictures_are_not_shown(studio, monkeypatch):
     studio.photograph()
-    begun, go = threading.Event(), threading.Event()
-    draw = session_module.draw
-
-    def slow(*arguments):
-        begun.set()
-        assert go.wait(60)
-        return draw(*arguments)
-
-    monkeypatch.setattr(session_module, "draw", slow)
+    begun, go = held_drawing(monkeypatch)
     with studio.page() as page:
         page.edit(1, move={"smile": 0.4})
         page.until(type="frame", kind="preview", n=1)

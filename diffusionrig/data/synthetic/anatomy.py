@@ -13,6 +13,7 @@ from diffusionrig.data.synthetic.body import neck_ring
 from diffusionrig.data.synthetic.skull import SkullRays, cast_rays
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
+from diffusionrig.geometry.resting import resting_code
 from diffusionrig.render.interpolation import interpolate
 from diffusionrig.render.rasterizer import rasterize
 from diffusionrig.render.texture import texture_plane
@@ -66,9 +67,8 @@ class Anatomy:
 
 def neutral_code(head: HeadModel, shape: torch.Tensor | None = None) -> FaceCode:
     """A face at rest (batch 1), of the mean identity or of ``shape`` (1, n_shape)."""
-    return FaceCode(shape=torch.zeros(1, head.n_shape) if shape is None else shape, albedo=torch.zeros(1, head.n_albedo),
-                    expression=torch.zeros(1, head.n_expression), pose=torch.zeros(1, 6), camera=torch.zeros(1, 3),
-                    light=torch.zeros(1, 9, 3), head=head.name)
+    rest = resting_code(head)
+    return rest if shape is None else rest.replace(shape=shape)
 
 
 @dataclasses.dataclass(frozen=True)
