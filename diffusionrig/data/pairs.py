@@ -26,9 +26,8 @@ from diffusionrig.geometry.camera import image_points
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.randomness import numpy_stream
-from diffusionrig.render.carrying import MOUTH, Carried, carry, region, sampled
+from diffusionrig.render.carrying import Carried, carry, sampled
 from diffusionrig.render.condition import reference_condition
-from diffusionrig.render.interpolation import interpolate
 from diffusionrig.render.layers import split_layers
 from diffusionrig.render.posing import Posed, pose_heads
 
@@ -171,9 +170,7 @@ class PairMaker:
         source, aim = pose_heads(self.head, code, self.size), pose_heads(self.head, edited, self.size, centre)
         carried = self._carried(photo, source, aim)
         common = torch.tensor([choice.scene for choice in choices])[:, None, None, None]
-        # Teeth of synthetic people are those of the head model: how real ones look is not to be learned from them.
-        mouth = interpolate(aim.fragments, self.head.faces, region(self.head, MOUTH, aim.points))
-        seen = torch.where(common, 1 - mouth.round(), carried.buffers.alpha)
+        seen = torch.where(common, torch.ones_like(carried.buffers.alpha), carried.buffers.alpha)
         return self._examples(carried, truth, edited, seen, choices)
 
     def _returns(self, choices: list[Choice], samples: list[int]) -> Examples:

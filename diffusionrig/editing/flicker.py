@@ -14,9 +14,9 @@ from torch.nn.functional import grid_sample
 from diffusionrig.capture.fit.view import crop_view
 from diffusionrig.geometry.face_code import CROP_SIZE, FaceCode, whole_frame_crop
 from diffusionrig.geometry.head import HeadModel
-from diffusionrig.render.carrying import pixel_plane
 from diffusionrig.render.interpolation import interpolate
 from diffusionrig.render.posing import pose_heads
+from diffusionrig.render.trust import pixel_plane
 
 WHOLE = 60
 """Frames up to which every frame of a clip is looked at."""

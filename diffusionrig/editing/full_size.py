@@ -16,9 +16,9 @@ from torch import Tensor
 
 from diffusionrig.editing.pasting import bounds, laid_out, other_shapes, scaling, shield
 from diffusionrig.io.sheets import to_uint8
-from diffusionrig.render.carrying import Carried, pixel_plane, relit, sampled
+from diffusionrig.render.carrying import Carried, relit, sampled
 from diffusionrig.render.filling import REST, distance, faded
-from diffusionrig.render.trust import ramp
+from diffusionrig.render.trust import pixel_plane, ramp
 
 FEATHER = 1 / 16
 """Share of the square's side over which the network's part fades out towards its border."""

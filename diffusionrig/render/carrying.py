@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import grid_sample, interpolate, pad
+from torch.nn.functional import avg_pool2d, grid_sample, interpolate, max_pool2d, pad
 
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.render.buffers import PhysicalBuffers
@@ -24,7 +24,8 @@ from diffusionrig.render.mirroring import mirrored_vertices
 from diffusionrig.render.mouth import mouth_inside
 from diffusionrig.render.posing import Posed
 from diffusionrig.render.shading import shade
-from diffusionrig.render.trust import MOVED, STILL, dilated, least_scale, length, ramp, surfaces, unhidden, well_within
+from diffusionrig.render.shadows import SCATTER, shadow_ratio
+from diffusionrig.render.trust import MOVED, STILL, dilated, least_scale, length, pixel_plane, ramp, surfaces, unhidden, well_within
 
 RATIO_LIMIT = 5.0
 """Largest and, inverted, smallest ratio of two shadings."""
@@ -54,6 +55,18 @@ along: what is half resting lies at neither place."""
 OWN = 0.55, 0.8
 """Shares of the inside of a mouth that the source shows, up to which it is drawn, and from which on it is the source's own."""
 
+EARS = 9
+"""Side in pixels of the neighbourhood that counts as an ear around the mesh's."""
+
+TALL = 0.27
+"""Height, of the picture, from which on what stands out beside a head is hair rather than an ear."""
+
+OUTLINE = 5
+"""Side in pixels of the neighbourhood whose smallest share of the person counts within a head: outlines are half background."""
+
+CAP = 0.35
+"""Height of the hair that the upper border cuts off, of half its width there."""
+
 FRINGE = 13
 """Side in pixels of the neighbourhood of the person that is taken from the filled background, too, where the person moves away."""
 
@@ -61,6 +74,10 @@ HELD, TEETH = 0.75, 0.9
 """Shares of the network's say that the scalp and the inside of the mouth are spared; all beyond the mesh is spared whole. Carried,
 hair keeps its strands and teeth their edges, and the mean of what they may look like, which is what a loss on pixels teaches, is
 mist."""
+
+
+NECK = 0.6
+"""Share of its own shadows that the neck is spared: what there is of it in a photograph is not the mesh."""
 
 SPREAD = 0.24
 """Distance from the head, in picture widths, over which a change of light fades out."""
@@ -122,10 +139,13 @@ def carry(head: HeadModel, photo: Tensor, layers: Tensor, source: Posed, edited:
     shift, across = shift[:, :2], across[:, :2]
 
     surface, (background, person) = surfaces(source.depth), layers.split([3, 1], 1)
+    # Well within the head nothing of the background shows, whatever the source does not; on its rim the mesh may be too large.
+    within = well_within(alpha)
+    person = torch.cat([person, -dilated(-person, OUTLINE)], 1)
     shown, aside = unhidden(surface, here + shift, deep)
     moving = ramp(length(shift), STILL, MOVED)
     # Where the mesh reaches beyond the head, the photograph shows what is behind: nothing to be carried along.
-    shown = shown * torch.lerp(torch.ones_like(scale), _of_person(person, here + shift), moving)
+    shown = shown * torch.lerp(torch.ones_like(scale), _of_person(person, here + shift, within), moving)
     # A point at rest shows its own pixel, however thin or slanted it is there.
     trust = alpha * shown * torch.lerp(torch.ones_like(scale), ramp(scale, SHRUNK, KEPT) * aside, moving)
     # Nothing is borrowed for what is half trusted: two faces would show through one another. Elsewhere single rows of pixels that
@@ -137,32 +157,40 @@ def carry(head: HeadModel, photo: Tensor, layers: Tensor, source: Posed, edited:
     trust, steady = (torch.where(mouth > 0, share * own, share) for share in (trust, steady))
     hidden = moving * (1 - ramp(torch.maximum(trust, steady), 0.0, 0.5))
     shown, aside = unhidden(surface, here + across, deep_twin)
-    lent = shown * aside * ramp(scale_twin, SHRUNK, KEPT) * _of_person(person, here + across)
+    lent = shown * aside * ramp(scale_twin, SHRUNK, KEPT) * _of_person(person, here + across, within)
     # Seen edge-on, a surface passes for hidden in stripes.
     borrowed = alpha * hidden * _softened(_opened(1 - _opened(1 - lent)))
     borrowed = torch.where(mouth > 0, torch.minimum(borrowed, lent) * own, borrowed)
 
     shift = spread_out(here, shift, trust, 1 - hidden, before, alpha, neck)
     # What comes from the person moves and is relit with the head; all else rests, and lies open where the person was.
-    share = _of_person(person, here + shift)
+    share = _of_person(person, here + shift, within)
     moving = ramp(length(shift), STILL, MOVED)
+    # Beside a turned head lies hair, not an ear that stood out from it and that it now hides.
+    ears = dilated(before * at_pixels(source.fragments, head.faces, region(head, ("ears",), source.points)), EARS)
+    ears = ears * (1 - _upright(person[:, :1]))
+    share = share * (1 - moving * (1 - alpha) * grid_sample(ears, (here + shift).permute(0, 2, 3, 1), align_corners=False))
     # The outermost strands are too thin to count as the person, and would stay behind as an outline.
-    fringe = _softened(dilated(person, FRINGE))
+    fringe = _softened(dilated(person[:, :1], FRINGE))
     uncovered = moving * fringe * (1 - share)
     along, shift = here + shift, shift * torch.lerp(torch.ones_like(share), share, moving)
     flow = here + shift
     new = shade(edited.buffers.normal, edited.code.light)
-    log = faded(log_ratio(new, shade(normal, source.code.light)), alpha, SPREAD) * share
+    # What lies on the scalp is not the mesh, and has shadows of its own.
+    bare = 1 - torch.maximum(scalp, NECK * neck)
+    shadow = shadow_ratio(source.reaching, edited.reaching, along) * bare
+    log = faded(log_ratio(new, shade(normal, source.code.light), shadow), alpha, SPREAD) * share
     ratio = log.exp()
     resting = photo if photo.shape[-1] == size else sampled(photo, here)
     behind = torch.lerp(resting, background, fringe)
-    picture = torch.lerp(relit(sampled(photo, along), ratio), behind, moving * (1 - share))
-    other = relit(sampled(photo, here + across), log_ratio(new, shade(other, source.code.light)).exp())
+    own_part = relit(sampled(photo, along), ratio)
+    shadow = shadow_ratio(source.reaching, edited.reaching, here + across) * bare
+    other = relit(sampled(photo, here + across), log_ratio(new, shade(other, source.code.light), shadow).exp())
+    lacking = moving * (1 - share)
+    known = trust * share + borrowed
+    skin = filled((trust * share * own_part + borrowed * other) / known.clamp_min(1e-3), alpha * known.clamp(max=1))
+    picture = torch.lerp(own_part, torch.lerp(behind, skin, within), lacking)
     picture = torch.lerp(picture, other, borrowed)
-    # Well within the head nothing of the background shows, whatever the source does not; on its rim the mesh may be too large.
-    within = well_within(alpha)
-    lacking = moving * (1 - torch.maximum(share, borrowed)) * within
-    picture = torch.lerp(picture, filled(picture, alpha * torch.maximum(trust, borrowed)), _softened(lacking))
     # Lids and lips drawn over an eye or into a mouth that the source keeps shut would be worse than the head model's own.
     picture = torch.lerp(picture, mouth_inside(head, edited, mouth, 1 - own) * 2 - 1,
                          hidden * (1 - borrowed) * ramp(inside, 0.0, EDGE) * alpha)
@@ -182,16 +210,12 @@ def region(head: HeadModel, names: Sequence[str], points: Tensor) -> Tensor:
     return mask.to(points)[None, :, None].expand(len(points), -1, 1)
 
 
-def pixel_plane(like: Tensor, size: int) -> Tensor:
-    """(1, 2, S, S): image-plane coordinates x, y of the pixel centres, in the dtype and on the device of ``like``."""
-    centres = (2 * torch.arange(size, device=like.device, dtype=like.dtype) + 1) / size - 1
-    return torch.stack(torch.meshgrid(centres, centres, indexing="xy"))[None]
-
-
-def log_ratio(new: Tensor, old: Tensor) -> Tensor:
-    """Logarithm of the ratio of two shadings, within that of ``RATIO_LIMIT``."""
+def log_ratio(new: Tensor, old: Tensor, shadow: Tensor) -> Tensor:
+    """Logarithm of the ratio of two shadings (B, 3, S, S), plus ``shadow`` (B, 1, S, S), that of what shadows leave of the light in
+    both places, within that of ``RATIO_LIMIT``."""
     limit = math.log(RATIO_LIMIT)
-    return ((new.clamp_min(0) + RATIO_FLOOR) / (old.clamp_min(0) + RATIO_FLOOR)).log().clamp(-limit, limit)
+    ratio = ((new.clamp_min(0) + RATIO_FLOOR) / (old.clamp_min(0) + RATIO_FLOOR)).log()
+    return (ratio + shadow * new.new_tensor(SCATTER)[:, None, None]).clamp(-limit, limit)
 
 
 def relit(picture: Tensor, ratio: Tensor) -> Tensor:
@@ -216,9 +240,22 @@ def _share_of(values: Tensor, where: Tensor) -> Tensor:
     return (values * where).sum((2, 3), keepdim=True) / where.sum((2, 3), keepdim=True).clamp_min(1)
 
 
-def _of_person(person: Tensor, flow: Tensor) -> Tensor:
-    """Share (B, 1, S, S) in 0..1 of the person at the places ``flow`` of the source, 0 and 1 but for a narrow border."""
-    return ramp(grid_sample(person, flow.permute(0, 2, 3, 1), padding_mode="border", align_corners=False), *BETWEEN)
+def _of_person(person: Tensor, flow: Tensor, within: Tensor) -> Tensor:
+    """Share (B, 1, S, S) in 0..1 of the person at the places ``flow`` of the source, 0 and 1 but for a narrow border; ``within``
+    the edited head that of the person without an outline. ``person`` (B, 2, S, S) are both.
+
+    Above the photograph, hair that its border cuts goes on as a flat round cap.
+    """
+    whole, inner = grid_sample(person, flow.permute(0, 2, 3, 1), padding_mode="border", align_corners=False).split(1, 1)
+    share = ramp(torch.lerp(whole, inner, within), *BETWEEN)
+    x = pixel_plane(person, person.shape[-1])[:, :1, :1]
+    border = person[:, :1, :1]
+    total = border.sum(3, keepdim=True).clamp_min(1)
+    middle = (border * x).sum(3, keepdim=True) / total
+    # A row of evenly spread pixels is so much wider than their standard deviation.
+    half = (3 * (border * (x - middle).square()).sum(3, keepdim=True) / total).sqrt()
+    high = CAP * (half.square() - (flow[:, :1] - middle).square()).clamp_min(0).sqrt()
+    return share * (1 - ramp(-1 - flow[:, 1:] - high, 0.0, MOVED))
 
 
 def _around(shift: Tensor, before: Tensor, flow: Tensor) -> Tensor:
@@ -238,6 +275,15 @@ def _eased(change: Tensor) -> Tensor:
 def _opened(share: Tensor) -> Tensor:
     """``share`` (B, 1, H, W) without what is narrower than five pixels."""
     return dilated(-dilated(-share, 5), 5)
+
+
+def _upright(person: Tensor, times: int = 4) -> Tensor:
+    """``person`` (B, 1, S, S) without what is less high than ``TALL`` of the picture, on a grid ``times`` coarser."""
+    small = avg_pool2d(person, times)
+    side = 2 * round(TALL * small.shape[-1] / 2) + 1
+    for sign in (-1, 1):
+        small = sign * max_pool2d(pad(sign * small, (0, 0, side // 2, side // 2), mode="replicate"), (side, 1), 1)
+    return interpolate(small, person.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def _softened(share: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from diffusionrig.render.carrying import RATIO_LIMIT, Carried, pixel_plane
+from diffusionrig.render.carrying import RATIO_LIMIT, Carried
+from diffusionrig.render.trust import pixel_plane
 
 CHANNELS = {"picture": 3, "confidence": 1, "change": 1, "ratio": 3, "background": 3, "normal": 3, "rendered": 3, "heads": 2,
             "flow": 2}

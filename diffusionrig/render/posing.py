@@ -15,6 +15,7 @@ from diffusionrig.render.buffers import PhysicalBuffers
 from diffusionrig.render.interpolation import interpolate
 from diffusionrig.render.physical import paint, placed_vertices, rasterize_points
 from diffusionrig.render.rasterizer import Fragments
+from diffusionrig.render.shadows import light_reaching
 
 
 @dataclasses.dataclass
@@ -26,6 +27,7 @@ class Posed:
     normals    (B, V, 3) of the vertices, in the frame of the head model
     fragments  what is seen at each pixel
     depth      (B, 1, S, S) image plane's z of the surface, infinite beyond the head
+    reaching   (B, 2, s, s) share in 0..1 of the light that the head's own shadows leave, and how sure it is (see ``shadows``)
     buffers    physical buffers of ``code``
     """
 
@@ -34,6 +36,7 @@ class Posed:
     normals: Tensor
     fragments: Fragments
     depth: Tensor
+    reaching: Tensor
     buffers: PhysicalBuffers
 
     def __len__(self) -> int:
@@ -48,16 +51,18 @@ class Posed:
         index = torch.as_tensor(rows, device=self.points.device)
         fragments = Fragments(self.fragments.face[index], self.fragments.barycentric[index], self.fragments.depth[index])
         buffers = PhysicalBuffers(*(getattr(self.buffers, field.name)[index] for field in dataclasses.fields(PhysicalBuffers)))
-        return Posed(self.code[index], self.points[index], self.normals[index], fragments, self.depth[index], buffers)
+        return Posed(self.code[index], self.points[index], self.normals[index], fragments, self.depth[index],
+                     self.reaching[index], buffers)
 
     @staticmethod
     def concatenate(parts: Sequence[Posed]) -> Posed:
         """Heads of one model in pictures of one size, joined along the batch."""
         fragments = Fragments(*(torch.cat([getattr(part.fragments, name) for part in parts])
                                 for name in ("face", "barycentric", "depth")))
-        points, normals, depth = (torch.cat([getattr(part, name) for part in parts]) for name in ("points", "normals", "depth"))
-        return Posed(FaceCode.concatenate([part.code for part in parts]), points, normals,
-                     fragments, depth, PhysicalBuffers.concatenate([part.buffers for part in parts]))
+        points, normals, depth, reaching = (torch.cat([getattr(part, name) for part in parts])
+                                            for name in ("points", "normals", "depth", "reaching"))
+        return Posed(FaceCode.concatenate([part.code for part in parts]), points, normals, fragments, depth, reaching,
+                     PhysicalBuffers.concatenate([part.buffers for part in parts]))
 
 
 def pose_heads(head: HeadModel, code: FaceCode, size: int, centre: Tensor | None = None, rasterizer: str = "torch") -> Posed:
@@ -68,4 +73,7 @@ def pose_heads(head: HeadModel, code: FaceCode, size: int, centre: Tensor | None
     # Not the fragments' own depth: the weights of tiny triangles do not sum to one, which the renderer's offset makes much of.
     depth = interpolate(fragments, head.faces, points[..., 2:])
     buffers = paint(fragments, normals, head, head.texture(code.albedo), code.light)
-    return Posed(code, points, normals, fragments, torch.where(buffers.alpha > 0, depth, torch.inf), buffers)
+    covered, scale = buffers.alpha > 0, code.camera[:, 0]
+    # The image plane's z falls towards the viewer.
+    reaching = light_reaching(-depth / scale[:, None, None, None], covered, scale * size / 2, code.light)
+    return Posed(code, points, normals, fragments, torch.where(covered, depth, torch.inf), reaching, buffers)

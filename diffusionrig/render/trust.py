@@ -30,6 +30,12 @@ def ramp(value: Tensor, low: float, high: float) -> Tensor:
     return share * share * (3 - 2 * share)
 
 
+def pixel_plane(like: Tensor, size: int) -> Tensor:
+    """(1, 2, S, S): image-plane coordinates x, y of the pixel centres, in the dtype and on the device of ``like``."""
+    centres = (2 * torch.arange(size, device=like.device, dtype=like.dtype) + 1) / size - 1
+    return torch.stack(torch.meshgrid(centres, centres, indexing="xy"))[None]
+
+
 def dilated(image: Tensor, side: int) -> Tensor:
     """Largest values (B, C, H, W) in squares of ``side`` pixels, an odd number, by rows and then columns."""
     # Largest values of two, four, ... neighbours: thirty times as fast as a maximum pooling, which keeps account of where they lie.

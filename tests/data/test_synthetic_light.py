@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from diffusionrig.data.synthetic.lighting import basis, directional, key_light, sample_light
+from diffusionrig.data.synthetic.lighting import basis, directional, sample_light
 from diffusionrig.render.shading import shade
 
 
@@ -48,15 +48,3 @@ def test_exposure_of_the_visible_face() -> None:
     light, dark = (np.median([(basis(normals) @ sample_light(np.random.default_rng(seed), tone)).mean()
                               for seed in range(30)]) for tone in (0.7, 0.3))
     assert 1.1 < dark / light < 0.7 / 0.3
-
-
-def test_key_light_points_to_the_lamp() -> None:
-    lamp = np.array([0.6, 0.4, 0.7]) / np.linalg.norm([0.6, 0.4, 0.7])
-    light = directional(lamp, 0.1)[:, None] * np.array([1.2, 1.0, 0.8])
-    direction, colour, strength = key_light(light)
-    assert direction @ lamp > 0.999
-    assert colour[0] > colour[1] > colour[2]
-    assert strength > 0.9
-    flat = np.zeros((9, 3))
-    flat[0] = 3.0
-    assert key_light(flat)[2] < 0.01

@@ -8,7 +8,8 @@ import torch
 from diffusionrig.editing.full_size import carry_back
 from diffusionrig.io.sheets import to_uint8
 from diffusionrig.render.buffers import PhysicalBuffers
-from diffusionrig.render.carrying import Carried, pixel_plane, relit, sampled
+from diffusionrig.render.carrying import Carried, relit, sampled
+from diffusionrig.render.trust import pixel_plane
 
 SIDE = 64
 SQUARE = (100, 80, 356, 336)

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 from visibility import depth_behind, surface
 
+from diffusionrig.data.synthetic.lighting import directional
 from diffusionrig.geometry.alignment import ffhq_centre
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.flame import Flame
@@ -22,11 +23,13 @@ from diffusionrig.geometry.head import HeadModel
 from diffusionrig.geometry.heads import load_head
 from diffusionrig.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from diffusionrig.randomness import torch_stream
-from diffusionrig.render.carrying import Carried, carry, pixel_plane
+from diffusionrig.render.carrying import RATIO_FLOOR, Carried, carry
 from diffusionrig.render.condition import CHANNELS, reference_condition
 from diffusionrig.render.interpolation import interpolate
 from diffusionrig.render.layers import split_layers
 from diffusionrig.render.posing import Posed, pose_heads
+from diffusionrig.render.shading import shade
+from diffusionrig.render.trust import dilated, pixel_plane
 
 SIZE = 128
 GREY = 2 / 255
@@ -307,3 +310,53 @@ def test_the_background_stays_when_the_head_turns(head):
 def test_fields_of_carried_are_documented():
     for field in dataclasses.fields(Carried):
         assert f"    {field.name} " in (Carried.__doc__ or ""), field.name
+
+
+def lamp(side: float) -> Tensor:
+    direction = np.array([side, 0.1, 0.6]) / np.linalg.norm([side, 0.1, 0.6])
+    return torch.from_numpy(directional(direction, 0.05)[:, None] * np.ones(3))[None].float()
+
+
+def test_a_new_light_throws_new_shadows(head):
+    """Relit from the right, the left side of the nose is darker than normals alone make it, and back it is as it was."""
+    code = portrait(head).replace(light=lamp(0.0))
+    photo = torch.zeros(1, 3, 256, 256)
+    out, source, after = carried(head, photo, code, code.replace(light=lamp(1.0)), size=256)
+    normals = (shade(after.buffers.normal, after.code.light).clamp_min(0) + RATIO_FLOOR) / (
+        shade(after.buffers.normal, source.code.light).clamp_min(0) + RATIO_FLOOR)
+    shadow = (out.ratio / normals)[0, 0][(after.buffers.alpha[0, 0] > 0) & (normals[0, 0] > 0.25)]
+    assert (shadow < 0.75).float().mean() > 0.005
+    assert (shadow > 1.15).float().mean() < 0.005
+    back, *_ = carried(head, photo, code.replace(light=lamp(1.0)), code, size=256)
+    known = (out.ratio > 0.25) & (out.ratio < 4) & (after.buffers.alpha > 0)
+    assert ((out.ratio * back.ratio)[known] - 1).abs().max() < 0.05
+
+
+def person_and_head(head: HeadModel, turn: float, ears: bool, size: int = 256) -> tuple[Carried, Posed, Posed]:
+    """A grey head turned from the front on a black ground, as a bald person or, without ``ears``, one with a wide tall mane."""
+    code = portrait(head)
+    edited = code.replace(pose=code.pose + torch.tensor([[0, math.radians(turn), 0, 0, 0, 0]]))
+    source, after = pose_heads(head, code, size), pose_heads(head, edited, size, centre_of(head, code))
+    person = source.buffers.alpha if ears else torch.maximum(source.buffers.alpha, dilated(source.buffers.alpha, 41))
+    photo = person * 2 - 1
+    with torch.no_grad():
+        return carry(head, photo.expand(-1, 3, -1, -1), split_layers(photo.expand(-1, 3, -1, -1), source.buffers.alpha, person),
+                     source, after), source, after
+
+
+def test_no_second_ear_beside_a_turned_head_but_hair_stays(head):
+    out, _, after = person_and_head(head, 30, ears=True)
+    outside = 1 - dilated(after.buffers.alpha, 9)
+    rows = slice(60, 150)
+    assert ((out.picture[:, :1] > 0) * outside)[..., rows, :].sum() < 20
+    out, _, after = person_and_head(head, 30, ears=False)
+    assert ((out.picture[:, :1] > 0) * outside)[..., rows, :].sum() > 500
+
+
+def test_well_within_a_turned_head_nothing_of_the_background_shows(head):
+    for turn in (25, -40, 50):
+        out, _, after = person_and_head(head, turn, ears=True)
+        inner = 1 - dilated(1 - after.buffers.alpha, 25)
+        dark = (out.picture.amax(1, keepdim=True) < -0.3) * inner
+        # Eyes and mouths that nothing shows are the head model's own.
+        assert dark.sum() < 0.01 * inner.sum()

@@ -10,10 +10,9 @@ from flame_arrays import open_flame
 
 from diffusionrig.geometry.heads import load_head
 from diffusionrig.randomness import torch_stream
-from diffusionrig.render.carrying import pixel_plane
 from diffusionrig.render.filling import HAIR, REST, distance, faded, filled, spread_out, way_out
 from diffusionrig.render.mirroring import mirrored_vertices
-from diffusionrig.render.trust import dilated, least_scale, length, ramp, surfaces, unhidden
+from diffusionrig.render.trust import dilated, least_scale, length, pixel_plane, ramp, surfaces, unhidden
 
 
 def draw(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:

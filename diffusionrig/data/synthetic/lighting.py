@@ -87,14 +87,3 @@ def _expose(light: np.ndarray, mean: float) -> np.ndarray:
         flat[0] = mean / BAND_CONSTANTS[0]
         light = keep * light + (1 - keep) * flat
     return light
-
-
-def key_light(light: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """The dominant direction (3,), its colour (3,) of unit mean, and its strength relative to the ambient, 0..1."""
-    grey = light.mean(1)
-    vector = grey[1:4] * BAND_CONSTANTS[1:4]
-    length = float(np.linalg.norm(vector))
-    direction = vector / length if length > 1e-6 else np.array([0.0, 0.3, 1.0]) / np.sqrt(1.09)
-    colour = np.clip(basis(direction[None]) @ light, 0.05, None)[0]
-    strength = length / max(length + grey[0] * BAND_CONSTANTS[0], 1e-6)
-    return direction, colour / colour.mean(), float(np.clip(2 * strength, 0.0, 1.0))

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import torch
+from torch.nn.functional import interpolate as interpolate_maps
 
 from diffusionrig.data.synthetic.backdrop import sample_backdrop
-from diffusionrig.data.synthetic.effects import occlusion_maps, shine
+from diffusionrig.data.synthetic.effects import ambient_occlusion, shine
 from diffusionrig.data.synthetic.lens import expose
-from diffusionrig.data.synthetic.lighting import key_light
 from diffusionrig.data.synthetic.people import Person
 from diffusionrig.data.synthetic.scenes import Scene
-from diffusionrig.data.synthetic.stage import BODY, GLASSES, LASH, Layer, Wardrobe, set_stage, wardrobe
+from diffusionrig.data.synthetic.stage import BODY, GLASSES, LASH, SKIN, Layer, Wardrobe, set_stage, wardrobe
 from diffusionrig.data.synthetic.strands import paint_hair
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.geometry.camera import image_points
@@ -22,12 +22,16 @@ from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.geometry.mesh import vertex_normals
 from diffusionrig.render.interpolation import interpolate
+from diffusionrig.render.mouth import mouth_inside
 from diffusionrig.render.physical import rasterize_points
+from diffusionrig.render.posing import pose_heads
 from diffusionrig.render.shading import shade
+from diffusionrig.render.shadows import SCATTER, key_light, light_reaching
 from diffusionrig.render.texture import sample_texture, texture_plane
 
 Array = np.ndarray
 
+_WORKING = 160  # pixels of the copy on which shadows are worked out
 _FINE, _COARSE = 2.0, 1.5  # pixels drawn per pixel kept, across: small pictures need more
 _LASH_COLOUR = np.array([0.045, 0.035, 0.03], np.float32)
 
@@ -55,16 +59,18 @@ def _photograph(person: Person, scene: Scene, head: HeadModel, size: int) -> Arr
     front = Picture(solid, scene.code, canvas, kit)
     back = Picture(hair, scene.code, canvas, kit) if hair is not None else None
     per_metre = float(scene.code.camera[0, 0]) * canvas / 2
-    direction, colour, strength = key_light(scene.code.light[0].numpy())
+    direction, colour = (values[0].numpy() for values in key_light(scene.code.light)[:2])
     height, covered = front.height, front.covered
     if back is not None:
         height = np.where(back.covered & (back.height > height), back.height, height)
         covered = covered | back.covered
-    ambient, shadow = occlusion_maps(height, covered, per_metre, direction)
-    lit = Light(direction, colour.astype(np.float32), ambient, 1 - 0.55 * strength * (1 - shadow))
+    ambient = ambient_occlusion(height, covered, per_metre, _WORKING)
+    lit = Light(direction, colour, ambient, _direct(height, covered, per_metre, scene.code.light))
 
     image = sample_backdrop(np.random.default_rng(scene.backdrop_seed), canvas)
-    image = np.where(front.covered[..., None], _solid(front, kit, person, scene, lit), image)
+    colours = _solid(front, kit, person, scene, lit)
+    colours = _mouth(scene, head, colours, np.clip(front.values[..., 2], 0, 1) * (np.rint(front.values[..., 0]) == SKIN))
+    image = np.where(front.covered[..., None], colours, image)
     if back is not None:
         coat, alpha = paint_hair(back.values, back.normal, back.shading, back.covered, person.hair, lit.ambient * lit.direct,
                                  front.covered, lit.direction, per_metre)
@@ -72,6 +78,22 @@ def _photograph(person: Person, scene: Scene, head: HeadModel, size: int) -> Arr
         image += alpha[..., None] * (coat - image)
     small = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
     return expose(small, scene.lens, np.random.default_rng(scene.noise_seed))
+
+
+def _direct(height: Array, covered: Array, per_metre: float, light: torch.Tensor) -> Array:
+    """Share (S, S) in 0..1 of the light that cast shadows leave to what is seen."""
+    heights, seen = (torch.from_numpy(values)[None, None] for values in (height.astype(np.float32), covered))
+    maps = light_reaching(heights, seen, torch.tensor([per_metre]), light, _WORKING)
+    return interpolate_maps(maps[:, :1], height.shape, mode="bilinear", align_corners=False)[0, 0].numpy()
+
+
+def _mouth(scene: Scene, head: HeadModel, image: Array, shown: Array) -> Array:
+    """``image`` (S, S, 3) with teeth in the mouth, where that is ``shown`` (S, S) in 0..1."""
+    if not shown.any():
+        return image
+    posed = pose_heads(head, scene.code, len(image), scene.centre)
+    inside = mouth_inside(head, posed, torch.from_numpy(shown)[None, None], torch.ones(1, 1, 1, 1))
+    return image + shown[..., None] * (inside[0].permute(1, 2, 0).numpy() - image)
 
 
 class Light:
@@ -129,7 +151,7 @@ def _solid(front: Picture, kit: Wardrobe, person: Person, scene: Scene, light: L
     glossy = detail[..., 3] * (1 - cloth) * (material < 0.5)
     # Occlusion in skin is reddish: light that entered beside the shadow comes out in it.
     shadow = light.ambient * light.direct
-    tinted = np.stack([shadow ** 0.88, shadow ** 1.03, shadow ** 1.08], -1)
+    tinted = np.stack([shadow ** power for power in SCATTER], -1)
     dark = np.clip(1 - 0.55 * inner * np.clip(1.4 - light.ambient, 0, 1), 0.1, 1)
     image = colour * front.shading * tinted * dark[..., None]
     power = front.shading.mean(-1)
