@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from diffusionrig.editing.left_behind import left_behind
 from diffusionrig.editing.pasting import bounds, laid_out, other_shapes, scaling, shield
 from diffusionrig.io.sheets import to_uint8
 from diffusionrig.render.carrying import Carried, relit, sampled
@@ -64,10 +65,11 @@ def carry_back(photo: np.ndarray, result: np.ndarray, source: np.ndarray, carrie
     if place is None:
         return whole
     drawn = _drawn(result, source, carried, near[0, 0].numpy())
+    behind = None if still else left_behind(photo, to_wide, margin, carried)
     left, top, right, bottom = place
     for start in range(top, bottom, ROWS):
         window = (left, start, right, min(start + ROWS, bottom))
-        _carry_window(whole, photo, window, to_picture, to_wide, moving, drawn, others)
+        _carry_window(whole, photo, window, to_picture, to_wide, moving, drawn, behind, others)
     return whole
 
 
@@ -114,7 +116,8 @@ def _drawn(result: np.ndarray, source: np.ndarray, carried: Carried, near: np.nd
 
 
 def _carry_window(whole: np.ndarray, photo: np.ndarray, window: tuple[int, int, int, int], to_picture: np.ndarray,
-                  to_wide: np.ndarray, moving: np.ndarray, drawn: np.ndarray, others: Sequence[np.ndarray]) -> None:
+                  to_wide: np.ndarray, moving: np.ndarray, drawn: np.ndarray, behind: np.ndarray | None,
+                  others: Sequence[np.ndarray]) -> None:
     """Lay the edit into ``whole`` within ``window`` (left, top, right, bottom), pixels of the photograph."""
     left, top, right, bottom = window
     shape, side = (bottom - top, right - left), drawn.shape[0]
@@ -132,10 +135,16 @@ def _carry_window(whole: np.ndarray, photo: np.ndarray, window: tuple[int, int, 
     lit = np.clip(carried * np.exp(ratio * kept[..., None]), 0, 255)
     weight = _within(to_picture, side, x, y) * _within(to_picture, side, x + across, y + down) * kept * near
     weight = weight[..., None]
+    changed = ~at_rest
+    if behind is not None:
+        background, gone = np.split(laid_out(behind, to_wide @ here, shape, cv2.INTER_LINEAR), [3], 2)
+        gone *= (1 - weight) * kept[..., None]
+        lit += gone * (background - lit)
+        changed |= gone[..., 0] > AT_REST
     residual, base, detail = layers[..., :3], layers[..., 3:6], np.clip(layers[..., 6:7], 0, 1)
     shown = lit + weight * (residual + (1 - detail) * (base - lit))
     redrawn = (layers[..., 7] > AT_REST / 16) & (weight[..., 0] > 0)
-    changed = (~at_rest | (np.abs(ratio).max(2) > AT_REST / 16) | redrawn) & (kept > 0)
+    changed = (changed | (np.abs(ratio).max(2) > AT_REST / 16) | redrawn) & (kept > 0)
     whole[top:bottom, left:right][changed] = np.clip(np.rint(shown), 0, 255).astype(np.uint8)[changed]
 
 

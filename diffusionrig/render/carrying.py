@@ -67,6 +67,10 @@ OUTLINE = 5
 CAP = 0.35
 """Height of the hair that the upper border cuts off, of half its width there."""
 
+OPENED = 0.6, 0.85
+"""Shares of a mouth that the source's own fills when it is carried along between the lips, up to which that is not done, and from
+which on it is."""
+
 FRINGE = 13
 """Side in pixels of the neighbourhood of the person that is taken from the filled background, too, where the person moves away."""
 
@@ -154,13 +158,17 @@ def carry(head: HeadModel, photo: Tensor, layers: Tensor, source: Posed, edited:
     steady = _softened(_opened(visible))
     # The inside of a mouth is the source's own or drawn as a whole: rows of teeth of both kinds would show one below the other.
     own = ramp(_share_of(visible, mouth > 0), *OWN)
-    trust, steady = (torch.where(mouth > 0, share * own, share) for share in (trust, steady))
+    if bool((mouth > 0).any()):
+        shift, flat, teeth = _mouth_along(head, source, here, shift, alpha, mouth)
+        own = torch.maximum(own, flat)
+        trust, steady = (torch.where(mouth > 0, torch.lerp(share, teeth, flat) * own, share) for share in (trust, steady))
+        moving = ramp(length(shift), STILL, MOVED)
     hidden = moving * (1 - ramp(torch.maximum(trust, steady), 0.0, 0.5))
     shown, aside = unhidden(surface, here + across, deep_twin)
-    lent = shown * aside * ramp(scale_twin, SHRUNK, KEPT) * _of_person(person, here + across, within)
+    lender = shown * aside * ramp(scale_twin, SHRUNK, KEPT) * _of_person(person, here + across, within)
     # Seen edge-on, a surface passes for hidden in stripes.
-    borrowed = alpha * hidden * _softened(_opened(1 - _opened(1 - lent)))
-    borrowed = torch.where(mouth > 0, torch.minimum(borrowed, lent) * own, borrowed)
+    borrowed = alpha * hidden * _softened(_opened(1 - _opened(1 - lender)))
+    borrowed = torch.where(mouth > 0, torch.minimum(borrowed, lender) * own, borrowed)
 
     shift = spread_out(here, shift, trust, 1 - hidden, before, alpha, neck)
     # What comes from the person moves and is relit with the head; all else rests, and lies open where the person was.
@@ -184,13 +192,20 @@ def carry(head: HeadModel, photo: Tensor, layers: Tensor, source: Posed, edited:
     resting = photo if photo.shape[-1] == size else sampled(photo, here)
     behind = torch.lerp(resting, background, fringe)
     own_part = relit(sampled(photo, along), ratio)
-    shadow = shadow_ratio(source.reaching, edited.reaching, here + across) * bare
-    other = relit(sampled(photo, here + across), log_ratio(new, shade(other, source.code.light), shadow).exp())
-    lacking = moving * (1 - share)
-    known = trust * share + borrowed
-    skin = filled((trust * share * own_part + borrowed * other) / known.clamp_min(1e-3), alpha * known.clamp(max=1))
-    picture = torch.lerp(own_part, torch.lerp(behind, skin, within), lacking)
-    picture = torch.lerp(picture, other, borrowed)
+    picture, lacking = own_part, moving * (1 - share)
+    # Most edits leave nothing to be borrowed and nothing to be filled: asking is cheaper than doing it all the same.
+    lent = bool(borrowed.any())
+    if lent:
+        shadow = shadow_ratio(source.reaching, edited.reaching, here + across) * bare
+        other = relit(sampled(photo, here + across), log_ratio(new, shade(other, source.code.light), shadow).exp())
+    if bool((lacking * within).any()):
+        known, colours = trust * share, trust * share * own_part
+        if lent:
+            known, colours = known + borrowed, colours + borrowed * other
+        behind = torch.lerp(behind, filled(colours / known.clamp_min(1e-3), alpha * known.clamp(max=1)), within)
+    picture = torch.lerp(picture, behind, lacking)
+    if lent:
+        picture = torch.lerp(picture, other, borrowed)
     # Lids and lips drawn over an eye or into a mouth that the source keeps shut would be worse than the head model's own.
     picture = torch.lerp(picture, mouth_inside(head, edited, mouth, 1 - own) * 2 - 1,
                          hidden * (1 - borrowed) * ramp(inside, 0.0, EDGE) * alpha)
@@ -201,6 +216,23 @@ def carry(head: HeadModel, photo: Tensor, layers: Tensor, source: Posed, edited:
     spared = torch.maximum(HELD * scalp, TEETH * mouth.ceil())
     change = alpha * torch.maximum(share, within) * (1 - spared) * torch.maximum(1 - confidence, altered)
     return Carried(picture, confidence, ratio, flow, _eased(change), background, edited.buffers, before)
+
+
+def _mouth_along(head: HeadModel, source: Posed, here: Tensor, shift: Tensor, alpha: Tensor,
+                 mouth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """``shift`` (B, 2, S, S) in whose mouths (B, 1, S, S) the source's own are carried along between the lips, how far they are
+    (B, 1, 1, 1), and where the source shows its mouth then (B, 1, S, S).
+
+    Teeth lie too far behind the lips for a head that turns to show the same of them by the mesh, and too near for the eye to mind.
+    A mouth that opens wider than the source's is not its own: teeth would be stretched.
+    """
+    before = at_pixels(source.fragments, head.faces, region(head, MOUTH, source.points))
+    between = filled(shift, alpha * (mouth == 0))
+    teeth = ramp(grid_sample(before, (here + between).permute(0, 2, 3, 1), align_corners=False), *BETWEEN)
+    sizes = [(each > 0).to(shift).sum((1, 2, 3))[:, None, None, None] for each in (before, mouth)]
+    wide = (sizes[0] / sizes[1].clamp_min(1)).clamp(max=1)
+    flat = ramp(_share_of(teeth, mouth > 0) * wide, *OPENED)
+    return torch.lerp(shift, between, flat * (mouth > 0)), flat, teeth
 
 
 def region(head: HeadModel, names: Sequence[str], points: Tensor) -> Tensor:

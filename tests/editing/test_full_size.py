@@ -40,8 +40,9 @@ def carried(photo: np.ndarray, shift: torch.Tensor | None = None, ratio: float =
     change = float(ratio != 1 or bool(shift.any())) if change is None else change
     ratios = ratio * one.expand(1, 3, -1, -1)
     sure = one if confidence is None else confidence
+    head = (plane.norm(dim=1, keepdim=True) < 0.5).float()
     return Carried(relit(sampled(image, flow), ratios), sure, ratios, flow, change * one, image,
-                   PhysicalBuffers(*(torch.zeros(1, c, SIDE, SIDE) for c in (3, 3, 3, 1))), one)
+                   PhysicalBuffers(*(torch.zeros(1, c, SIDE, SIDE) for c in (3, 3, 3, 1))), head)
 
 
 def drawn(what: Carried, by: float = 0.0) -> np.ndarray:

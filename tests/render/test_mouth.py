@@ -14,6 +14,7 @@ from diffusionrig.geometry.head import HeadModel
 from diffusionrig.geometry.heads import load_head
 from diffusionrig.render.carrying import MOUTH, carry, region
 from diffusionrig.render.interpolation import interpolate
+from diffusionrig.render.layers import split_layers
 from diffusionrig.render.mouth import SHADED, WIDTHS, mouth_inside
 from diffusionrig.render.posing import Posed, pose_heads
 
@@ -163,3 +164,27 @@ def test_an_open_mouth_keeps_its_own_teeth_and_a_shut_one_gets_some(head):
     assert own.confidence[mouth].mean() > 0.3
     assert drawn.confidence[mouth].max() < 0.1
     assert drawn.picture[mouth.expand(-1, 3, -1, -1)].std() > 0.2
+
+
+def bright_mouth(head: HeadModel, posed: Posed) -> Tensor:
+    """A photograph (1, 3, S, S), white where ``posed`` shows its mouth, grey elsewhere."""
+    mouth = interpolate(posed.fragments, head.faces, region(head, MOUTH, posed.points))
+    return ((mouth > 0.5).float() * 0.8).expand(-1, 3, -1, -1)
+
+
+def test_an_open_mouth_that_turns_keeps_its_own_teeth(head):
+    """As far as it is no wider open than the source's, and not when that kept its mouth shut."""
+    smile = {**WIDE, "mouthSmileLeft": 0.5, "mouthSmileRight": 0.5}
+    with torch.no_grad():
+        source = pose_heads(head, face(head, **smile), 256)
+        photo = bright_mouth(head, source)
+        layers = split_layers(photo, source.buffers.alpha, source.buffers.alpha)
+
+        def white(code: FaceCode) -> float:
+            after = pose_heads(head, code, 256)
+            shown = interpolate(after.fragments, head.faces, region(head, MOUTH, after.points)) > 0.9
+            return float((carry(head, photo, layers, source, after).picture[:, :1] > 0.6)[shown].float().mean())
+
+        for turn in (15, -20, 25):
+            assert white(face(head, turn, **smile)) > 0.8
+        assert white(face(head, 15, jawOpen=1.0, **smile)) < 0.3
