@@ -61,7 +61,7 @@ EARS = 9
 TALL = 0.27
 """Height, of the picture, from which on what stands out beside a head is hair rather than an ear."""
 
-OUTLINE = 5
+OUTLINE = 3
 """Side in pixels of the neighbourhood whose smallest share of the person counts within a head: outlines are half background."""
 
 CAP = 0.35
