@@ -36,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
                        'pip install "diffusionrig[studio]".')
     from diffusionrig.editing.rig import Rig
     from diffusionrig.studio.recipes import Origin
+    from diffusionrig.studio.registry import add_panels
     from diffusionrig.studio.server import bound, serve
     from diffusionrig.studio.session import Session
 
@@ -44,7 +45,9 @@ def run(args: argparse.Namespace) -> int:
                                   precision=args.precision, compiled=args.compile)
         show_loaded("studio", rig.pretrained)
         origin = Origin(args.model_path, args.base, args.use_model, "" if args.precision == "auto" else args.precision)
-        serve(Session(rig, args.max_megapixels, origin), listening, lambda address: _opened(address, args.open))
+        session = Session(rig, args.max_megapixels, origin)
+        add_panels(session)
+        serve(session, listening, lambda address: _opened(address, args.open))
     return 0
 
 

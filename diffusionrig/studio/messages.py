@@ -49,6 +49,9 @@ async def _act(session: Session, message: dict[str, Any]) -> None:
         case "look":
             session.look(str(message.get("inset")))
         case other:
+            for panel in session.panels:
+                if await panel.obey(message):
+                    return
             raise UsageError(f"There is no message {str(other)[:40]!r}.")
 
 

@@ -22,6 +22,7 @@ from diffusionrig.io.jpeg import jpeg_bytes
 from diffusionrig.studio.drawing import QUALITY, Asked, Cancelled, draw, on_screen, preview, to_take_away
 from diffusionrig.studio.latest import Latest
 from diffusionrig.studio.outbox import Outbox, framed
+from diffusionrig.studio.panels import Panel
 from diffusionrig.studio.recipes import Origin
 from diffusionrig.studio.sitting import Photograph, Sitting, open_photograph, sit, thumbnails
 from diffusionrig.studio.state import State
@@ -52,6 +53,7 @@ class Session:
         self._cancelled = threading.Event()
         self._drawn: tuple[Asked, Result] | None = None
         self._frames: dict[str, bytes] = {}
+        self.panels: list[Panel] = []
 
     # Pages.
 
@@ -59,6 +61,9 @@ class Session:
         """A page comes, or comes back: it is told everything."""
         self._pages.append(page)
         page.tell(self._whole())
+        for panel in self.panels:
+            for message in panel.whole():
+                page.tell(message)
         for kind, frame in self._frames.items():
             page.show(kind, frame)
 
@@ -199,9 +204,11 @@ class Session:
             self._drawn = asked, await self._in(self._hand, draw, self.rig, asked, threading.Event(), lambda: None)
         return await self._in(self._hand, to_take_away, self.rig, *self._drawn)
 
-    def shut(self) -> None:
-        """Let the threads end."""
+    async def shut(self) -> None:
+        """Let the panels and the threads end."""
         self.cancel()
+        for panel in self.panels:
+            await panel.shut()
         self._hand.shutdown(wait=False, cancel_futures=True)
         self._quick.shutdown(wait=False, cancel_futures=True)
 

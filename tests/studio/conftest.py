@@ -17,8 +17,10 @@ def studio(reference_rig):
     from studio_pages import PORT, TOKEN, Studio
 
     from diffusionrig.studio.app import make_app
+    from diffusionrig.studio.registry import add_panels
     from diffusionrig.studio.session import Session
 
     session = Session(reference_rig, max_megapixels=5.0)
+    add_panels(session)
     with TestClient(make_app(session, TOKEN, PORT, most_upload=2_000_000), base_url=f"http://127.0.0.1:{PORT}") as client:
         yield Studio(client, session)

@@ -26,7 +26,7 @@ export async function keepAs(address, usual) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
-// then(file, element) is called for the first file that is dropped, with the element it was dropped on.
+// then(files, element) is called for what is dropped, with the element it was dropped on.
 export function acceptDrops(curtain, then) {
   let inside = 0;
   const show = (count) => {
@@ -41,7 +41,7 @@ export function acceptDrops(curtain, then) {
     if (!holds(event)) return;
     event.preventDefault();
     show(0);
-    const [file] = event.dataTransfer.files;
-    if (file) then(file, document.elementFromPoint(event.clientX, event.clientY));
+    const files = [...event.dataTransfer.files];
+    if (files.length) then(files, document.elementFromPoint(event.clientX, event.clientY));
   });
 }
