@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from diffusionrig.studio.panels import Panel
+from pathlib import Path
+
+from diffusionrig.studio.album_panel import AlbumPanel
 from diffusionrig.studio.session import Session
 
 
-def add_panels(session: Session) -> None:
-    """Register the panels, a line each."""
-    panels: list[Panel] = []
-    session.panels.extend(panels)
+def add_panels(session: Session, folder: Path) -> None:
+    """Register the panels, a line each; what they keep lies in ``folder``."""
+    session.panels.append(AlbumPanel(session, folder))
