@@ -1,14 +1,17 @@
 // The page: puts the parts together and keeps them in step with the studio, which holds the state.
 
+import { AlbumPanel } from "./album.js";
 import { Edits, PARTS } from "./edits.js";
 import { $, fail } from "./errors.js";
 import { ask } from "./files.js";
+import { HistoryPanel } from "./history.js";
 import { Hub } from "./hub.js";
 import { lightPanel } from "./light.js";
 import { Photographs } from "./photographs.js";
 import { Picture } from "./picture.js";
 import * as texts from "./texts.js";
 import { tools } from "./tools.js";
+import { Views } from "./views.js";
 
 texts.speak(document);
 const about = await (await ask("api/about")).json();
@@ -40,7 +43,10 @@ $("inset-kind").replaceChildren(...about.insets.map((kind) => new Option(texts.I
 
 // Panels with messages of their own register here, a line each; those that take dropped files return [selector, take(files)].
 
-const drops = [];
+const views = new Views("edit");
+const album = new AlbumPanel(hub, views);
+new HistoryPanel(hub, edits);
+const drops = [["[data-view=album]", (files) => album.take(files)]];
 
 // The state of the studio.
 
@@ -54,9 +60,10 @@ hub.on("state", (state) => {
   if (edits.settled || photographs.photo?.id !== state.photo?.id) edits.take(state.preset);
   photographs.take(state);
 });
+hub.on("model", (model) => { $("model").textContent = texts.modelFacts(model); });
 hub.on("error", ({ where, text }) => fail(where, text));
 
-tools(edits, picture, photographs, drops);
+tools(edits, picture, photographs, drops, (files) => album.take(files));
 edits.show();
 // Everything that the studio tells can be shown now.
 hub.connect((yes) => { $("offline").hidden = yes; });
