@@ -5,25 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import quote
 
 import anyio
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from diffusionrig.editing.presets import MOST_BYTES, preset_from
-from diffusionrig.errors import RigError, UsageError
+from diffusionrig.errors import UsageError
 from diffusionrig.io.assets import asset_path
 from diffusionrig.io.files import read_bytes
 from diffusionrig.io.jpeg import jpeg_bytes
+from diffusionrig.studio.answering import as_file, body_of, file_name, told
 from diffusionrig.studio.drawing import QUALITY
 from diffusionrig.studio.guard import Guard
 from diffusionrig.studio.messages import obey
@@ -41,20 +41,23 @@ MOST_UPLOAD = 80_000_000
 def make_app(session: Session, token: str, port: int, most_upload: int = MOST_UPLOAD) -> Starlette:
     """The studio as an ASGI application that answers below ``/TOKEN/`` to requests for this machine's ``port``."""
     answers = Answers(session, most_upload)
-    routes = [
+    routes: list[BaseRoute] = [
         Route("/", page), Mount("/static", StaticFiles(directory=STATIC)), WebSocketRoute("/socket", answers.socket),
         Route("/api/about", answers.about), Route("/api/photo", told(answers.photo), methods=["POST"]),
         Route("/api/second", told(answers.second), methods=["POST"]),
         Route("/api/example", told(answers.example), methods=["POST"]),
         Route("/api/preset", told(answers.load_preset), methods=["POST"]), Route("/api/preset.json", told(answers.save_preset)),
         Route("/api/photo.jpg", told(answers.screen)), Route("/api/second.jpg", told(answers.second_screen)),
-        Route("/api/face.jpg", told(answers.face)), Route("/api/picture.png", told(answers.picture)),
+        Route("/api/face.jpg", told(answers.face)), Route("/api/step.jpg", told(answers.step)),
+        Route("/api/picture.png", told(answers.picture)),
         Route("/api/recipe", told(answers.recipe))]
+    for panel in session.panels:
+        routes.extend(panel.routes(most_upload))
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> Any:
         yield
-        session.shut()
+        await session.shut()
 
     return Starlette(routes=routes, middleware=[Middleware(Guard, token=token, port=port)], lifespan=lifespan)
 
@@ -64,23 +67,6 @@ async def page(request: Request) -> Response:
     return FileResponse(STATIC / "index.html")
 
 
-Answer = Callable[[Request], Awaitable[Response]]
-
-
-def told(answer: Answer) -> Answer:
-    """``answer``, with errors as the sentence that the command line would say."""
-
-    async def answering(request: Request) -> Response:
-        try:
-            return await answer(request)
-        except RigError as error:
-            return JSONResponse({"error": str(error)}, 400 if isinstance(error, UsageError) else 422)
-        except ClientDisconnect:
-            return Response(status_code=400)
-
-    return answering
-
-
 class Answers:
     """What each address answers."""
 
@@ -88,20 +74,18 @@ class Answers:
         self.session, self.most_upload = session, most_upload
 
     async def about(self, request: Request) -> Response:
-        """What does not change while the studio runs: sliders, buffers, the model."""
-        rig = self.session.rig
-        return JSONResponse({"sliders": sliders(), "insets": INSETS, "model": {
-            "name": Path(self.session.origin.model_path).name or "default", "size": rig.size, "consent": rig.consent,
-            "hash": rig.pretrained.hash}, "most_upload": self.most_upload})
+        """What a page needs to know before all else: sliders, buffers, the model."""
+        return JSONResponse({"sliders": sliders(), "insets": INSETS, "model": self.session.model(),
+                             "most_upload": self.most_upload})
 
     async def photo(self, request: Request) -> Response:
         """A photograph, as the body."""
-        await self.session.photograph(await self._body(request, self.most_upload), file_name(request))
+        await self.session.photograph(await body_of(request, self.most_upload), file_name(request))
         return JSONResponse({})
 
     async def second(self, request: Request) -> Response:
         """A second photograph, as the body."""
-        await self.session.second(await self._body(request, self.most_upload), file_name(request))
+        await self.session.second(await body_of(request, self.most_upload), file_name(request))
         return JSONResponse({})
 
     async def example(self, request: Request) -> Response:
@@ -111,7 +95,7 @@ class Answers:
 
     async def load_preset(self, request: Request) -> Response:
         """Take over a preset, as the body."""
-        body = await self._body(request, MOST_BYTES)
+        body = await body_of(request, MOST_BYTES)
         try:
             value = json.loads(body)
         except (ValueError, RecursionError) as error:
@@ -142,6 +126,14 @@ class Answers:
         if not word.isdecimal() or not 1 <= int(word[:9]) <= len(faces):
             raise UsageError(f"There is no face {word[:20]!r}.")
         return Response(faces[int(word) - 1], media_type="image/jpeg")
+
+    async def step(self, request: Request) -> Response:
+        """What a step of the history looked like, small, by its ``number``."""
+        word = request.query_params.get("number", "")
+        picture = self.session.state.history.step(int(word[:9]) if word.isdecimal() else -1).picture
+        if picture is None:
+            raise UsageError(f"Step {word[:20]!r} has not been seen yet.")
+        return Response(picture, media_type="image/jpeg")
 
     async def picture(self, request: Request) -> Response:
         """The edited photograph in its own resolution."""
@@ -179,33 +171,7 @@ class Answers:
         while (message := await socket.receive())["type"] != "websocket.disconnect":
             await obey(self.session, outbox, message.get("text") or "")
 
-    async def _body(self, request: Request, most: int) -> bytes:
-        """The body of a request; RigError as soon as it is known to have over ``most`` bytes."""
-        problem = RigError(f"{file_name(request)} has more than the {most / 1e6:g} MB that can be handed over; shrink it, or edit "
-                           "it with diffusionrig edit.")
-        length = request.headers.get("content-length", "0")
-        if length.isdecimal() and int(length[:15]) > most:
-            raise problem
-        parts, size = [], 0
-        async for part in request.stream():
-            size += len(part)
-            if size > most:
-                raise problem
-            parts.append(part)
-        return b"".join(parts)
-
     @staticmethod
     async def _jpeg(image: Any) -> Response:
         return Response(await asyncio.to_thread(jpeg_bytes, image, QUALITY), media_type="image/jpeg")
 
-
-def file_name(request: Request) -> str:
-    """The name that a file was handed over under: its last part, printable, and of no folder."""
-    name = PurePosixPath(request.query_params.get("name", "").replace("\\", "/")).name
-    plain = "".join(letter for letter in name if letter.isprintable() and letter not in '<>:"|?*')[-100:].strip()
-    return plain if plain.strip(".") else "photograph"
-
-
-def as_file(name: str) -> dict[str, str]:
-    """Headers that let a browser keep an answer as a file."""
-    return {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}

@@ -40,6 +40,8 @@ async def _act(session: Session, message: dict[str, Any]) -> None:
             session.step(-1)
         case "redo":
             session.step(1)
+        case "step":
+            session.go_to(_whole(message, "number"))
         case "face":
             await session.face(_whole(message, "number"))
         case "no_second":
@@ -49,6 +51,9 @@ async def _act(session: Session, message: dict[str, Any]) -> None:
         case "look":
             session.look(str(message.get("inset")))
         case other:
+            for panel in session.panels:
+                if await panel.obey(message):
+                    return
             raise UsageError(f"There is no message {str(other)[:40]!r}.")
 
 

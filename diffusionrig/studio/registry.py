@@ -1,0 +1,13 @@
+"""Which panels the studio has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from diffusionrig.studio.album_panel import AlbumPanel
+from diffusionrig.studio.session import Session
+
+
+def add_panels(session: Session, folder: Path) -> None:
+    """Register the panels, a line each; what they keep lies in ``folder``."""
+    session.panels.append(AlbumPanel(session, folder))
