@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from diffusionrig.studio.clips import Clips
 from diffusionrig.studio.panels import Panel
 from diffusionrig.studio.session import Session
 
@@ -9,4 +10,5 @@ from diffusionrig.studio.session import Session
 def add_panels(session: Session) -> None:
     """Register the panels, a line each."""
     panels: list[Panel] = []
+    panels.append(Clips(session))
     session.panels.extend(panels)
