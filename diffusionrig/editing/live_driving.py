@@ -64,16 +64,21 @@ class Driven:
 
     def __init__(self, rig: Rig, source: Analysis, edit: Edit, sampling: Sampling, relative: bool = False) -> None:
         """``source`` has one face. ``relative`` carries over what differs from the driver's first face."""
-        if "latent" in edit.parts:
-            raise UsageError(f"The mode {edit.name!r} cannot follow a camera: its latent changes with every frame, which flickers; "
-                             "use pose, exp or light.")
-        self._rig, self._edit, self._sampling, self._relative = rig, edit, sampling, relative
+        self.ask(edit)
+        self._rig, self._sampling, self._relative = rig, sampling, relative
         self._prepared = rig.painter.prepare(source, sampling)
         self._reference: FaceCode | None = None
 
     @property
     def prepared(self) -> Prepared:
         return self._prepared
+
+    def ask(self, edit: Edit) -> None:
+        """Paint by this edit from the next picture on; UsageError when it takes the latent."""
+        if "latent" in edit.parts:
+            raise UsageError(f"The mode {edit.name!r} cannot follow a camera: its latent changes with every frame, which flickers; "
+                             "use pose, exp or light.")
+        self._edit = edit
 
     def rest(self) -> None:
         """The driver's next face is the one that ``relative`` movement is counted from."""

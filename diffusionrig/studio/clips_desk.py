@@ -97,8 +97,8 @@ class Desk:
                 **{name: None if part is None else part.to_json() for name, part in parts.items()}}
 
     async def take(self, name: str, parts: AsyncIterator[bytes], length: int = 0) -> None:
-        """Lay a clip on the desk instead of the one there: the ``parts`` of the file ``name``, said to have ``length`` bytes. RigError
-        when it cannot be used, and all stays as it was."""
+        """Lay a clip on the desk instead of the one there: the ``parts`` of the file ``name``, said to have ``length`` bytes.
+        RigError when it cannot be used, and all stays as it was."""
         self._require_idle()
         if self._shop.taking:
             raise UsageError("A clip is being opened already; wait for it.")

@@ -14,7 +14,7 @@ from diffusionrig.io.clip_frames import ClipFrames
 from diffusionrig.io.jpeg import jpeg_bytes
 from diffusionrig.io.video import is_moving
 
-LOOKED_AT = 256
+LOOKED_AT = 384
 """Pixels of the longer side of its pictures as the page shows them."""
 
 LONGEST_NAME = 200

@@ -22,7 +22,7 @@ from diffusionrig.io.jpeg import jpeg_bytes
 from diffusionrig.studio.drawing import QUALITY, Asked, Cancelled, draw, on_screen, preview, to_take_away
 from diffusionrig.studio.latest import Latest
 from diffusionrig.studio.outbox import Outbox, framed
-from diffusionrig.studio.panels import Panel
+from diffusionrig.studio.panels import Panel, Receiver
 from diffusionrig.studio.recipes import Origin
 from diffusionrig.studio.sitting import Photograph, Sitting, open_photograph, sit, thumbnails
 from diffusionrig.studio.state import State
@@ -54,6 +54,7 @@ class Session:
         self._drawn: tuple[Asked, Result] | None = None
         self._frames: dict[str, bytes] = {}
         self.panels: list[Panel] = []
+        self.receiver: Receiver | None = None
 
     # Pages.
 

@@ -34,3 +34,10 @@ def moving_gif(count=4):
     first, *rest = (Image.fromarray(frame) for frame in portrait_frames(count))
     first.save(buffer, "GIF", save_all=True, append_images=rest, duration=80)
     return buffer.getvalue()
+
+
+def jpeg_of(image):
+    """(H, W, 3) as a JPEG."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=92)
+    return buffer.getvalue()

@@ -2,11 +2,10 @@
 
 import io
 import shlex
-import threading
 
 import numpy as np
 import pytest
-from moving_faces import moving_clip, moving_gif
+from moving_faces import moving_clip
 from PIL import Image
 from studio_pages import PORTRAIT
 
@@ -15,10 +14,7 @@ from diffusionrig.cli import edit as edit_command
 from diffusionrig.editing.clip import Drive, run_clip
 from diffusionrig.editing.order import Order
 from diffusionrig.editing.provenance import read_provenance
-from diffusionrig.editing.sampling import Sampling
 from diffusionrig.io.movies import movie_info
-from diffusionrig.studio import clips_driven as driven_module
-from diffusionrig.studio.clips_file import Limits
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -63,7 +59,7 @@ def test_a_clip_drives_the_face_and_is_the_file_that_edit_writes(studio, referen
         assert (desk["job"]["ended"], desk["job"]["done"], desk["job"]["person"]) == ("done", 6, "me.jpg")
         assert desk["made"]["notes"] == []
         phases = [message["job"]["phase"] for message in page.texts if message["type"] == "desk" and message["job"]]
-        assert [phase for phase in dict.fromkeys(phases)] == ["waiting", "tracking", "drawing"]
+        assert list(dict.fromkeys(phases)) == ["waiting", "tracking", "drawing"]
         header, pictures = page.frames[-1]
         assert header["kind"] == "clip"
         assert [np.asarray(Image.open(io.BytesIO(part))).shape for part in pictures] == [(64, 64, 3), (256, 256, 3)]

@@ -1,10 +1,13 @@
 // The page: puts the parts together and keeps them in step with the studio, which holds the state.
 
+import { Camera } from "./camera.js";
+import { clipPanel } from "./clip.js";
 import { Edits, PARTS } from "./edits.js";
 import { $, fail } from "./errors.js";
 import { ask } from "./files.js";
 import { Hub } from "./hub.js";
 import { lightPanel } from "./light.js";
+import { Moving } from "./moving.js";
 import { Photographs } from "./photographs.js";
 import { Picture } from "./picture.js";
 import * as texts from "./texts.js";
@@ -40,7 +43,10 @@ $("inset-kind").replaceChildren(...about.insets.map((kind) => new Option(texts.I
 
 // Panels with messages of their own register here, a line each; those that take dropped files return [selector, take(files)].
 
-const drops = [];
+const moving = new Moving();
+const drops = [clipPanel(hub, moving)];
+new Camera(hub, moving);
+moving.show();
 
 // The state of the studio.
 
