@@ -13,6 +13,7 @@ copies of what stays are put into DIR/kept, beside report.json and a contact she
 EXAMPLES = """  diffusionrig curate album
   diffusionrig curate album -o log/album
   diffusionrig curate album -o log/album --keep 20
+  diffusionrig curate album -o log/album --faces 256
   diffusionrig curate album -o log/album --apply --max_yaw 60 --min_sharpness 0.2"""
 
 
@@ -24,6 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output_dir", default="", metavar="DIR", help="where copies of what stays and the report go")
     parser.add_argument("--apply", action="store_true", help="also move what does not stay from FOLDER to DIR/rejected")
     parser.add_argument("--link", action="store_true", help="symbolic links in DIR/kept instead of copies")
+    parser.add_argument("--faces", type=positive_int, default=0, metavar="SIDE",
+                        help="also write the face that was judged of what stays, aligned, of so many pixels, to DIR/faces (no)")
     parser.add_argument("--keep", type=positive_int, default=0, metavar="N",
                         help="at most so many stay: the most different in pose, expression and light (all)")
     parser.add_argument("--min_face", type=float, default=Limits.min_face, help=f"smallest face, pixels ({Limits.min_face:g})")
@@ -51,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     limits = Limits(args.min_face, args.min_sharpness, args.max_yaw, args.max_pitch, args.min_confidence, args.duplicate, args.same,
                     args.keep)
     request = Curation(args.folder, args.output_dir, args.apply, args.link, args.identity, args.max_megapixels,
-                       str(resolve_device(args.device)))
+                       str(resolve_device(args.device)), args.faces)
     looks, notes = curate_album(request, limits)
     print(curation_table(looks))
     for note in notes:

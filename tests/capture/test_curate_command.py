@@ -11,10 +11,11 @@ from diffusionrig.capture.curation import album as album_module
 from diffusionrig.capture.curation.looking import Limits, Look
 from diffusionrig.cli import run_command
 from diffusionrig.data.synthetic import render_photographs, sample_person, sample_scene
+from diffusionrig.faces.placement import read_placement
 from diffusionrig.geometry.heads import load_head
 from diffusionrig.io.folder_lock import NAME as LOCK
 from diffusionrig.io.folder_lock import folder_lock
-from diffusionrig.io.images import write_png
+from diffusionrig.io.images import read_image, write_png
 
 GOOD = 4
 
@@ -89,6 +90,31 @@ def test_every_photograph_gets_its_reason_and_the_album_stays_as_it_is(folder, t
     assert (out / "rejected" / "sub" / "other.png").read_bytes() == before[folder / "sub" / "other.png"]
 
 
+def test_faces_of_what_stays_are_those_that_were_judged(folder, tmp_path, photographs):
+    for name in ("again.png", "blur.png", "side.png", "wall.png", "cut.jpg"):
+        (folder / name).unlink()
+    # Beside the person in the middle stands somebody larger, whom align --faces 1 would take.
+    wide = np.full((320, 760, 3), 120, np.uint8)
+    wide[60:260, 280:480] = photographs[0]
+    wide[:, 500:760] = cv2.resize(photographs[GOOD + 1], (320, 320))[:, 30:290]
+    write_png(folder / "0.png", wide)
+    out = tmp_path / "out"
+    words = [str(folder), "-o", str(out), "--faces", "96", "--device", "cpu"]
+    assert run_command("curate", words) == 0
+    report = json.loads((out / "report.json").read_text())
+    faces = {entry["file"]: entry["face"] for entry in report["photographs"] if "face" in entry}
+    assert faces == {f"{i}.png": f"faces/{i}.png" for i in range(GOOD)}
+    face = read_image(out / "faces" / "0.png")
+    assert face.shape == (96, 96, 3)
+    middle = face[36:60, 36:60].reshape(-1, 3).mean(0)
+    assert middle[0] > middle[2]  # not the one in blue light
+    assert read_placement(out / "faces" / "0.png").photo == "0.png"
+    (folder / "3.png").unlink()
+    assert run_command("curate", words) == 0
+    assert sorted(file.name for file in (out / "faces").iterdir()) == ["0.png", "1.png", "2.png"]
+    assert run_command("curate", [str(folder), "--faces", "96"]) == 2
+
+
 def test_every_flag_reaches_the_album(tmp_path, monkeypatch, capsys):
     asked = []
 
@@ -99,9 +125,9 @@ def test_every_flag_reaches_the_album(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(album_module, "curate_album", remembered)
     assert run_command("curate", ["album", "-o", "out", "--apply", "--link", "--keep", "7", "--min_face", "90", "--min_sharpness",
                                   "0.3", "--max_yaw", "50", "--max_pitch", "20", "--min_confidence", "0.2", "--duplicate", "0.05",
-                                  "--identity", "dlib", "--same", "0.9", "--max_megapixels", "12", "--device", "cpu"]) == 0
+                                  "--identity", "dlib", "--same", "0.9", "--max_megapixels", "12", "--device", "cpu", "--faces", "64"]) == 0
     assert asked == [(album_module.Curation(folder="album", output="out", apply=True, link=True, identity="dlib", max_megapixels=12,
-                                            device="cpu"),
+                                            device="cpu", faces=64),
                       Limits(min_face=90, min_sharpness=0.3, max_yaw=50, max_pitch=20, min_confidence=0.2, duplicate=0.05,
                              same=0.9, keep=7))]
     assert capsys.readouterr().out.splitlines()[-2:] == ["Told.", "1 photographs: 1 kept; copies of what stays are in out/kept"]

@@ -17,11 +17,14 @@ from diffusionrig.capture.curation.looking import KEPT, SURPLUS, VERDICTS, Limit
 from diffusionrig.capture.fit.encoder import FitEncoder
 from diffusionrig.capture.identity.embedding import make_identity
 from diffusionrig.errors import RigError, UsageError
+from diffusionrig.faces.alignment import align
+from diffusionrig.faces.output_names import OutputNames, source_text
+from diffusionrig.faces.placement import placement_text
 from diffusionrig.geometry.heads import DEFAULT_HEAD, load_head
 from diffusionrig.io.files import make_folder, read_json, remove_files, write_json
 from diffusionrig.io.folder_lock import NAME as LOCK
 from diffusionrig.io.folder_lock import folder_lock
-from diffusionrig.io.images import find_images, write_png
+from diffusionrig.io.images import find_images, read_image_and_hash, write_png
 from diffusionrig.io.paths import real
 from diffusionrig.io.placing import copy_file, move_file
 from diffusionrig.io.sheets import contact_sheet
@@ -29,7 +32,7 @@ from diffusionrig.io.unread import unread_files, unread_sentence
 from diffusionrig.progress import track
 from diffusionrig.shown import one_line
 
-REPORT, SHEET, REJECTED = "report.json", "contact_sheet.png", "rejected"
+REPORT, SHEET, REJECTED, FACES = "report.json", "contact_sheet.png", "rejected", "faces"
 COMMAND = "curate"
 COLUMNS = 10
 
@@ -43,6 +46,7 @@ class Curation:
     output  where copies of what stays go, with the report; "" only looks
     apply   also move what does not stay out of the album, into ``output``/rejected
     link    symbolic links instead of copies
+    faces   side, pixels, of the faces of what stays, aligned, that are written to ``output``/faces; 0 for none
     """
 
     folder: str
@@ -52,6 +56,7 @@ class Curation:
     identity: str = "fit"
     max_megapixels: float = 100.0
     device: str = "cpu"
+    faces: int = 0
 
 
 def curate_album(request: Curation, limits: Limits) -> tuple[list[Look], list[str]]:
@@ -62,6 +67,8 @@ def curate_album(request: Curation, limits: Limits) -> tuple[list[Look], list[st
     root = Path(request.folder)
     if request.apply and not request.output:
         raise UsageError("--apply moves photographs to the output folder; name one with -o.")
+    if request.faces and not request.output:
+        raise UsageError("--faces writes faces to the output folder; name one with -o.")
     target = real(request.output) if request.output else None
     if target == real(root):
         raise UsageError(f"{root} is both album and output; choose another folder for -o.")
@@ -127,14 +134,36 @@ def _write(request: Curation, root: Path, folder: Path, looks: Sequence[Look], p
         source = root / name
         # With other limits a photograph may stay that a run which was killed had moved away.
         copy_file(source if source.exists() else folder / REJECTED / name, folder / KEPT / name, request.link)
+    faces = _write_faces(request, folder, [look for look in looks if look.file in stays])
     for name, entry in moved.items():
         if (root / name).exists():  # else a run that was killed has moved it
             move_file(root / name, folder / entry["moved_to"])
     counts = Counter(look.verdict for look in looks)
     entries = [{"file": look.file, "verdict": look.verdict, "reasons": [sentence for _, sentence in look.reasons], **look.numbers,
-                **moved.get(look.file, {})} for look in looks]
+                **moved.get(look.file, {}), **({"face": faces[look.file]} if look.file in faces else {})} for look in looks]
     write_png(folder / SHEET, curation_sheet(looks))
     write_json(folder / REPORT, {**about, "counts": {name: counts[name] for name in VERDICTS}, "photographs": entries})
+
+
+def _write_faces(request: Curation, folder: Path, looks: Sequence[Look]) -> dict[str, str]:
+    """Write the very face that was judged of each photograph, which is not always the largest, if that was asked for; returns where
+    below ``folder``, by photograph. Faces of before go."""
+    if not request.faces:
+        return {}
+    place = make_folder(folder / FACES)
+    remove_files(list(place.rglob("*.png")))
+    sources = {look.file: folder / KEPT / look.file for look in looks}
+    names, written = OutputNames(folder / KEPT, place, list(sources.values())), {}
+    for look in looks:
+        image, digest = read_image_and_hash(sources[look.file], request.max_megapixels)
+        assert look.points is not None
+        face, (file,) = align(image, look.points, request.faces), names.of(sources[look.file], 1)
+        make_folder(file.parent)
+        write_png(file, face.image, {"Software": f"diffusionrig {__version__} {COMMAND}",
+                                     **source_text(sources[look.file], look.file, digest),
+                                     **placement_text(face.matrix, request.faces)})
+        written[look.file] = file.relative_to(folder).as_posix()
+    return written
 
 
 def curation_sheet(looks: Sequence[Look]) -> np.ndarray:

@@ -64,6 +64,7 @@ class Look:
     numbers    face_pixels, sharpness, yaw, pitch, confidence, likeness
     bytes      size of the file
     hashes     of the whole picture and of the aligned face
+    points     (68, 2) landmarks of the face that was judged, pixels of the photograph
     """
 
     file: str
@@ -74,6 +75,7 @@ class Look:
     hashes: tuple[np.ndarray, ...] = ()
     embedding: Tensor | None = None
     code: FaceCode | None = None
+    points: np.ndarray | None = None
 
     @property
     def verdict(self) -> str:
@@ -110,6 +112,7 @@ class Looker:
         except ValueError as error:
             look.reasons.append((ABSENT, f"a face was found, but {error}"))
             return look
+        look.points = face.points68
         look.thumbnail = resize_square(aligned, THUMBNAIL)
         look.hashes = (picture_hash(image), picture_hash(aligned))
         look.code = self._encoder.fit([image], [face]).code.to("cpu")
