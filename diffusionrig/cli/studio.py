@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+from pathlib import Path
 
 from diffusionrig.cli.arguments import add_assets_argument, add_device_argument, add_speed_arguments
 from diffusionrig.cli.loaded import show_loaded
@@ -24,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model_path", default="", help="checkpoint (.safetensors or released .pt); the shipped prior when empty")
     parser.add_argument("--base", default="", help="base model of a personal adapter (default: looked for, see docs/personal.md)")
     parser.add_argument("--use_model", default="", help="encoder: EMOCA, DECA, SMIRK or FIT (default: the best present)")
+    parser.add_argument("--work_dir", default="", metavar="DIR",
+                        help="where albums and the models that are trained on them are kept (diffusionrig/studio below "
+                             "$XDG_DATA_HOME or ~/.local/share)")
     parser.add_argument("--max_megapixels", type=float, default=100.0, help="larger pictures are refused (default 100)")
     add_assets_argument(parser)
     add_speed_arguments(parser)
@@ -35,18 +39,20 @@ def run(args: argparse.Namespace) -> int:
         raise RigError(f"The studio needs {', '.join(missing)}, which cannot be found; install what it needs with "
                        'pip install "diffusionrig[studio]".')
     from diffusionrig.editing.rig import Rig
+    from diffusionrig.io.user_data import user_data
     from diffusionrig.studio.recipes import Origin
     from diffusionrig.studio.registry import add_panels
     from diffusionrig.studio.server import bound, serve
     from diffusionrig.studio.session import Session
 
+    folder = Path(args.work_dir).absolute() if args.work_dir else user_data() / "studio"
     with bound(args.port) as listening:
         rig = Rig.from_pretrained(args.model_path or "default", device=args.device, encoder=args.use_model or None, base=args.base,
                                   precision=args.precision, compiled=args.compile)
         show_loaded("studio", rig.pretrained)
         origin = Origin(args.model_path, args.base, args.use_model, "" if args.precision == "auto" else args.precision)
         session = Session(rig, args.max_megapixels, origin)
-        add_panels(session)
+        add_panels(session, folder)
         serve(session, listening, lambda address: _opened(address, args.open))
     return 0
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.files import make_folder, read_bytes, read_json, remove_files, sha256_of, write_bytes, write_json
 from diffusionrig.io.images import IMAGE_SUFFIXES, decode_image, find_images
 from diffusionrig.io.journal import read_table
+from diffusionrig.io.paths import real
 
 MOST_PHOTOGRAPHS, MOST_ALBUMS = 120, 200
 MOST_CONSENT = 500
@@ -91,6 +93,11 @@ class AlbumFolder:
             return {}, []
         return ({str(entry["file"]): (str(entry["verdict"]), "; ".join(map(str, entry.get("reasons", []))))
                  for entry in report.get("photographs", [])}, [str(note) for note in report.get("notes", [])])
+
+    def forget_strange_look(self) -> None:
+        """Delete what ``curate`` has written of an album that has been moved since, which it would not write over."""
+        if self.curated.is_dir() and _json(self.curated / "report.json").get("folder") != str(real(self.photographs)):
+            shutil.rmtree(self.curated, ignore_errors=True)
 
     def looked_at(self) -> bool:
         """Whether ``curate`` has seen the photographs that are there, and no others."""

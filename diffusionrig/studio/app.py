@@ -48,7 +48,8 @@ def make_app(session: Session, token: str, port: int, most_upload: int = MOST_UP
         Route("/api/example", told(answers.example), methods=["POST"]),
         Route("/api/preset", told(answers.load_preset), methods=["POST"]), Route("/api/preset.json", told(answers.save_preset)),
         Route("/api/photo.jpg", told(answers.screen)), Route("/api/second.jpg", told(answers.second_screen)),
-        Route("/api/face.jpg", told(answers.face)), Route("/api/picture.png", told(answers.picture)),
+        Route("/api/face.jpg", told(answers.face)), Route("/api/step.jpg", told(answers.step)),
+        Route("/api/picture.png", told(answers.picture)),
         Route("/api/recipe", told(answers.recipe))]
     for panel in session.panels:
         routes.extend(panel.routes(most_upload))
@@ -73,11 +74,9 @@ class Answers:
         self.session, self.most_upload = session, most_upload
 
     async def about(self, request: Request) -> Response:
-        """What does not change while the studio runs: sliders, buffers, the model."""
-        rig = self.session.rig
-        return JSONResponse({"sliders": sliders(), "insets": INSETS, "model": {
-            "name": Path(self.session.origin.model_path).name or "default", "size": rig.size, "consent": rig.consent,
-            "hash": rig.pretrained.hash}, "most_upload": self.most_upload})
+        """What a page needs to know before all else: sliders, buffers, the model."""
+        return JSONResponse({"sliders": sliders(), "insets": INSETS, "model": self.session.model(),
+                             "most_upload": self.most_upload})
 
     async def photo(self, request: Request) -> Response:
         """A photograph, as the body."""
@@ -127,6 +126,14 @@ class Answers:
         if not word.isdecimal() or not 1 <= int(word[:9]) <= len(faces):
             raise UsageError(f"There is no face {word[:20]!r}.")
         return Response(faces[int(word) - 1], media_type="image/jpeg")
+
+    async def step(self, request: Request) -> Response:
+        """What a step of the history looked like, small, by its ``number``."""
+        word = request.query_params.get("number", "")
+        picture = self.session.state.history.step(int(word[:9]) if word.isdecimal() else -1).picture
+        if picture is None:
+            raise UsageError(f"Step {word[:20]!r} has not been seen yet.")
+        return Response(picture, media_type="image/jpeg")
 
     async def picture(self, request: Request) -> Response:
         """The edited photograph in its own resolution."""

@@ -36,7 +36,7 @@ class Attended:
                 self.said = (self.said + part.decode("utf-8", "replace"))[-KEPT:]
             return await process.wait()
         except asyncio.CancelledError:
-            process.kill()
+            self.stop()
             raise
 
     def stop(self) -> None:
@@ -44,6 +44,12 @@ class Attended:
         self.stopped = True
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
+
+    def kill(self) -> None:
+        """End it at once: what it has saved stays."""
+        self.stopped = True
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
 
     @property
     def sentence(self) -> str:

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from diffusionrig.editing.analysis import Analysis
 from diffusionrig.editing.conditions import REFERENCE
 from diffusionrig.editing.controls import Edit
@@ -41,11 +43,13 @@ class Asked:
         return Request(0, None if self.target is None else 0, self.edit, rig.pretrained.condition == REFERENCE)
 
 
-def preview(rig: Rig, asked: Asked, inset: str) -> tuple[bytes, bytes]:
-    """JPEGs of the carried face and of its ``inset``, a name of ``editing.outputs.buffer_pictures``."""
+def preview(rig: Rig, asked: Asked, inset: str) -> tuple[np.ndarray, bytes, bytes]:
+    """The carried face (S, S, 3) uint8, and JPEGs of it and of its ``inset``, a name of ``editing.outputs.buffer_pictures``."""
     (result,) = preview_prepared(rig.painter, {0: asked.sitting.prepared}, _faces(asked), [asked.request(rig)])
     pictures = buffer_pictures(result)
-    return jpeg_bytes(result.image, PREVIEW_QUALITY), jpeg_bytes(pictures.get(inset, pictures["rendered"]), PREVIEW_QUALITY)
+    shown = (result.image, pictures.get(inset, pictures["rendered"]))
+    one, other = (jpeg_bytes(image, PREVIEW_QUALITY) for image in shown)
+    return result.image, one, other
 
 
 def draw(rig: Rig, asked: Asked, cancelled: threading.Event, on_call: Callable[[], None]) -> Result:

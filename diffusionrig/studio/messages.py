@@ -50,6 +50,8 @@ async def _act(session: Session, message: dict[str, Any]) -> None:
             session.step(-1)
         case "redo":
             session.step(1)
+        case "step":
+            session.go_to(_whole(message, "number"))
         case "face":
             await session.face(_whole(message, "number"))
         case "no_second":

@@ -18,13 +18,14 @@ class Origin:
     base: str = ""
     use_model: str = ""
     precision: str = ""
+    album: str = ""
 
     def words(self) -> list[str]:
         """Flags and values."""
         return [word for name, value in dataclasses.asdict(self).items() if value for word in (f"--{name}", value)]
 
     def arguments(self) -> str:
-        """The same for ``Rig.from_pretrained``."""
+        """The same for ``Rig.from_pretrained``, but for the album."""
         further = {"base": self.base, "encoder": self.use_model, "precision": self.precision}
         return ", ".join([repr(self.model_path or "default"), *(f"{name}={value!r}" for name, value in further.items() if value)])
 
@@ -49,6 +50,7 @@ def command_line(sitting: Sitting, target: Sitting | None, edit: Edit, seed: int
 
 def python_lines(sitting: Sitting, target: Sitting | None, edit: Edit, seed: int, origin: Origin) -> str:
     """The same in Python."""
+    lends = f"rig.use_album({origin.album!r})\n" if origin.album else ""
     second = target.photograph.name if edit.parts and target is not None else ""
     return f"""from diffusionrig.editing.controls import Edit
 from diffusionrig.editing.order import Order
@@ -59,7 +61,8 @@ from diffusionrig.editing.session import run_session
 edit = {edit!r}
 order = Order(source={sitting.photograph.name!r}, target={second!r}, edits=[edit], output_dir="log/edit",
               sampling=Sampling(seed={seed}), align_source=None, face={sitting.number}, output="photo")
-run_session(Rig.from_pretrained({origin.arguments()}), order)
+rig = Rig.from_pretrained({origin.arguments()})
+{lends}run_session(rig, order)
 """
 
 

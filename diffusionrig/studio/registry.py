@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from diffusionrig.studio.album_panel import AlbumPanel
 from diffusionrig.studio.camera import Camera
 from diffusionrig.studio.clips import Clips
-from diffusionrig.studio.panels import Panel
 from diffusionrig.studio.session import Session
 
 
-def add_panels(session: Session) -> None:
-    """Register the panels, a line each."""
-    panels: list[Panel] = []
-    panels.append(Clips(session))
-    panels.append(camera := Camera(session))
-    session.panels.extend(panels)
+def add_panels(session: Session, folder: Path) -> None:
+    """Register the panels, a line each; what they keep lies in ``folder``."""
+    session.panels.append(AlbumPanel(session, folder))
+    session.panels.append(Clips(session))
+    session.panels.append(camera := Camera(session))
     session.receiver = camera

@@ -9,7 +9,10 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
+
+import numpy as np
 
 from diffusionrig.editing.controls import edited_code
 from diffusionrig.editing.presets import Preset
@@ -24,13 +27,16 @@ from diffusionrig.studio.latest import Latest
 from diffusionrig.studio.outbox import Outbox, framed
 from diffusionrig.studio.panels import Panel, Receiver
 from diffusionrig.studio.recipes import Origin
-from diffusionrig.studio.sitting import Photograph, Sitting, open_photograph, sit, thumbnails
+from diffusionrig.studio.sitting import Photograph, Sitting, open_photograph, sit, small, thumbnails
 from diffusionrig.studio.state import State
 
 Made = TypeVar("Made")
 
 MOST_WAITING = 4
 """Photographs that may wait to be captured; further ones are refused."""
+
+STEP = 96
+"""Pixels of the picture of a step of the history."""
 
 INSETS = ("rendered", "normal", "albedo", "confidence", "carried")
 
@@ -52,6 +58,7 @@ class Session:
         self.drawings: Latest[int] = Latest(self._draw)
         self._cancelled = threading.Event()
         self._drawn: tuple[Asked, Result] | None = None
+        self._seen: tuple[Preset, np.ndarray] | None = None
         self._frames: dict[str, bytes] = {}
         self.panels: list[Panel] = []
         self.receiver: Receiver | None = None
@@ -62,6 +69,7 @@ class Session:
         """A page comes, or comes back: it is told everything."""
         self._pages.append(page)
         page.tell(self._whole())
+        page.tell(self._past())
         for panel in self.panels:
             for message in panel.whole():
                 page.tell(message)
@@ -85,6 +93,13 @@ class Session:
 
     def _whole(self) -> dict[str, Any]:
         return {"type": "state", "inset": self.inset, **self.state.to_json()}
+
+    def _past(self) -> dict[str, Any]:
+        return {"type": "history", "photo": self.state.photo_number, **self.state.history.to_json()}
+
+    def _tell_all(self) -> None:
+        self.tell(self._whole())
+        self.tell(self._past())
 
     def _show(self, kind: str, number: int, revision: int, nothing: bool, parts: list[bytes]) -> None:
         """Hand a picture to every page; where ``nothing`` was asked for, they have the photograph itself, which is finer."""
@@ -133,15 +148,43 @@ class Session:
         self.cancel()
         self.previews.forget()
         self._frames.clear()
-        self._drawn = None
+        self._drawn = self._seen = None
         self.state.seat(sitting)
-        self.tell(self._whole())
+        self._tell_all()
         self.previews.offer(0)
 
     def _seat_target(self, sitting: Sitting | None) -> None:
         self.state.seat_target(sitting)
         self.tell(self._whole())
         self.redraw()
+
+    # Models.
+
+    async def use(self, load: Callable[[], tuple[Rig, Origin]]) -> None:
+        """Draw with another model from here on. The photographs sit for it anew, and the edits stay; RigError, and the model stays,
+        when that is not possible."""
+        def seated() -> tuple[Rig, Origin, Sitting | None, Sitting | None]:
+            rig, origin = load()
+            sitting, target = (before and sit(rig, before.photograph, before.number, profiles)
+                               for before, profiles in ((self.state.sitting, False), (self.state.target, True)))
+            return rig, origin, sitting, target
+
+        async with self._capturing:
+            self.cancel()
+            self.rig, self.origin, sitting, target = await self._in(self._hand, seated)
+            self._drawn = self._seen = None
+            self._frames.clear()
+            self.state.reseat(sitting, target)
+            self.tell({"type": "model", **self.model()})
+            self.tell(self._whole())
+            if self.state.sitting is not None:
+                self.redraw()
+
+    def model(self) -> dict[str, Any]:
+        """What the page says of the model."""
+        rig = self.rig
+        return {"name": Path(self.origin.model_path).name or "default", "size": rig.size, "consent": rig.consent,
+                "hash": rig.pretrained.hash}
 
     # Edits.
 
@@ -154,13 +197,29 @@ class Session:
     def settle(self) -> None:
         """Keep what is asked for now as a step of the history."""
         self.state.history.commit(self.state.preset)
-        self.tell(self._whole())
+        self._depict()
+        self._tell_all()
 
     def step(self, by: int) -> None:
         """Undo (-1) or redo (1)."""
-        self.state.ask(self.state.history.move(by))
-        self.tell(self._whole())
+        self._return_to(self.state.history.move(by))
+
+    def go_to(self, number: int) -> None:
+        """Go to a step of the history; UsageError when there is none of that number."""
+        self._return_to(self.state.history.go_to(number))
+
+    def _return_to(self, preset: Preset) -> None:
+        self.state.ask(preset)
+        self._tell_all()
         self.redraw()
+
+    def _depict(self) -> bool:
+        """Give the step that is shown its small picture, once it has been seen; whether that was now."""
+        step = self.state.history.now
+        if step.picture is not None or self._seen is None or self._seen[0] != step.preset:
+            return False
+        step.picture = jpeg_bytes(small(self._seen[1], STEP), QUALITY)
+        return True
 
     def load(self, preset: Preset) -> None:
         """Take over a preset; UsageError when this face cannot be edited so."""
@@ -203,10 +262,13 @@ class Session:
 
     async def picture(self) -> bytes:
         """PNG of the photograph with the edit in it, in its own resolution."""
-        asked = self.asked()
-        if self._drawn is None or self._drawn[0] != asked:
-            self._drawn = asked, await self._in(self._hand, draw, self.rig, asked, threading.Event(), lambda: None)
-        return await self._in(self._hand, to_take_away, self.rig, *self._drawn)
+        asked, rig = self.asked(), self.rig
+        drawn = self._drawn
+        if drawn is None or drawn[0] != asked:
+            drawn = asked, await self._in(self._hand, draw, rig, asked, threading.Event(), lambda: None)
+            if rig is self.rig:
+                self._drawn = drawn
+        return await self._in(self._hand, to_take_away, rig, *drawn)
 
     async def shut(self) -> None:
         """Let the panels and the threads end."""
@@ -227,17 +289,22 @@ class Session:
     async def _preview(self, number: int) -> None:
         async def work() -> None:
             asked, photo, revision = self.asked(), self.state.photo_number, self.state.revision
-            parts = await self._in(self._quick, preview, self.rig, asked, self.inset)
-            if photo == self.state.photo_number:
-                self._show("preview", number, revision, asked.edit.nothing, list(parts))
+            preset, rig = self.state.preset, self.rig
+            image, *parts = await self._in(self._quick, preview, rig, asked, self.inset)
+            if photo == self.state.photo_number and rig is self.rig:
+                self._seen = preset, image
+                self._show("preview", number, revision, asked.edit.nothing, parts)
+                if self._depict():
+                    self.tell(self._past())
 
         await self._reporting("edit", work)
 
     async def _draw(self, number: int) -> None:
         async def work() -> None:
             asked, photo, revision = self.asked(), self.state.photo_number, self.state.revision
-            cancelled = self._cancelled = threading.Event()
-            total, done, loop = self.rig.calls(Sampling(seed=asked.seed)), 0, asyncio.get_running_loop()
+            cancelled, rig = threading.Event(), self.rig
+            self._cancelled = cancelled
+            total, done, loop = rig.calls(Sampling(seed=asked.seed)), 0, asyncio.get_running_loop()
 
             def called() -> None:
                 nonlocal done
@@ -246,9 +313,9 @@ class Session:
 
             self.tell({"type": "progress", "done": 0, "total": total})
             try:
-                result = await self._in(self._hand, draw, self.rig, asked, cancelled, called)
+                result = await self._in(self._hand, draw, rig, asked, cancelled, called)
                 shown = await self._in(self._hand, on_screen, asked, result)
-                if photo == self.state.photo_number and not cancelled.is_set():
+                if photo == self.state.photo_number and rig is self.rig and not cancelled.is_set():
                     self._drawn = asked, result
                     self._show("result", number, revision, asked.edit.nothing, [shown])
             except Cancelled:

@@ -115,3 +115,10 @@ def _around(image: np.ndarray, box: np.ndarray, side: int) -> np.ndarray:
     return cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA)
 
 
+def small(image: np.ndarray, longest: int) -> np.ndarray:
+    """(h, w, 3) copy of an image (H, W, 3) of at most so many pixels on the longer side."""
+    scale = longest / max(image.shape[:2])
+    if scale >= 1:
+        return image
+    width, height = (max(1, round(side * scale)) for side in (image.shape[1], image.shape[0]))
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)

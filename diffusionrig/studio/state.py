@@ -10,38 +10,8 @@ import numpy as np
 from diffusionrig.editing.controls import Edit
 from diffusionrig.editing.pasting import scaling
 from diffusionrig.editing.presets import Preset
+from diffusionrig.studio.history import History
 from diffusionrig.studio.sitting import Sitting
-
-LONGEST_HISTORY = 200
-
-
-class History:
-    """Presets that were settled on, one after another, and the place among them."""
-
-    def __init__(self) -> None:
-        self._steps = [Preset()]
-        self._at = 0
-
-    @property
-    def now(self) -> Preset:
-        """The step that is shown."""
-        return self._steps[self._at]
-
-    def commit(self, preset: Preset) -> None:
-        """Go on to ``preset``; what was undone before is forgotten."""
-        if preset == self.now:
-            return
-        self._steps = [*self._steps[:self._at + 1], preset][-LONGEST_HISTORY:]
-        self._at = len(self._steps) - 1
-
-    def move(self, by: int) -> Preset:
-        """Back (-1) or forth (1) a step, as far as there is one."""
-        self._at = min(max(self._at + by, 0), len(self._steps) - 1)
-        return self.now
-
-    def to_json(self) -> dict[str, bool]:
-        """Whether there is something to undo and to redo."""
-        return {"undo": self._at > 0, "redo": self._at < len(self._steps) - 1}
 
 
 @dataclasses.dataclass
@@ -74,6 +44,10 @@ class State:
         self.history = History()
         self.ask(Preset())
 
+    def reseat(self, sitting: Sitting | None, target: Sitting | None) -> None:
+        """The same photographs, captured anew for another model: edits stay."""
+        self.sitting, self.target, self.revision = sitting, target, self.revision + 1
+
     def seat_target(self, sitting: Sitting | None) -> None:
         """Another second photograph, or none."""
         self.target, self.target_number = sitting, self.target_number + 1
@@ -83,7 +57,7 @@ class State:
         """All that a page needs to show it."""
         return {"photo": None if self.sitting is None else _described(self.sitting, self.photo_number),
                 "target": None if self.target is None else _described(self.target, self.target_number),
-                "revision": self.revision, "preset": self.preset.to_json(), "seed": self.seed, "history": self.history.to_json()}
+                "revision": self.revision, "preset": self.preset.to_json(), "seed": self.seed, "history": self.history.ways()}
 
 
 def _described(sitting: Sitting, number: int) -> dict[str, Any]:

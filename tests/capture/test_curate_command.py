@@ -125,7 +125,8 @@ def test_every_flag_reaches_the_album(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(album_module, "curate_album", remembered)
     assert run_command("curate", ["album", "-o", "out", "--apply", "--link", "--keep", "7", "--min_face", "90", "--min_sharpness",
                                   "0.3", "--max_yaw", "50", "--max_pitch", "20", "--min_confidence", "0.2", "--duplicate", "0.05",
-                                  "--identity", "dlib", "--same", "0.9", "--max_megapixels", "12", "--device", "cpu", "--faces", "64"]) == 0
+                                  "--identity", "dlib", "--same", "0.9", "--max_megapixels", "12", "--device", "cpu", "--faces",
+                                  "64"]) == 0
     assert asked == [(album_module.Curation(folder="album", output="out", apply=True, link=True, identity="dlib", max_megapixels=12,
                                             device="cpu", faces=64),
                       Limits(min_face=90, min_sharpness=0.3, max_yaw=50, max_pitch=20, min_confidence=0.2, duplicate=0.05,

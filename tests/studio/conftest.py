@@ -12,15 +12,16 @@ __all__ = ["reference_checkpoint", "reference_rig"]
 
 
 @pytest.fixture
-def studio(reference_rig):
+def studio(reference_rig, reference_checkpoint, tmp_path):
     from starlette.testclient import TestClient
     from studio_pages import PORT, TOKEN, Studio
 
     from diffusionrig.studio.app import make_app
+    from diffusionrig.studio.recipes import Origin
     from diffusionrig.studio.registry import add_panels
     from diffusionrig.studio.session import Session
 
-    session = Session(reference_rig, max_megapixels=5.0)
-    add_panels(session)
+    session = Session(reference_rig, max_megapixels=5.0, origin=Origin(str(reference_checkpoint)))
+    add_panels(session, tmp_path / "work")
     with TestClient(make_app(session, TOKEN, PORT, most_upload=2_000_000), base_url=f"http://127.0.0.1:{PORT}") as client:
         yield Studio(client, session)
