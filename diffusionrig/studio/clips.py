@@ -13,19 +13,22 @@ from starlette.routing import BaseRoute, Route
 from diffusionrig.errors import UsageError
 from diffusionrig.studio.answering import as_file, file_name, told
 from diffusionrig.studio.clips_desk import Desk, Workshop
-from diffusionrig.studio.clips_driven import Driver, DriveWish, drive_wish
+from diffusionrig.studio.clips_driven import Driver, DriveWish, Setting, drive_wish
 from diffusionrig.studio.clips_file import Limits
+from diffusionrig.studio.clips_listener import FPS, Listening, ListenWish, listen_wish
 from diffusionrig.studio.session import Session
 
 
 class Clips:
     """See ``panels.Panel``."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, listener: str = "") -> None:
+        """``listener`` is a model or run of a generator of reactions, "" for the shipped one."""
         self._session, self._shop = session, Workshop()
         limits = Limits(megapixels=session.max_megapixels)
-        self._driver = Driver(session.rig, session.origin)
-        self.desks = {"clip": Desk("clip", session, self._shop, limits, DriveWish())}
+        self._driver, self._listening = Driver(), Listening(listener)
+        self.desks = {"clip": Desk("clip", session, self._shop, limits, DriveWish()),
+                      "listener": Desk("listener", session, self._shop, limits, ListenWish(), FPS)}
 
     def routes(self, most_upload: int) -> Sequence[BaseRoute]:
         place = "/api/desk/{kind}"
@@ -56,10 +59,15 @@ class Clips:
     def _begin(self, desk: Desk, value: Any) -> None:
         if not isinstance(value, dict):
             raise UsageError("A clip is drawn by a wish, which is a JSON object.")
-        state = self._session.state
+        session, state = self._session, self._session.state
+        setting = Setting(session.rig, session.origin, state.preset, state.seed)
+        if desk.kind == "listener":
+            heard = listen_wish(value)
+            desk.begin(heard, functools.partial(self._listening, wish=heard, setting=setting))
+            return
         wish = drive_wish(value)
         wish.edit(state.preset)  # what makes no sense is said before anything begins
-        desk.begin(wish, functools.partial(self._driver, wish=wish, preset=state.preset, seed=state.seed))
+        desk.begin(wish, functools.partial(self._driver, wish=wish, setting=setting))
 
     def _desk(self, kind: str) -> Desk:
         if kind not in self.desks:

@@ -9,12 +9,13 @@ from moving_faces import moving_clip
 from PIL import Image
 from studio_pages import PORTRAIT
 
-from diffusionrig.cli import command_parser
+from diffusionrig.cli import command_parser, main
 from diffusionrig.cli import edit as edit_command
 from diffusionrig.editing.clip import Drive, run_clip
 from diffusionrig.editing.order import Order
 from diffusionrig.editing.provenance import read_provenance
 from diffusionrig.io.movies import movie_info
+from diffusionrig.studio.clips import Clips
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -27,7 +28,7 @@ def clip(tmp_path_factory):
 
 
 def shop(studio):
-    return studio.session.panels[0]
+    return next(panel for panel in studio.session.panels if isinstance(panel, Clips))
 
 
 def lay(studio, data, name="drive.mp4", kind="clip"):
@@ -79,3 +80,33 @@ def test_a_clip_drives_the_face_and_is_the_file_that_edit_writes(studio, referen
     assert (tmp_path / "taken.mp4").read_bytes() == written.read_bytes()
     assert read_provenance(tmp_path / "taken.mp4")["moves"] == {"brows": 0.3}
     assert movie_info(tmp_path / "taken.mp4").sound_seconds == pytest.approx(6 / 25, abs=0.05)
+
+
+HEARD = {"sample": 2, "seed": 1, "added": True}
+
+
+def test_a_listener_reacts_to_a_speaker_and_is_what_react_render_draws(studio, reference_rig, clip, tmp_path, monkeypatch):
+    studio.photograph(name="me.jpg")
+    assert lay(studio, clip, "she.mp4", "listener").status_code == 200
+    with studio.page() as page:
+        ask(page, "draw", "listener", wish=HEARD)
+        desk = ended(page, "listener")
+        assert (desk["job"]["ended"], desk["job"]["error"]) == ("done", "")
+        assert desk["made"]["beside"] == ["reactions_3dmm.npy", "mean_face.npy"]
+        phases = [message["job"]["phase"] for message in page.texts if message["type"] == "desk" and message["job"]]
+        assert list(dict.fromkeys(phases)) == ["waiting", "listening", "reacting", "drawing"]
+    taken = studio.get("api/desk/listener/video.mp4").content
+    (tmp_path / "me.jpg").write_bytes(PORTRAIT.read_bytes())
+    (tmp_path / "she.mp4").write_bytes(clip)
+    for name in desk["made"]["beside"]:
+        (tmp_path / name).write_bytes(studio.get(f"api/desk/listener/beside?name={name}").content)
+    reactions = np.load(tmp_path / "reactions_3dmm.npy")
+    assert reactions.shape == (10, 6, 58)
+    assert np.abs(reactions[2] - reactions[3]).max() > 0.01
+    words = shlex.split(desk["made"]["command"])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("diffusionrig.editing.rig.Rig.from_pretrained", lambda path, **options: reference_rig)
+    assert main(words[1:]) == 0
+    (written,) = (tmp_path / "log" / "listener").rglob("b1_ind3.mp4")
+    assert written.read_bytes() == taken
+    assert read_provenance(written)["mode"] == "reaction"
