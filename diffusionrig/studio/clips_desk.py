@@ -113,7 +113,7 @@ class Desk:
                     size += len(part)
                     self._require_small(name, size)
                     write(part)
-            file = await self._shop.do(open_clip, path, self.limits, self._fps)
+            file = await asyncio.to_thread(open_clip, path, self.limits, self._fps)
             self._require_idle()
         except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)

@@ -2,10 +2,11 @@
 
 import io
 import shlex
+import threading
 
 import numpy as np
 import pytest
-from moving_faces import moving_clip
+from moving_faces import moving_clip, moving_gif
 from PIL import Image
 from studio_pages import PORTRAIT
 
@@ -15,7 +16,9 @@ from diffusionrig.editing.clip import Drive, run_clip
 from diffusionrig.editing.order import Order
 from diffusionrig.editing.provenance import read_provenance
 from diffusionrig.io.movies import movie_info
+from diffusionrig.studio import clips_driven as driven_module
 from diffusionrig.studio.clips import Clips
+from diffusionrig.studio.clips_file import Limits
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -110,3 +113,159 @@ def test_a_listener_reacts_to_a_speaker_and_is_what_react_render_draws(studio, r
     (written,) = (tmp_path / "log" / "listener").rglob("b1_ind3.mp4")
     assert written.read_bytes() == taken
     assert read_provenance(written)["mode"] == "reaction"
+
+
+def noisy(count=3):
+    return [np.full((64, 64, 3), 40 + 30 * number, np.uint8) for number in range(count)]
+
+
+def bad_clips(folder):
+    still = io.BytesIO()
+    Image.fromarray(noisy(1)[0]).save(still, "PNG")
+    whole = moving_clip(folder / "cut.mp4", 3)
+    large = moving_clip(folder / "large.mp4", frames=[np.zeros((2400, 2400, 3), np.uint8)] * 2, sound=False)
+    long = moving_clip(folder / "long.mp4", frames=noisy(1) * 40, sound=False)
+    return {"empty.mp4": (b"", "empty.mp4"), "text.mp4": (b"this is no video at all", "text.mp4 cannot be decoded"),
+            "page.mp4": (b"<!doctype html><html></html>", "page.mp4"), "still.png": (still.getvalue(), "still.png is no clip"),
+            "me.jpg": (PORTRAIT.read_bytes(), "me.jpg is no clip"), "notes.txt": (b"words", "notes.txt is no clip"),
+            "half.mp4": (whole[:len(whole) // 3], "half.mp4"), "large.mp4": (large, "2400 x 2400 pixels"),
+            "long.mp4": (long, "40 frames. Clips may have"),
+            "heavy.mp4": (bytes(400_001), "heavy.mp4 is too large. Clips may have 0.4 MB")}
+
+
+def test_bad_clips_are_a_sentence_and_leave_the_one_that_lies_there(studio, tmp_path):
+    desk = shop(studio).desks["clip"]
+    desk.limits = Limits(400_000, 30, 5.0)
+    good = moving_gif(3)
+    assert lay(studio, good, "moving.gif").status_code == 200
+    there = desk.file
+    for name, (data, words) in bad_clips(tmp_path).items():
+        answer = lay(studio, data, name)
+        assert answer.status_code in {400, 422}, name
+        text = answer.json()["error"]
+        assert words in text, name
+        assert "diffusionrig-studio" not in text
+        assert desk.file is there
+    assert studio.get("api/desk/clip/first.jpg").headers["content-type"] == "image/jpeg"
+    # Nothing of those that were refused is kept.
+    kept = {path for path in there.path.parent.parent.rglob("*") if path.is_file()}
+    assert kept == {there.path}
+
+
+def test_a_clip_without_end_is_not_read_to_it(studio):
+    def stream():
+        for _ in range(1000):
+            sent.append(1)
+            yield bytes(100_000)
+
+    sent = []
+    shop(studio).desks["clip"].limits = Limits(upload=1_000_000)
+    answer = lay(studio, stream())
+    assert answer.status_code == 400
+    assert "too large" in answer.json()["error"]
+
+
+def test_what_is_asked_at_the_wrong_time_or_wrongly_is_a_sentence(studio, clip):
+    with studio.page() as page:
+        def told(do, kind="clip", **values):
+            ask(page, do, kind, **values)
+            error = page.until(type="error")
+            assert error["where"] == kind
+            return error["text"]
+
+        assert "No clip is open yet" in told("draw", wish=WISH)
+        assert lay(studio, clip).status_code == 200
+        assert "No photograph is open yet" in told("draw", wish=WISH)
+        assert lay(studio, clip, "../../etc/../passwd.mp4").status_code == 200
+        assert shop(studio).desks["clip"].file.path.name == "passwd.mp4"
+        studio.photograph()
+        assert "Nothing is taken" in told("draw", wish={**WISH, "take": {"exp": 0.0}})
+        for wish in (None, [], {**WISH, "track": "perhaps"}, {**WISH, "relative": 1}, {**WISH, "take": {"latent": 1.0}}):
+            told("draw", wish=wish)
+        for wish in ({**HEARD, "sample": 10}, {**HEARD, "seed": -1}, {**HEARD, "added": None}, {}):
+            told("draw", "listener", wish=wish)
+        assert "'explode'" in told("explode")
+        assert "'desk of nobody'" in told("draw", "desk of nobody")
+        assert studio.get("api/desk/clip/video.mp4").json()["error"] == "No video has been drawn yet."
+        assert studio.get("api/desk/listener/first.jpg").status_code == 400
+        assert studio.get("api/desk/nowhere/video.mp4").status_code == 400
+
+
+def test_a_clip_without_a_face_fails_with_the_sentence_of_edit(studio, tmp_path):
+    studio.photograph()
+    assert lay(studio, moving_clip(tmp_path / "grey.mp4", frames=noisy(), sound=False), "grey.mp4").status_code == 200
+    with studio.page() as page:
+        ask(page, "draw", wish=WISH)
+        job = ended(page)["job"]
+        assert job["ended"] == "failed"
+        assert job["error"] == "No face was found in any frame of grey.mp4; give a clip that shows one."
+
+
+def held(monkeypatch, after=2):
+    """Drawing waits after some frames; the first event says that it does, the second lets it go on."""
+    reached, go = threading.Event(), threading.Event()
+    draw = driven_module.draw_clip
+
+    def slow(*arguments):
+        for number, frame in enumerate(draw(*arguments)):
+            yield frame
+            if number + 1 == after:
+                reached.set()
+                assert go.wait(60)
+
+    monkeypatch.setattr(driven_module, "draw_clip", slow)
+    return reached, go
+
+
+def test_a_job_goes_on_without_its_page_is_there_for_the_next_and_can_be_cancelled(studio, clip, monkeypatch):
+    studio.photograph()
+    reached, go = held(monkeypatch)
+    lay(studio, clip)
+    with studio.page() as page:
+        ask(page, "draw", wish=WISH)
+        assert reached.wait(60)
+    with studio.page() as one, studio.page() as other:
+        for page in (one, other):
+            desk = page.until(type="desk", kind="clip")
+            assert (desk["job"]["phase"], desk["job"]["ended"]) == ("drawing", "")
+            assert desk["wish"] == WISH
+            assert page.until(type="frame", kind="clip")["job"] == desk["job"]["number"]
+        other.say(type="desk", where="x", kind="clip", do="draw", wish=WISH)
+        assert "being drawn already" in other.until(type="error")["text"]
+        assert "cancel it first" in lay(studio, clip).json()["error"]
+        assert studio.post("api/photo?name=other.jpg", PORTRAIT.read_bytes()).status_code == 200
+        ask(one, "cancel")
+        go.set()
+        assert ended(other)["job"]["ended"] == "cancelled"
+        assert studio.get("api/desk/clip/video.mp4").status_code == 400
+        # What was seen of the clip is remembered.
+        ask(other, "draw", wish={**WISH, "take": {"pose": 1.0}})
+        desk = ended(other)
+        assert desk["job"]["person"] == "other.jpg"
+        phases = {message["job"]["phase"] for message in other.texts
+                  if message["type"] == "desk" and message["job"] and message["job"]["number"] == desk["job"]["number"]}
+        assert "tracking" not in phases
+        ask(one, "remove")
+        assert one.until(type="desk", file=None)["made"] is None
+    assert not [path for path in shop(studio)._shop._scratch.place.rglob("*") if path.is_file()]
+
+
+def test_the_studio_ends_in_the_middle_of_a_job_and_leaves_nothing(studio, clip, monkeypatch):
+    studio.photograph()
+    reached, go = held(monkeypatch)
+    lay(studio, clip)
+    with studio.page() as page:
+        ask(page, "draw", wish=WISH)
+        assert reached.wait(60)
+    place = shop(studio)._shop._scratch.place
+    assert place.is_dir()
+    studio.client.__exit__(None, None, None)
+    go.set()
+    assert not place.exists()
+    studio.client.__enter__()
+
+
+def test_a_stranger_cannot_ask_for_clips(studio, clip):
+    assert studio.client.post("/wrong-token/api/desk/clip?name=a.mp4", content=clip).status_code == 404
+    assert studio.post("api/desk/clip?name=a.mp4", clip, headers={"Origin": "http://elsewhere.example"}).status_code == 403
+    assert shop(studio).desks["clip"].file is None

@@ -143,11 +143,12 @@ export class Camera {
     for (const earlier of this.sentAt.keys()) if (earlier <= n) this.sentAt.delete(earlier);
     await paint(this.drawn, jpeg);
     const now = performance.now();
-    this.latencies = [...this.latencies, now - began].slice(-REMEMBERED);
+    // The first one waited until all was prepared.
+    this.latencies = this.times.length ? [...this.latencies, now - began].slice(-REMEMBERED) : [];
     this.times = [...this.times.filter((time) => now - time < WINDOW), now];
     const rate = this.times.length > 1 ? (1000 * (this.times.length - 1)) / (now - this.times[0]) : null;
     const ordered = [...this.latencies].sort((a, b) => a - b);
     const share = (part) => ordered[Math.min(Math.ceil(part * ordered.length) - 1, ordered.length - 1)];
-    this.line.textContent = doubt || texts.cameraFigures(rate, share(0.5), share(0.95));
+    if (rate !== null) this.line.textContent = doubt || texts.cameraFigures(rate, share(0.5), share(0.95));
   }
 }

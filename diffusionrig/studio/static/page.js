@@ -7,6 +7,7 @@ import { $, fail } from "./errors.js";
 import { ask } from "./files.js";
 import { Hub } from "./hub.js";
 import { lightPanel } from "./light.js";
+import { listenerPanel } from "./listener.js";
 import { Moving } from "./moving.js";
 import { Photographs } from "./photographs.js";
 import { Picture } from "./picture.js";
@@ -44,7 +45,7 @@ $("inset-kind").replaceChildren(...about.insets.map((kind) => new Option(texts.I
 // Panels with messages of their own register here, a line each; those that take dropped files return [selector, take(files)].
 
 const moving = new Moving();
-const drops = [clipPanel(hub, moving)];
+const drops = [clipPanel(hub, moving), listenerPanel(hub, moving)];
 new Camera(hub, moving);
 moving.show();
 

@@ -108,7 +108,7 @@ export function pictureOf(name) {
 
 // Clips, listener and camera.
 
-export const MODES = { edit: "Edit", clip: "Clip", camera: "Camera" };
+export const MODES = { edit: "Edit", clip: "Clip", listener: "Listener", camera: "Camera" };
 
 export const MOVING = {
   modes: "What the page is used for", progress: "How much of the clip is done", opening: "Reading the clip …", noClip: "No clip yet",
@@ -124,6 +124,17 @@ export const DESKS = {
     panel: "Clip", driver: "Clip", drawn: "Drawn", draw: "Draw the clip", video: "The video that was drawn",
     recipe: "Run this where the photograph and the clip are. It writes the very video that Download gives.",
   },
+  listener: {
+    title: "Drop a clip of somebody who speaks", lead: "The person of the photograph listens, nods and smiles.", choose: "Choose a clip",
+    panel: "Speaker", driver: "Speaker", drawn: "Listener", draw: "Draw the listener", video: "Speaker and listener, side by side",
+    recipe: "Download the files below, and run this where they, the photograph and the clip are. It writes the very video that Download gives.",
+  },
+};
+
+export const LISTENER = {
+  title: "Reaction", sample: "Which one", seed: "Seed", numbered: (number, of) => `${number} of ${of}`,
+  tip: "One speaker has many fitting listeners. Another seed makes ten others.",
+  added: "Add to the photograph’s expression", addedTip: "Without it the reaction takes its place.",
 };
 
 export const CAMERA = {
@@ -151,7 +162,9 @@ export function cameraFigures(rate, median, late) {
   return [...parts, `latency ${Math.round(median)} ms (median), ${Math.round(late)} ms (95th percentile)`].join(" · ");
 }
 
-const PHASES = { waiting: "Waiting", tracking: "Following the face", drawing: "Drawing" };
+const PHASES = {
+  waiting: "Waiting …", tracking: "Following the face", listening: "Watching the speaker", reacting: "Making reactions …", drawing: "Drawing",
+};
 
 export function clipFacts(file) {
   const count = `${file.frames} ${file.frames === 1 ? "frame" : "frames"}`;
