@@ -62,7 +62,7 @@ def begin(browser, address, mode=""):
 
 
 def go(page, mode):
-    page.run(f"document.querySelector('#mode-{mode}').click()")
+    page.run(f"document.querySelector('#go-{mode}').click()")
     page.wait(f"!document.querySelector('#moving-{mode}').hidden")
 
 
@@ -87,7 +87,7 @@ def test_a_clip_is_dropped_watched_played_and_taken_away(page, tmp_path):
     # A video that is dropped on the photograph is for the panel of clips.
     page.drop(clip, 640, 430)
     page.wait("document.querySelector('#clip-name').textContent === 'drive.mp4'")
-    assert page.run("document.body.dataset.mode") == "clip"
+    assert page.run("document.body.dataset.view") == "clip"
     assert "10 frames" in text(page, "#clip-facts")
     page.wait("Number(document.querySelector('#clip-driver').dataset.painted) > 0")
     page.run("document.querySelector('#slider-clip-pose-number').focus()")
@@ -132,7 +132,7 @@ def test_a_job_is_cancelled_and_another_goes_on_through_a_reload(page, address, 
     page.run("document.querySelector('#clip-draw').click()")
     page.wait("Number(document.querySelector('#clip-bar').value) > 0.1 && document.body.dataset.clipJob === 'drawing'")
     begin(page, address, "#clip")
-    assert page.run("document.body.dataset.mode") == "clip"
+    assert page.run("document.body.dataset.view") == "clip"
     page.wait("['drawing', 'done'].includes(document.body.dataset.clipJob)")
     ended(page, "clip")
     assert "60 frames" in text(page, "#clip-line")
@@ -217,7 +217,7 @@ def test_every_control_has_a_name_and_no_panel_runs_over(page):
 
 def test_modes_are_reached_by_keyboard(page):
     go(page, "clip")
-    page.run("document.querySelector('#mode-camera').focus()")
+    page.run("document.querySelector('#go-camera').focus()")
     page.key(" ", "Space", 32)
-    page.wait("document.body.dataset.mode === 'camera'")
-    assert page.run("document.querySelector('#mode-camera').getAttribute('aria-pressed')") == "true"
+    page.wait("document.body.dataset.view === 'camera'")
+    assert page.run("document.querySelector('#go-camera').getAttribute('aria-current')") == "page"

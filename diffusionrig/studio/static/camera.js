@@ -36,7 +36,7 @@ export class Camera {
       make("h2", {}, words.title), make("p", { class: "muted small" }, words.tip),
       make("p", { class: "row wide" }, this.start, this.rest), make("p", { class: "muted small" }, words.restTip),
       make("h2", {}, words.taken), this.parts.rows, make("p", { class: "muted small" }, texts.MOVING.slidersToo), mirrorRow,
-    ], (on) => { if (!on) this.stop(); });
+    ], () => this.stop());
     this.picture = document.createElement("canvas");
     hub.on("camera", (message, pictures) => (pictures ? this.show(message, pictures[0]) : this.take(message)));
     hub.on("camera_taken", (message) => this.taken(message));

@@ -37,5 +37,5 @@ export function clipPanel(hub, moving) {
       track.checked = wish.track === "auto";
     },
   });
-  return [...desk.drop, (file) => file.type.startsWith("video/"), () => moving.go("clip")];
+  return [...desk.drop, (file) => file.type.startsWith("video/"), () => document.getElementById("go-clip").click()];
 }

@@ -26,6 +26,33 @@ export async function keepAs(address, usual) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
+const PICTURE = /\.(jpe?g|jpe|jfif|png|bmp|webp|tiff?|gif|avif|hei[cf]|hif)$/i;
+const MOST_FILES = 1000;
+
+// Those that are pictures by their type or name, in the order of their names.
+export function imagesOf(files) {
+  const pictures = files.filter((file) => file.type.startsWith("image/") || PICTURE.test(file.name));
+  return pictures.sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
+}
+
+// The files of what is dropped; those in folders too.
+async function within(entries) {
+  const files = [], waiting = [...entries];
+  while (waiting.length && files.length < MOST_FILES) {
+    const entry = waiting.shift();
+    if (entry.isFile) files.push(await new Promise((resolve, reject) => { entry.file(resolve, reject); }));
+    else {
+      const reader = entry.createReader();
+      let part;
+      do {
+        part = await new Promise((resolve, reject) => { reader.readEntries(resolve, reject); });
+        waiting.push(...part);
+      } while (part.length);
+    }
+  }
+  return files;
+}
+
 // then(files, element) is called for what is dropped, with the element it was dropped on.
 export function acceptDrops(curtain, then) {
   let inside = 0;
@@ -37,11 +64,14 @@ export function acceptDrops(curtain, then) {
   window.addEventListener("dragenter", (event) => { if (holds(event)) show(inside + 1); });
   window.addEventListener("dragleave", (event) => { if (holds(event)) show(inside - 1); });
   window.addEventListener("dragover", (event) => { if (holds(event)) event.preventDefault(); });
-  window.addEventListener("drop", (event) => {
+  window.addEventListener("drop", async (event) => {
     if (!holds(event)) return;
     event.preventDefault();
     show(0);
-    const files = [...event.dataTransfer.files];
-    if (files.length) then(files, document.elementFromPoint(event.clientX, event.clientY));
+    const target = document.elementFromPoint(event.clientX, event.clientY);
+    const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+    const whole = [...event.dataTransfer.files];
+    const files = entries.some((entry) => entry.isDirectory) ? await within(entries) : whole;
+    if (files.length) then(files, target);
   });
 }

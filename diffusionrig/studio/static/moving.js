@@ -1,48 +1,36 @@
-// What the page is used for: editing a photograph, or letting it move by a clip, a speaker or a camera. One at a time is seen.
+// Views in which the person of the photograph moves: by a clip, a speaker or a camera.
 
 import { make } from "./dom.js";
 import { $ } from "./errors.js";
 import { MODES, MOVING } from "./texts.js";
 
 export class Moving {
-  constructor() {
-    this.sections = new Map();
-    this.entered = new Map();
-    this.buttons = new Map(Object.entries(MODES).map(([mode, text]) => [mode, make("button", {
-      id: `mode-${mode}`, "aria-pressed": "false", click: () => this.go(mode),
-    }, text)]));
-    $("modes").setAttribute("aria-label", MOVING.modes);
-    $("modes").append(...this.buttons.values());
-    window.addEventListener("hashchange", () => this.show());
+  constructor(hub) {
+    this.people = [];
+    hub.on("state", ({ photo }) => { for (const show of this.people) show(photo); });
   }
 
-  // A place for a mode: what is seen, and what can be set. changed(on) is told when it comes and goes.
-  add(mode, stage, panel, changed = () => {}) {
-    const section = make("section", { class: "moving", id: `moving-${mode}`, "aria-label": MODES[mode] },
-      make("div", { class: "moving-stage" }, ...stage), make("div", { class: "panel moving-panel" }, ...panel));
-    document.querySelector("main").append(section);
-    this.sections.set(mode, section);
-    this.entered.set(mode, changed);
+  // A view: what is seen, and what can be set. left() is told when another one is shown.
+  add(mode, stage, panel, left = () => {}) {
+    document.querySelector(".views").append(make("button", { id: `go-${mode}`, "data-go": mode }, MODES[mode]));
+    document.querySelector("main").after(make("section", { class: "moving", id: `moving-${mode}`, "data-view-of": mode,
+      "aria-label": MODES[mode], hidden: true },
+    make("div", { class: "moving-stage" }, ...stage), make("div", { class: "moving-panel" }, this.person(mode), ...panel)));
+    document.addEventListener("view", ({ detail }) => { if (detail !== mode) left(); });
   }
 
-  get mode() {
-    const word = location.hash.slice(1);
-    return this.sections.has(word) ? word : "edit";
-  }
-
-  go(mode) {
-    history.replaceState(null, "", mode === "edit" ? location.pathname : `#${mode}`);
-    this.show();
-  }
-
-  show() {
-    const before = document.body.dataset.mode;
-    document.body.dataset.mode = this.mode;
-    for (const [mode, button] of this.buttons) button.setAttribute("aria-pressed", mode === this.mode);
-    for (const [mode, section] of this.sections) section.hidden = mode !== this.mode;
-    if (before !== this.mode) {
-      this.entered.get(before)?.(false);
-      this.entered.get(this.mode)?.(true);
-    }
+  // Who is drawn, or that nobody is yet.
+  person(mode) {
+    const image = make("img", { alt: "" });
+    const name = make("p", { class: "file", id: `${mode}-person` });
+    const open = make("button", { class: "quiet", click: () => $("go-edit").click() });
+    this.people.push((photo) => {
+      image.hidden = !photo;
+      if (photo) image.src = `api/face.jpg?number=${photo.number}&id=${photo.id}`;
+      name.textContent = photo?.name ?? MOVING.nobody;
+      open.textContent = photo ? MOVING.edit : MOVING.open;
+    });
+    return make("div", { class: "group" }, make("div", { class: "person" }, image, name, open),
+      make("p", { class: "error", "data-error": "photo", role: "alert", hidden: true }));
   }
 }

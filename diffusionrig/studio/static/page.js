@@ -1,10 +1,12 @@
 // The page: puts the parts together and keeps them in step with the studio, which holds the state.
 
+import { AlbumPanel } from "./album.js";
 import { Camera } from "./camera.js";
 import { clipPanel } from "./clip.js";
 import { Edits, PARTS } from "./edits.js";
 import { $, fail } from "./errors.js";
 import { ask } from "./files.js";
+import { HistoryPanel } from "./history.js";
 import { Hub } from "./hub.js";
 import { lightPanel } from "./light.js";
 import { listenerPanel } from "./listener.js";
@@ -13,6 +15,7 @@ import { Photographs } from "./photographs.js";
 import { Picture } from "./picture.js";
 import * as texts from "./texts.js";
 import { tools } from "./tools.js";
+import { Views } from "./views.js";
 
 texts.speak(document);
 const about = await (await ask("api/about")).json();
@@ -44,10 +47,13 @@ $("inset-kind").replaceChildren(...about.insets.map((kind) => new Option(texts.I
 
 // Panels with messages of their own register here, a line each; those that take dropped files return [selector, take(files)].
 
-const moving = new Moving();
-const drops = [clipPanel(hub, moving), listenerPanel(hub, moving)];
+const moving = new Moving(hub);
+const clips = [clipPanel(hub, moving), listenerPanel(hub, moving)];
 new Camera(hub, moving);
-moving.show();
+const views = new Views("edit");
+const album = new AlbumPanel(hub, views);
+new HistoryPanel(hub, edits);
+const drops = [["[data-view=album]", (files) => album.take(files)], ...clips];
 
 // The state of the studio.
 
@@ -61,9 +67,10 @@ hub.on("state", (state) => {
   if (edits.settled || photographs.photo?.id !== state.photo?.id) edits.take(state.preset);
   photographs.take(state);
 });
+hub.on("model", (model) => { $("model").textContent = texts.modelFacts(model); });
 hub.on("error", ({ where, text }) => fail(where, text));
 
-tools(edits, picture, photographs, drops);
+tools(edits, picture, photographs, drops, (files) => album.take(files));
 edits.show();
 // Everything that the studio tells can be shown now.
 hub.connect((yes) => { $("offline").hidden = yes; });

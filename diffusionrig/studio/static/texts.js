@@ -26,6 +26,24 @@ export const TEXTS = {
   close: "Close", keysTitle: "Keyboard", dropHere: "Drop it anywhere",
   offline: "The studio does not answer. It may have been ended; start it again with diffusionrig studio.",
   deskRecipeTitle: "The same video without the page",
+  views: "Views", viewEdit: "Face", viewAlbum: "Album", history: "History",
+  albumTitle: "A personal model", albumLead: "About 20 photographs of one person, in different light, poses and expressions, teach the network that face.",
+  albumName: "Album", albumNew: "New album …", albumNaming: "What is the new album called?", albumMake: "Begin it",
+  albumDrop: "Drop photographs of one person here,", albumDropMore: "or a whole folder. They are copied; yours stay as they are.",
+  albumChoose: "Choose photographs …", albumChooseFolder: "Choose a folder …", albumLook: "Look at them again",
+  albumForget: "Forget those that were refused", albumPhotos: "Photographs of the album",
+  albumBusy: "Something is going on with this album; wait until that has ended, or stop it.",
+  albumNoPictures: "None of these files is a picture.", albumStop: "Stop", albumStopping: "Saving …",
+  albumFew: "With fewer than six photographs the model learns these pictures rather than the face.",
+  albumDone: "The model is ready. Use it below, or with the command line.",
+  consentTitle: "In what words did the person agree?", consentHint: "Required. It is recorded in the model and shown wherever that is used.",
+  consentMe: "It is me", consentAgreed: "They agreed today",
+  consentLead: "Only train on people who agreed to it. The statement is kept in the model.",
+  consentFirst: "Say first in what words the person in the photographs agreed to this; the model records it.",
+  trainTitle: "Training", train: "Train", updates: "Updates",
+  updatesLead: "120 to 400 are usual. It runs in the background, also when this page is closed, and can be stopped and continued.",
+  trainProgress: "Updates done", loss: "Loss (a dot each time it was noted, and their running mean)",
+  modelsTitle: "Models", useModel: "Use", inUse: "In use", loadingModel: "Loading …",
   opening: "Looking for faces …", capturing: "Capturing …", drawing: "Drawing …", saving: "Writing the picture …",
 };
 
@@ -54,9 +72,12 @@ export const INSETS = {
   carried: ["Carried photograph", "The photograph moved and relit, before anything is drawn."],
 };
 
+const VERDICTS = { "": "not looked at yet", kept: "stays", surplus: "not needed" };
+
 export const KEYS = [
   ["R", "Reset all"], ["Ctrl Z", "Undo"], ["Ctrl Shift Z", "Redo"], ["C", "Compare before and after"],
   ["Enter", "Draw now"], ["Arrow keys", "Move the slider or lamp that has the focus"], ["Backspace", "Reset the slider that has the focus"],
+  ["Arrow keys, Enter", "In the history: go along it, and back to a step"],
 ];
 
 export function nameOf(name) {
@@ -108,12 +129,12 @@ export function pictureOf(name) {
 
 // Clips, listener and camera.
 
-export const MODES = { edit: "Edit", clip: "Clip", listener: "Listener", camera: "Camera" };
+export const MODES = { clip: "Clip", listener: "Listener", camera: "Camera" };
 
 export const MOVING = {
-  modes: "What the page is used for", progress: "How much of the clip is done", opening: "Reading the clip …", noClip: "No clip yet",
+  nobody: "No photograph yet", edit: "Edit", open: "Open one", progress: "How much of the clip is done", opening: "Reading the clip …", noClip: "No clip yet",
   otherClip: "Other clip …", remove: "Remove", keep: "Download video", recipe: "Command …", taken: "From the clip",
-  slidersToo: "Sliders and lamp of Edit are added to every frame.",
+  slidersToo: "The sliders and the lamp of the view Face are added to every frame.",
   relative: "Count from its first frame", relativeTip: "The video then begins as the photograph is. Without it the face is taken as the clip shows it.",
   track: "Follow and steady", trackTip: "One person is followed through the clip. Without it every frame stands by itself.",
 };
@@ -193,8 +214,113 @@ function clock(seconds) {
   return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")} min`;
 }
 
+// A step of the history: what was moved.
+export function stepText({ number, changes, more, empty }) {
+  if (number === 0) return "Photograph";
+  if (empty) return "Reset";
+  if (changes.every(([name]) => name.startsWith("light"))) return "Lamp";
+  const [first, ...others] = changes.map(([name, value]) => `${nameOf(name)} ${value === null ? "at rest" : moved(name, value)}`);
+  const rest = others.length + more;
+  return rest ? `${first} and ${rest} more` : first;
+}
+
+function moved(name, value) {
+  const rounded = Number(value.toFixed(2));
+  return rounded > 0 && !["exp", "pose", "light"].includes(name) ? `+${rounded}` : String(rounded);
+}
+
+// The album.
+
+export function verdictText(verdict) {
+  return VERDICTS[verdict] ?? verdict;
+}
+
+export function removeOf(file) {
+  return `Take ${file} out of the album`;
+}
+
+export function handing(number, total) {
+  return `Handing over ${number} of ${total} …`;
+}
+
+export function albumPlace(folder) {
+  return `Albums and their models are kept in ${folder}.`;
+}
+
+export function albumTab(state) {
+  return state.running === "train" && state.training.done ? `${TEXTS.viewAlbum} · ${share(state.training)}` : TEXTS.viewAlbum;
+}
+
+function share({ done, total }) {
+  return `${Math.floor((100 * done) / total)} %`;
+}
+
+export function albumDoing(state) {
+  if (state?.running === "curate") return `Looking at ${state.photographs.length} photographs …`;
+  return "";
+}
+
+export function albumCount(state) {
+  const photographs = state.photographs ?? [];
+  if (!photographs.length || !state.looked) return photographs.length ? `${photographs.length} photographs` : "";
+  const kept = photographs.filter((photograph) => photograph.verdict === "kept").length;
+  return `${kept} of ${photographs.length} photographs stay`;
+}
+
+export function trainButton({ training }, updates) {
+  if (training.state === "stopped") return `Go on from update ${training.done}`;
+  return training.state === "done" && updates > training.done ? `Train on to ${updates} updates` : TEXTS.train;
+}
+
+export function trainingText({ running, stopping, training }) {
+  const counted = `Update ${training.done} of ${training.total}`;
+  if (stopping) return "Saving what has been learned …";
+  if (running === "begin" || running === "create-data") return "Capturing the faces …";
+  if (running === "train" && training.left === null) return "Loading the model …";
+  if (running === "train") return `${counted} · ${timeLeft(training.left)} left`;
+  if (training.state === "stopped") return `${counted} · stopped; what was learned is kept`;
+  return training.state === "done" ? `${counted} · done` : "";
+}
+
+function timeLeft(seconds) {
+  if (seconds < 60) return `${Math.max(1, seconds)} s`;
+  if (seconds < 5400) return `about ${Math.round(seconds / 60)} min`;
+  return `about ${(seconds / 3600).toFixed(1)} h`;
+}
+
+export function curveText(curve) {
+  if (curve.length < 2) return "Loss";
+  return `Loss from ${curve[0][1].toPrecision(2)} at update ${curve[0][0]} to ${curve.at(-1)[1].toPrecision(2)} at ${curve.at(-1)[0]}`;
+}
+
+export function consentWords(kind) {
+  const today = new Date().toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric" });
+  return kind === "me" ? `I am the person in these photographs (${today}).` : `The person in these photographs agreed to it on ${today}.`;
+}
+
+export function firstModel(path) {
+  return path ? `${path.split("/").at(-1)}, with which the studio was opened` : "Shipped model";
+}
+
+export function personalModel({ album, updates }) {
+  return `${album}, ${updates} updates`;
+}
+
+export function useOf(label, used) {
+  return used ? `${label}: in use` : `Use ${label}`;
+}
+
+export function modelCommand(path, store) {
+  return `diffusionrig edit PHOTO --set smile=+0.4 --model_path ${quoted(path)} --album ${quoted(store)}`;
+}
+
+function quoted(path) {
+  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\"'\"'")}'`;
+}
+
 // Fill in the texts of the page: data-text is what an element says, data-name what it is called.
 export function speak(root) {
   for (const element of root.querySelectorAll("[data-text]")) element.textContent = TEXTS[element.dataset.text];
+  for (const element of root.querySelectorAll("[data-hint]")) element.placeholder = TEXTS[element.dataset.hint];
   for (const element of root.querySelectorAll("[data-name]")) element.setAttribute("aria-label", TEXTS[element.dataset.name]);
 }

@@ -1,24 +1,24 @@
 // Files that come and go, the menu, the recipe, and the keys.
 
 import { $, trying } from "./errors.js";
-import { acceptDrops, ask, keepAs, upload } from "./files.js";
+import { acceptDrops, ask, imagesOf, keepAs, upload } from "./files.js";
 import { openPhotograph, openSecond } from "./photographs.js";
 import { KEYS, TEXTS } from "./texts.js";
 
 const openPreset = (file) => trying("preset", () => upload("api/preset", file));
 
 // drops: places of the page that take files themselves, as [selector, take(files)]; with wants(file) and go() they are gone to for
-// such a file, wherever it is dropped.
-export function tools(edits, picture, photographs, drops = []) {
+// such a file, wherever it is dropped. Several pictures at once, dropped elsewhere, are for many(files).
+export function tools(edits, picture, photographs, drops, many) {
   choosing();
   acceptDrops($("drop"), (files, target) => {
     const [file] = files;
-    const place = drops.find(([selector]) => target?.closest?.(selector))
-      ?? drops.find(([, , wants]) => photographs.photo && files.some((one) => wants?.(one)));
+    const place = drops.find(([selector]) => target?.closest?.(selector)) ?? drops.find(([, , wants]) => files.some((one) => wants?.(one)));
     if (place) {
       place[3]?.();
       place[1](files);
-    } else if (file.type === "application/json" || file.name.endsWith(".json")) openPreset(file);
+    } else if (imagesOf(files).length > 2) many(files);
+    else if (file.type === "application/json" || file.name.endsWith(".json")) openPreset(file);
     else if (target?.closest?.("#second, #second-empty, #take-sliders") && photographs.photo) openSecond(file);
     else openPhotograph(file);
   });
@@ -85,6 +85,7 @@ function keys(edits, picture, photographs) {
     const typing = event.target.matches?.("input[type=number], input[type=text], textarea, select, dialog *");
     const key = event.key.toLowerCase();
     if (key === "escape") $("menu").open = false;
+    if (document.body.dataset.view !== "edit") return;
     if ((event.ctrlKey || event.metaKey) && key === "z" && !event.target.matches?.("textarea, input[type=text]")) {
       event.preventDefault();
       edits.step({ type: event.shiftKey ? "redo" : "undo" });
