@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from diffusionrig.io.jpeg import jpeg_bytes
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "studio"))
 
 from chromium import Chromium
+from moving_pictures import FLAGS, films, pictures
 
 RESTED = ("document.body.dataset.rested === 'yes' && document.body.dataset.drawing === 'no' && "
           "!document.querySelector('#undo').disabled")
@@ -48,11 +50,13 @@ def main():
         image = Image.open(io.BytesIO(page.picture())).convert("RGB")
         write_bytes(folder / f"studio-{name}.jpg", jpeg_bytes(np.asarray(image), 85))
 
+    scratch = tempfile.TemporaryDirectory()
+    clip, camera = films(scratch.name)
     server = subprocess.Popen([sys.executable, "-m", "diffusionrig", "studio", "--port", "0"], stdout=subprocess.PIPE, text=True,
                               start_new_session=True)
     try:
         address = server.stdout.readline().split()[-1]
-        with Chromium(1320, 860, patience=180) as page:
+        with Chromium(1320, 860, [*FLAGS, f"--use-file-for-fake-video-capture={camera}"], patience=180) as page:
             page.dark(False)
             page.open(address)
             page.wait("document.body?.dataset.ready === 'yes'")
@@ -78,12 +82,14 @@ def main():
             time.sleep(0.5)
             shot(page, "recipe")
             page.run("document.querySelector('#recipe').close(); document.querySelector('#view-face').click()")
+            pictures(page, clip, lambda name: shot(page, name))
             page.resize(390, 844, 2, mobile=True)
             time.sleep(0.8)
             shot(page, "phone")
     finally:
         os.killpg(server.pid, signal.SIGINT)
         server.wait()
+        scratch.cleanup()
 
 
 if __name__ == "__main__":

@@ -50,8 +50,23 @@ def ended(page, kind="clip"):
             return desk
 
 
+def two_faces():
+    """PNG of two portraits, a large one and a small one."""
+    portrait = Image.open(PORTRAIT).convert("RGB").crop((60, 0, 428, 512))
+    group = Image.new("RGB", (768, 512), (120, 120, 120))
+    group.paste(portrait, (0, 0))
+    group.paste(portrait.resize((276, 384)), (430, 64))
+    buffer = io.BytesIO()
+    group.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def test_a_clip_drives_the_face_and_is_the_file_that_edit_writes(studio, reference_rig, clip, tmp_path):
-    studio.photograph(name="me.jpg")
+    studio.photograph(two_faces(), "us.png")
+    with studio.page() as page:
+        page.say(type="face", number=2)
+        while page.until(type="state")["photo"]["number"] != 2:
+            pass
     studio.post("api/preset?name=p.json", b'{"kind": "diffusionrig preset", "move": {"brows": 0.3}}')
     assert lay(studio, clip).status_code == 200
     with studio.page() as page:
@@ -60,7 +75,7 @@ def test_a_clip_drives_the_face_and_is_the_file_that_edit_writes(studio, referen
             "name": "drive.mp4", "frames": 6, "fps": 25.0, "width": 256, "sound": True}
         ask(page, "draw", wish=WISH)
         desk = ended(page)
-        assert (desk["job"]["ended"], desk["job"]["done"], desk["job"]["person"]) == ("done", 6, "me.jpg")
+        assert (desk["job"]["ended"], desk["job"]["done"], desk["job"]["person"]) == ("done", 6, "us.png")
         assert desk["made"]["notes"] == []
         phases = [message["job"]["phase"] for message in page.texts if message["type"] == "desk" and message["job"]]
         assert list(dict.fromkeys(phases)) == ["waiting", "tracking", "drawing"]
@@ -69,15 +84,15 @@ def test_a_clip_drives_the_face_and_is_the_file_that_edit_writes(studio, referen
         assert [np.asarray(Image.open(io.BytesIO(part))).shape for part in pictures] == [(64, 64, 3), (256, 256, 3)]
     (tmp_path / "taken.mp4").write_bytes(studio.get("api/desk/clip/video.mp4").content)
     kept = studio.get("api/desk/clip/video.mp4?keep=1").headers["content-disposition"]
-    assert kept == "attachment; filename*=UTF-8''me-drive.mp4"
+    assert kept == "attachment; filename*=UTF-8''us-drive.mp4"
     # The command that the page shows, run where the files are.
-    (tmp_path / "me.jpg").write_bytes(PORTRAIT.read_bytes())
+    (tmp_path / "us.png").write_bytes(two_faces())
     (tmp_path / "drive.mp4").write_bytes(clip)
     words = shlex.split(desk["made"]["command"])
-    assert words[:3] == ["diffusionrig", "edit", "me.jpg"]
+    assert words[:3] == ["diffusionrig", "edit", "us.png"]
     args = command_parser("edit").parse_args(words[2:])
     order = Order(str(tmp_path / args.picture), str(tmp_path / args.target), edit_command._edits(args), str(tmp_path / "out"),
-                  edit_command._sampling(args), align_source=None)
+                  edit_command._sampling(args), align_source=None, face=args.face)
     report = run_clip(reference_rig, order, Drive(args.relative, args.fps, track=args.track))
     written = tmp_path / "out" / report["outputs"][0]["file"]
     assert (tmp_path / "taken.mp4").read_bytes() == written.read_bytes()
