@@ -38,6 +38,7 @@ def films(folder):
 
 def pictures(page, clip, shot):
     """Draw a clip and a listener, and start the camera, of a page with a photograph open; ``shot`` takes a picture by its name."""
+    page.run("document.querySelector('#reset').click()")
     for kind in ("clip", "listener"):
         page.run(f"document.querySelector('#go-{kind}').click()")
         page.drop(clip, 400, 300)

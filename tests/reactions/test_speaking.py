@@ -15,7 +15,7 @@ from diffusionrig.reactions.speaking import heard_speaker, load_listener, speake
 REST = np.linspace(0, 3, 58)
 
 
-def rows(frames=40):
+def rows(frames=24):
     dice = np.random.default_rng(0)
     values = dice.uniform(0, 0.3, (frames, 58))
     values[:, ANGLES] += [np.pi, 0.4, -0.1]
@@ -55,9 +55,9 @@ def test_sound_is_heard_at_one_rate_whatever_its_own(rate):
 
 def test_the_shipped_generator_answers_anybody_the_same_way_each_time():
     generator = load_listener(str(asset_path("react/listener.safetensors")), "cpu")
-    speaker = speaker_clip("x", rows(), heard_speaker(None, 40, 25.0), generator.face_at_rest())
-    made, again, other = (generator.generate(speaker, None, 3, seed, "online").coefficients for seed in (0, 0, 1))
-    assert made.shape == (3, 40, 58)
+    speaker = speaker_clip("x", rows(), heard_speaker(None, 24, 25.0), generator.face_at_rest())
+    made, again, other = (generator.generate(speaker, None, 2, seed, "online").coefficients for seed in (0, 0, 1))
+    assert made.shape == (2, 24, 58)
     assert np.isfinite(made).all()
     assert np.array_equal(made, again)
     assert np.abs(made - other).max() > 0.01

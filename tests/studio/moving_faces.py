@@ -1,13 +1,17 @@
 """Small clips of the portrait that comes with the package: nodding and turning a little, with a tone."""
 
+import functools
 import io
 
 import numpy as np
 from PIL import Image
 from studio_pages import PORTRAIT
 
+from diffusionrig.editing.rig import Rig
+from diffusionrig.faces.backends import make_finder
 from diffusionrig.io.movies import write_movie
 from diffusionrig.io.sound import Sound
+from diffusionrig.studio.sitting import open_photograph, sit
 
 
 def portrait_frames(count=6, side=256):
@@ -41,3 +45,14 @@ def jpeg_of(image):
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=92)
     return buffer.getvalue()
+
+
+@functools.lru_cache(maxsize=2)
+def sitting_of(rig: Rig):
+    """The portrait as it sits for a rig, captured once for all tests."""
+    return sit(rig, open_photograph(PORTRAIT.read_bytes(), "me.jpg", make_finder(), 5.0))
+
+
+def seat(studio):
+    """Open the portrait in a studio, as if it had just been captured."""
+    studio.client.portal.call(studio.session._seat, sitting_of(studio.session.rig))

@@ -6,17 +6,19 @@ import threading
 
 import numpy as np
 import pytest
-from moving_faces import moving_clip, moving_gif
+from moving_faces import moving_clip, moving_gif, seat, sitting_of
 from PIL import Image
 from studio_pages import PORTRAIT
 
 from diffusionrig.cli import command_parser, main
 from diffusionrig.cli import edit as edit_command
 from diffusionrig.editing.clip import Drive, run_clip
+from diffusionrig.editing.driving import Driving
 from diffusionrig.editing.order import Order
 from diffusionrig.editing.provenance import read_provenance
 from diffusionrig.io.movies import movie_info
 from diffusionrig.studio import clips_driven as driven_module
+from diffusionrig.studio import clips_listener as listener_module
 from diffusionrig.studio.clips import Clips
 from diffusionrig.studio.clips_file import Limits
 
@@ -103,7 +105,39 @@ def test_a_clip_drives_the_face_and_is_the_file_that_edit_writes(studio, referen
 HEARD = {"sample": 2, "seed": 1, "added": True}
 
 
-def test_a_listener_reacts_to_a_speaker_and_is_what_react_render_draws(studio, reference_rig, clip, tmp_path, monkeypatch):
+def test_a_listener_reacts_to_a_speaker(studio, clip, monkeypatch):
+    waves = np.sin(np.arange(6)[:, None] + np.arange(58)) / 10 + 0.1
+    looked = []
+
+    def seen(frames, encoder, on_frame):
+        for _ in frames:
+            looked.append(1)
+            on_frame(1)
+        return waves
+
+    monkeypatch.setattr(listener_module, "seen_speaker", seen)
+    seat(studio)
+    assert lay(studio, clip, "she.mp4", "listener").status_code == 200
+    with studio.page() as page:
+        ask(page, "draw", "listener", wish=HEARD)
+        desk = ended(page, "listener")
+        assert (desk["job"]["ended"], desk["job"]["error"]) == ("done", "")
+        assert desk["made"]["beside"] == ["reactions_3dmm.npy", "mean_face.npy"]
+        phases = [message["job"]["phase"] for message in page.texts if message["type"] == "desk" and message["job"]]
+        assert list(dict.fromkeys(phases)) == ["waiting", "listening", "reacting", "drawing"]
+        first = studio.get("api/desk/listener/video.mp4").content
+        made = np.load(io.BytesIO(studio.get("api/desk/listener/beside?name=reactions_3dmm.npy").content))
+        assert made.shape == (10, 6, 58)
+        assert studio.get("api/desk/listener/beside?name=../request.json").status_code == 400
+        # Another reaction of the same speaker is another video, and nobody is looked at again.
+        ask(page, "draw", "listener", wish={**HEARD, "sample": 5})
+        assert "--k 5 --rest photo --seed 1" in ended(page, "listener")["made"]["command"]
+        assert studio.get("api/desk/listener/video.mp4").content != first
+        assert len(looked) == 6
+
+
+@pytest.mark.slow
+def test_a_listener_is_what_react_render_draws(studio, reference_rig, clip, tmp_path, monkeypatch):
     studio.photograph(name="me.jpg")
     assert lay(studio, clip, "she.mp4", "listener").status_code == 200
     with studio.page() as page:
@@ -193,7 +227,7 @@ def test_what_is_asked_at_the_wrong_time_or_wrongly_is_a_sentence(studio, clip):
         assert "No photograph is open yet" in told("draw", wish=WISH)
         assert lay(studio, clip, "../../etc/../passwd.mp4").status_code == 200
         assert shop(studio).desks["clip"].file.path.name == "passwd.mp4"
-        studio.photograph()
+        seat(studio)
         assert "Nothing is taken" in told("draw", wish={**WISH, "take": {"exp": 0.0}})
         for wish in (None, [], {**WISH, "track": "perhaps"}, {**WISH, "relative": 1}, {**WISH, "take": {"latent": 1.0}}):
             told("draw", wish=wish)
@@ -207,7 +241,7 @@ def test_what_is_asked_at_the_wrong_time_or_wrongly_is_a_sentence(studio, clip):
 
 
 def test_a_clip_without_a_face_fails_with_the_sentence_of_edit(studio, tmp_path):
-    studio.photograph()
+    seat(studio)
     assert lay(studio, moving_clip(tmp_path / "grey.mp4", frames=noisy(), sound=False), "grey.mp4").status_code == 200
     with studio.page() as page:
         ask(page, "draw", wish=WISH)
@@ -216,9 +250,18 @@ def test_a_clip_without_a_face_fails_with_the_sentence_of_edit(studio, tmp_path)
         assert job["error"] == "No face was found in any frame of grey.mp4; give a clip that shows one."
 
 
-def held(monkeypatch, after=2):
-    """Drawing waits after some frames; the first event says that it does, the second lets it go on."""
+def held(studio, monkeypatch, after=2):
+    """A clip is followed at once, and drawing waits after some frames; the first event says that it does, the second lets it go
+    on."""
     reached, go = threading.Event(), threading.Event()
+    code = sitting_of(studio.session.rig).prepared.faces.code
+
+    def capture(frames, count, *rest):
+        for _ in frames:
+            rest[-1](1)
+        return Driving(code.repeat(count), np.zeros(count, np.uint8))
+
+    monkeypatch.setattr(driven_module, "capture_clip", capture)
     draw = driven_module.draw_clip
 
     def slow(*arguments):
@@ -233,8 +276,8 @@ def held(monkeypatch, after=2):
 
 
 def test_a_job_goes_on_without_its_page_is_there_for_the_next_and_can_be_cancelled(studio, clip, monkeypatch):
-    studio.photograph()
-    reached, go = held(monkeypatch)
+    seat(studio)
+    reached, go = held(studio, monkeypatch)
     lay(studio, clip)
     with studio.page() as page:
         ask(page, "draw", wish=WISH)
@@ -248,7 +291,7 @@ def test_a_job_goes_on_without_its_page_is_there_for_the_next_and_can_be_cancell
         other.say(type="desk", where="x", kind="clip", do="draw", wish=WISH)
         assert "being drawn already" in other.until(type="error")["text"]
         assert "cancel it first" in lay(studio, clip).json()["error"]
-        assert studio.post("api/photo?name=other.jpg", PORTRAIT.read_bytes()).status_code == 200
+        seat(studio)
         ask(one, "cancel")
         go.set()
         assert ended(other)["job"]["ended"] == "cancelled"
@@ -256,7 +299,6 @@ def test_a_job_goes_on_without_its_page_is_there_for_the_next_and_can_be_cancell
         # What was seen of the clip is remembered.
         ask(other, "draw", wish={**WISH, "take": {"pose": 1.0}})
         desk = ended(other)
-        assert desk["job"]["person"] == "other.jpg"
         phases = {message["job"]["phase"] for message in other.texts
                   if message["type"] == "desk" and message["job"] and message["job"]["number"] == desk["job"]["number"]}
         assert "tracking" not in phases
@@ -266,8 +308,8 @@ def test_a_job_goes_on_without_its_page_is_there_for_the_next_and_can_be_cancell
 
 
 def test_the_studio_ends_in_the_middle_of_a_job_and_leaves_nothing(studio, clip, monkeypatch):
-    studio.photograph()
-    reached, go = held(monkeypatch)
+    seat(studio)
+    reached, go = held(studio, monkeypatch)
     lay(studio, clip)
     with studio.page() as page:
         ask(page, "draw", wish=WISH)
