@@ -18,14 +18,20 @@ REFERENCE = "reference"
 
 
 @dataclasses.dataclass
-class Condition:
-    """What B pictures are drawn under: ``values`` (B, C, S, S), ``buffers`` of the edited codes, and where the condition is the
+class Seen:
+    """What can be shown of B pictures before a network draws them: ``buffers`` of the edited codes, and where the condition is the
     reference the ``carried`` photographs and, with an album, the names of the photographs that lent each what it lacks."""
 
-    values: Tensor
     buffers: PhysicalBuffers
     carried: Carried | None = None
     lenders: list[list[str]] | None = None
+
+
+@dataclasses.dataclass
+class Condition(Seen):
+    """What B pictures are drawn under: the ``values`` (B, C, S, S) that the network reads."""
+
+    values: Tensor = dataclasses.field(kw_only=True)
 
 
 @dataclasses.dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,10 @@ COLUMNS = {conditions.BUFFERS: ("source", "target", "rendered", "normal", "albed
            conditions.REFERENCE: ("source", "target", "carried", "confidence", "rendered", "result")}
 """Of the contact sheets, by the condition of the model."""
 BLANK = 245
+
+_RANGES = {"rendered": (0, 1), "normal": (-1, 1), "albedo": (0, 1)}
+PICTURES = (*_RANGES, "carried", "confidence")
+"""Of what a result was drawn from, by name."""
 
 
 class Outputs:
@@ -117,12 +122,11 @@ class Outputs:
         return self._aim[1]
 
 
-def buffer_pictures(result: Result) -> dict[str, np.ndarray]:
-    """What a result was drawn from, as pictures: rendered and albedo clipped to 0..1, normals from -1..1; the carried photograph
-    and its confidence, white where it is full, where there are any."""
-    ranges = {"rendered": (0, 1), "normal": (-1, 1), "albedo": (0, 1)}
-    pictures = {name: to_uint8(getattr(result.buffers, name)[0].cpu().numpy(), *bounds) for name, bounds in ranges.items()}
+def buffer_pictures(result: Result, names: Collection[str] = PICTURES) -> dict[str, np.ndarray]:
+    """What a result was drawn from, as pictures, those of ``names`` that there are: rendered and albedo clipped to 0..1, normals
+    from -1..1; the carried photograph and its confidence, white where it is full, where there are any."""
+    found = {name: (getattr(result.buffers, name)[0], bounds) for name, bounds in _RANGES.items()}
     if result.carried is not None:
-        pictures["carried"] = to_uint8(result.carried.picture[0].cpu().numpy(), -1, 1)
-        pictures["confidence"] = to_uint8(result.carried.confidence[0].expand(3, -1, -1).cpu().numpy(), 0, 1)
-    return pictures
+        found["carried"] = result.carried.picture[0], (-1, 1)
+        found["confidence"] = result.carried.confidence[0].expand(3, -1, -1), (0, 1)
+    return {name: to_uint8(tensor.cpu().numpy(), *bounds) for name, (tensor, bounds) in found.items() if name in names}

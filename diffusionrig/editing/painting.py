@@ -17,7 +17,7 @@ from diffusionrig.diffusion.schedule import Schedule
 from diffusionrig.editing.album import Album
 from diffusionrig.editing.analysis import Analysis
 from diffusionrig.editing.background import turned, with_background
-from diffusionrig.editing.conditions import BUFFERS, REFERENCE, Condition, Painted, kind_of
+from diffusionrig.editing.conditions import BUFFERS, REFERENCE, Condition, Painted, Seen, kind_of
 from diffusionrig.editing.keeping import REFINEMENTS, mix_noise, renewed
 from diffusionrig.editing.prepared import Prepared
 from diffusionrig.editing.pretrained import Pretrained
@@ -105,9 +105,15 @@ class Painter:
     def condition(self, sources: Prepared, code: FaceCode, centre: Tensor, buffers: PhysicalBuffers | None = None) -> Condition:
         """What ``sources`` are drawn under when their ``code`` is the edited one and their heads lie at ``centre`` (B, 3), by the
         kind that the checkpoint was trained on; the ``buffers`` of ``code`` are rendered unless they are given."""
+        seen = self.preview(sources, code, centre, buffers)
+        with torch.inference_mode():
+            values = seen.buffers.stack() if seen.carried is None else reference_condition(seen.carried)
+        return Condition(seen.buffers, seen.carried, seen.lenders, values=values)
+
+    def preview(self, sources: Prepared, code: FaceCode, centre: Tensor, buffers: PhysicalBuffers | None = None) -> Seen:
+        """The part of a ``condition`` that can be shown before the network draws, without the values that it alone reads."""
         if self.pretrained.condition == BUFFERS:
-            buffers = self.buffers(code, centre) if buffers is None else buffers
-            return Condition(buffers.stack(), buffers)
+            return Seen(self.buffers(code, centre) if buffers is None else buffers)
         if sources.posed is None or sources.layers is None:
             raise RigError("These sources were not prepared for the reference condition; use Painter.prepare of the same rig.")
         with torch.inference_mode():
@@ -116,7 +122,7 @@ class Painter:
             lenders = None
             if self.album is not None:
                 carried, lenders = self.album.lend(carried, sources.faces.code, edited)
-            return Condition(reference_condition(carried), edited.buffers, carried, lenders)
+            return Seen(edited.buffers, carried, lenders)
 
     def paint(self, sources: Prepared, code: FaceCode, centre: Tensor, sampling: Sampling, latent: Tensor | None = None,
               on_call: OnCall | None = None) -> Painted:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from diffusionrig.editing.analysis import Analysis
-from diffusionrig.editing.conditions import Condition
+from diffusionrig.editing.conditions import Seen
 from diffusionrig.editing.controls import edited_code
 from diffusionrig.editing.painting import OnCall, Painter
 from diffusionrig.editing.prepared import Prepared
@@ -59,7 +59,7 @@ def preview_prepared(painter: Painter, known: Mapping[int, Prepared], targets: A
     """What ``draw_prepared`` draws on, without the network: as images the carried photographs, or, of a model that draws from
     buffers, the sources with the rendered heads before them."""
     sources, code, _, centre = _posed(painter, known, targets, requests)
-    condition = painter.condition(sources, code, centre)
+    condition = painter.preview(sources, code, centre)
     carried, buffers = condition.carried, condition.buffers
     shown = torch.lerp(sources.faces.images, buffers.rendered * 2 - 1, buffers.alpha) if carried is None else carried.picture
     return [_result(i, image, code, condition, request)
@@ -79,19 +79,24 @@ def _posed(painter: Painter, known: Mapping[int, Prepared], targets: Analysis | 
     return sources, code, latent, centre
 
 
-def _result(row: int, image: np.ndarray, code: FaceCode, condition: Condition, request: Request) -> Result:
-    carried, lenders = condition.carried, condition.lenders
-    return Result(image, condition.buffers[row], code[row], request, None if carried is None else carried[row],
-                  lenders[row] if lenders else [])
+def _result(row: int, image: np.ndarray, code: FaceCode, condition: Seen, request: Request) -> Result:
+    carried, lenders, buffers = condition.carried, condition.lenders, condition.buffers
+    if len(code) > 1:
+        buffers, code, carried = buffers[row], code[row], None if carried is None else carried[row]
+    return Result(image, buffers, code, request, carried, lenders[row] if lenders else [])
 
 
 def steady_centre(head: HeadModel, source: FaceCode, edited: FaceCode, centre: Tensor) -> Tensor:
     """(B, 3) where FFHQ centres of ``edited`` heads lie when their poses turn about the ``centre`` (B, 3) of the ``source``, and
     expressions move the face but not the skull."""
+    if all(torch.equal(getattr(edited, name), getattr(source, name)) for name in ("expression", "eyes")) and torch.equal(
+            edited.pose[:, 3:], source.pose[:, 3:]):
+        return centre  # nothing in the face moves
     jaw = torch.cat([edited.pose[:, :3], source.pose[:, 3:]], 1)
     unmoved = edited.replace(expression=source.expression, pose=jaw, eyes=source.eyes)
     with torch.inference_mode():
-        after, before = (ffhq_centre(head.landmarks(head.vertices(code), code)) for code in (edited, unmoved))
+        both = FaceCode.concatenate([edited, unmoved])
+        after, before = ffhq_centre(head.landmarks(head.vertices(both), both)).chunk(2)
     return centre + (after - before)
 
 

@@ -47,7 +47,9 @@ class Prepared:
 
     @staticmethod
     def concatenate(parts: Sequence[Prepared]) -> Prepared:
-        """Sources prepared alike, joined along the batch."""
+        """Sources prepared alike, joined along the batch; a single one is itself."""
+        if len(parts) == 1:
+            return parts[0]
         own = [part.own for part in parts if part.own is not None]
         noise, posed, layers = ([getattr(part, name) for part in parts if getattr(part, name) is not None]
                                     for name in ("noise", "posed", "layers"))

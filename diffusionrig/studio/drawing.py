@@ -46,8 +46,9 @@ class Asked:
 def preview(rig: Rig, asked: Asked, inset: str) -> tuple[np.ndarray, bytes, bytes]:
     """The carried face (S, S, 3) uint8, and JPEGs of it and of its ``inset``, a name of ``editing.outputs.buffer_pictures``."""
     (result,) = preview_prepared(rig.painter, {0: asked.sitting.prepared}, _faces(asked), [asked.request(rig)])
-    pictures = buffer_pictures(result)
-    shown = (result.image, pictures.get(inset, pictures["rendered"]))
+    # Models that draw from buffers carry nothing.
+    pictures = buffer_pictures(result, (inset,)) or buffer_pictures(result, ("rendered",))
+    shown = (result.image, *pictures.values())
     one, other = (jpeg_bytes(image, PREVIEW_QUALITY) for image in shown)
     return result.image, one, other
 

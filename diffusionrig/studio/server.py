@@ -38,7 +38,9 @@ def serve(session: Session, listening: socket.socket, opened: Callable[[str], No
 
     token, port = secrets.token_urlsafe(18), listening.getsockname()[1]
     settings = uvicorn.Config(make_app(session, token, port), log_level="warning", ws="websockets-sansio", ws_max_size=MOST_MESSAGE,
-                              server_header=False, timeout_graceful_shutdown=2, lifespan="on")
+                              server_header=False, timeout_graceful_shutdown=2, lifespan="on",
+                              # Pictures are compressed already, and the way to this machine is short.
+                              ws_per_message_deflate=False)
     # Whoever reads the address may go there at once.
     listening.listen()
     opened(f"http://{HOST}:{port}/{token}/")

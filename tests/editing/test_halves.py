@@ -104,7 +104,7 @@ def test_a_prior_of_one_call_draws_the_clean_image_from_zeros(rig, monkeypatch):
 
     monkeypatch.setattr(painter, "_predict", watched)
     monkeypatch.setattr(painter, "condition", lambda sources, code, centre, buffers=None: Condition(
-        sources.faces.images.repeat(1, 3, 1, 1), painter.buffers(code, centre)))
+        painter.buffers(code, centre), values=sources.faces.images.repeat(1, 3, 1, 1)))
     face = rig.capturing.capture(photo(1))
     assert (painter.calls(KEEP), painter.calls(Sampling(steps=20)), painter.inversion_calls(KEEP)) == (1, 1, 0)
     source = painter.prepare(face, KEEP)
