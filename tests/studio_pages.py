@@ -1,13 +1,34 @@
 """The studio behind its token, asked without a browser, and pages of it."""
 
 import contextlib
+import io
 import json
 from pathlib import Path
+
+import numpy as np
+from PIL import Image
 
 from diffusionrig.studio.outbox import unframed
 
 TOKEN, PORT = "right-token", 7860
 PORTRAIT = Path(__file__).resolve().parents[1] / "diffusionrig" / "assets" / "portrait.jpg"
+
+
+def png(array):
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+BAD = {
+    "empty": (b"", "empty"),
+    "text": (b"this is no picture at all, but a text", "not an image"),
+    "page": (b"<!doctype html><html><body>Not found</body></html>", "web page"),
+    "cut off": (PORTRAIT.read_bytes()[:9000], "damaged"),
+    "nobody": (png(np.full((200, 300, 3), 90, np.uint8)), "no face was found"),
+    "huge": (png(np.zeros((2500, 2500, 3), np.uint8)), "6.2 megapixels"),
+}
+"""Photographs that are none, or hold no face, with words of the sentence that says so."""
 
 
 class Page:

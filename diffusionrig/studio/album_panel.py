@@ -19,7 +19,7 @@ from diffusionrig.io.files import make_folder
 from diffusionrig.io.jpeg import jpeg_bytes
 from diffusionrig.studio.album_folder import MOST_CONSENT, MOST_UPDATES, AlbumFolder, albums_in, plain_name
 from diffusionrig.studio.album_training import progress, store_of
-from diffusionrig.studio.album_work import TRAIN, AlbumWork, teacher_of
+from diffusionrig.studio.album_work import LOOK, TRAIN, AlbumWork, teacher_of
 from diffusionrig.studio.answering import body_of, file_name, told
 from diffusionrig.studio.drawing import QUALITY
 from diffusionrig.studio.recipes import Origin
@@ -174,7 +174,7 @@ class AlbumPanel:
 
     def _note(self, message: dict[str, Any]) -> None:
         album = self._required()
-        if not self.work.running:
+        if self.work.running in {"", LOOK}:
             album.note = dataclasses.replace(album.note, consent=_consent(message), updates=_updates(message))
 
     def _train(self, message: dict[str, Any]) -> None:
@@ -200,18 +200,19 @@ class AlbumPanel:
         await self.session.use(lambda: self._load(model))
         self._tell()
 
-    def _load(self, model: str) -> tuple[Rig, Origin]:
+    def _load(self, model: str) -> tuple[Rig, Origin, str]:
         before, first = self.session.rig, self.first
         rig = Rig.from_pretrained(model or first.model_path or "default", device=str(before.device),
                                   encoder=first.use_model or None, base="" if model else first.base,
                                   precision=first.precision or "auto", compiled=before.compiled)
         if not model:
-            return rig, first
+            return rig, first, Path(first.model_path).name or "default"
         store = store_of(Path(model))
         lends = rig.pretrained.condition == REFERENCE and store.is_dir()
         if lends:
             rig.use_album(store)
-        return rig, dataclasses.replace(first, model_path=model, base="", album=str(store) if lends else "")
+        origin = dataclasses.replace(first, model_path=model, base="", album=str(store) if lends else "")
+        return rig, origin, Path(model).relative_to(self.folder).parts[0]
 
     # What is told.
 

@@ -47,6 +47,7 @@ class Session:
 
     def __init__(self, rig: Rig, max_megapixels: float = 100.0, origin: Origin | None = None) -> None:
         self.rig, self.max_megapixels, self.origin = rig, max_megapixels, origin or Origin()
+        self._called = Path(self.origin.model_path).name or "default"
         self.state = State()
         self.inset = INSETS[0]
         self._pages: list[Outbox] = []
@@ -160,18 +161,18 @@ class Session:
 
     # Models.
 
-    async def use(self, load: Callable[[], tuple[Rig, Origin]]) -> None:
-        """Draw with another model from here on. The photographs sit for it anew, and the edits stay; RigError, and the model stays,
-        when that is not possible."""
-        def seated() -> tuple[Rig, Origin, Sitting | None, Sitting | None]:
-            rig, origin = load()
+    async def use(self, load: Callable[[], tuple[Rig, Origin, str]]) -> None:
+        """Draw with another model, which is called as ``load`` says last, from here on. The photographs sit for it anew, and the edits
+        stay; RigError, and the model stays, when that is not possible."""
+        def seated() -> tuple[Rig, Origin, str, Sitting | None, Sitting | None]:
+            rig, origin, called = load()
             sitting, target = (before and sit(rig, before.photograph, before.number, profiles)
                                for before, profiles in ((self.state.sitting, False), (self.state.target, True)))
-            return rig, origin, sitting, target
+            return rig, origin, called, sitting, target
 
         async with self._capturing:
             self.cancel()
-            self.rig, self.origin, sitting, target = await self._in(self._hand, seated)
+            self.rig, self.origin, self._called, sitting, target = await self._in(self._hand, seated)
             self._drawn = self._seen = None
             self._frames.clear()
             self.state.reseat(sitting, target)
@@ -183,7 +184,7 @@ class Session:
     def model(self) -> dict[str, Any]:
         """What the page says of the model."""
         rig = self.rig
-        return {"name": Path(self.origin.model_path).name or "default", "size": rig.size, "consent": rig.consent,
+        return {"name": self._called, "size": rig.size, "consent": rig.consent,
                 "hash": rig.pretrained.hash}
 
     # Edits.

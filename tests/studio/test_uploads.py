@@ -1,26 +1,7 @@
-import io
 import json
 
-import numpy as np
 import pytest
-from PIL import Image
-from studio_pages import PORTRAIT
-
-
-def png(array):
-    buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-BAD = {
-    "empty": (b"", "empty"),
-    "text": (b"this is no picture at all, but a text", "not an image"),
-    "page": (b"<!doctype html><html><body>Not found</body></html>", "web page"),
-    "cut off": (PORTRAIT.read_bytes()[:9000], "damaged"),
-    "nobody": (png(np.full((200, 300, 3), 90, np.uint8)), "no face was found"),
-    "huge": (png(np.zeros((2500, 2500, 3), np.uint8)), "6.2 megapixels"),
-}
+from studio_pages import BAD, PORTRAIT
 
 
 @pytest.mark.parametrize("kind", BAD)

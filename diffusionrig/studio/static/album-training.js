@@ -25,6 +25,7 @@ export class AlbumTraining {
       } else this.send({ type: "album_train", ...this.asked() });
     });
     $("album-stop").addEventListener("click", () => this.send({ type: "album_stop" }));
+    $("album-use").addEventListener("click", () => this.use($("album-use"), this.state.training.model));
   }
 
   asked() {
@@ -33,8 +34,13 @@ export class AlbumTraining {
 
   // Kept at once, so that a page that is loaded again has it.
   note() {
-    if (this.state?.name && !this.state.running && $("album-updates").validity.valid) this.send({ type: "album_note", ...this.asked() });
+    if (this.state?.name && !this.training && $("album-updates").validity.valid) this.send({ type: "album_note", ...this.asked() });
     this.fit();
+  }
+
+  // Looking at the photographs is no training yet.
+  get training() {
+    return Boolean(this.state?.running) && this.state.running !== "curate";
   }
 
   show(state, other) {
@@ -44,11 +50,11 @@ export class AlbumTraining {
     if (!state.training) return;
     for (const [id, value] of [["album-consent", state.consent], ["album-updates", String(state.updates)]]) {
       if (other || document.activeElement !== $(id)) $(id).value = value;
-      $(id).disabled = Boolean(state.running);
+      $(id).disabled = this.training;
     }
-    for (const button of document.querySelectorAll("[data-consent]")) button.disabled = Boolean(state.running);
+    for (const button of document.querySelectorAll("[data-consent]")) button.disabled = this.training;
     const { training } = state;
-    $("album-progress").hidden = training.state === "none" && !state.running;
+    $("album-progress").hidden = training.state === "none" && !this.training;
     $("album-bar").max = training.total;
     $("album-bar").value = training.done;
     $("album-bar").setAttribute("aria-valuetext", texts.trainingText(state));
@@ -56,7 +62,8 @@ export class AlbumTraining {
     drawCurve($("album-curve"), training.curve, training.total);
     $("album-curve").setAttribute("aria-label", texts.curveText(training.curve));
     $("album-curve-row").toggleAttribute("hidden", training.curve.length < 2);
-    $("album-done").hidden = training.state !== "done" || Boolean(state.running);
+    $("album-done").hidden = training.state !== "done" || this.training;
+    $("album-use").hidden = state.using === training.model;
     this.fit();
   }
 
@@ -64,16 +71,28 @@ export class AlbumTraining {
   fit() {
     const { state } = this;
     if (!state?.training) return;
-    const busy = Boolean(state.running);
+    const busy = this.training;
     $("album-stop").hidden = !busy;
     $("album-stop").disabled = state.stopping;
     $("album-stop").textContent = state.stopping ? texts.TEXTS.albumStopping : texts.TEXTS.albumStop;
-    $("album-train").hidden = busy;
     $("album-train").textContent = texts.trainButton(state, Number($("album-updates").value));
     const more = state.training.state !== "done" || Number($("album-updates").value) > state.training.done;
-    $("album-train").disabled = !state.looked || !more || !$("album-updates").validity.valid
+    $("album-train").hidden = busy || !more;
+    $("album-train").disabled = !state.looked || Boolean(state.running) || !$("album-updates").validity.valid
       || !state.photographs.some((photograph) => photograph.verdict === "kept");
     $("album-few").hidden = !state.looked || state.photographs.filter((photograph) => photograph.verdict === "kept").length >= 6;
+  }
+
+  // Let the page draw with a model.
+  async use(button, path) {
+    button.disabled = true;
+    button.textContent = texts.TEXTS.loadingModel;
+    const answer = await trying("album", () => ask(`api/album/use?${new URLSearchParams({ model: path })}`, { method: "POST" }));
+    button.disabled = false;
+    button.textContent = texts.TEXTS.useModel;
+    this.shown = "";
+    this.showModels(this.state);
+    if (answer) this.used();
   }
 
   showModels(state) {
@@ -96,14 +115,7 @@ export class AlbumTraining {
     button.textContent = used ? texts.TEXTS.inUse : texts.TEXTS.useModel;
     button.setAttribute("aria-label", texts.useOf(label, used));
     button.disabled = used;
-    button.addEventListener("click", async () => {
-      button.disabled = true;
-      button.textContent = texts.TEXTS.loadingModel;
-      const answer = await trying("album", () => ask(`api/album/use?${new URLSearchParams({ model: path })}`, { method: "POST" }));
-      this.shown = "";
-      this.showModels(this.state);
-      if (answer) this.used();
-    });
+    button.addEventListener("click", () => this.use(button, path));
     item.append(name, button);
     if (path) {
       const place = document.createElement("code");

@@ -27,6 +27,7 @@ export class AlbumPanel {
     });
     $("album-naming-form").addEventListener("submit", () => this.send({ type: "album_new", name: $("album-new-name").value }));
     $("album-look").addEventListener("click", () => this.send({ type: "album_look" }));
+    $("album-stop-look").addEventListener("click", () => this.send({ type: "album_stop" }));
     $("album-forget").addEventListener("click", () => this.send({ type: "album_forget_refused" }));
   }
 
@@ -82,6 +83,7 @@ export class AlbumPanel {
   showDoing() {
     const words = this.handing ? texts.handing(...this.handing) : texts.albumDoing(this.state);
     $("album-doing").hidden = !words;
+    $("album-stop-look").hidden = this.state?.running !== "curate";
     $("album-doing-text").textContent = words;
     $("album-choose").disabled = $("album-choose-folder").disabled = Boolean(this.handing || this.state?.running);
   }

@@ -7,7 +7,7 @@ export const TEXTS = {
   welcomeTitle: "Drop a photograph of a face",
   welcomeLead: "Then move sliders and watch it smile, turn, and stand in another light.",
   choosePhotograph: "Choose a photograph", tryExample: "Try the portrait that came along",
-  staysHere: "Photographs stay on this machine: the page talks to nobody else.",
+  staysHere: "Several photographs of one person make an album, for a personal model. Photographs stay on this machine: the page talks to nobody else.",
   welcome: "Beginning", sources: "Photograph and head", stage: "Picture", controls: "Controls",
   photograph: "Photograph", otherPhotograph: "Other photograph …", whichFace: "Which face is edited",
   headTitle: "Head", before: "Before", after: "After", wipe: "Before and after, where they meet",
@@ -35,7 +35,7 @@ export const TEXTS = {
   albumBusy: "Something is going on with this album; wait until that has ended, or stop it.",
   albumNoPictures: "None of these files is a picture.", albumStop: "Stop", albumStopping: "Saving …",
   albumFew: "With fewer than six photographs the model learns these pictures rather than the face.",
-  albumDone: "The model is ready. Use it below, or with the command line.",
+  albumDone: "The model is ready.",
   consentTitle: "In what words did the person agree?", consentHint: "Required. It is recorded in the model and shown wherever that is used.",
   consentMe: "It is me", consentAgreed: "They agreed today",
   consentLead: "Only train on people who agreed to it. The statement is kept in the model.",
@@ -262,9 +262,11 @@ export function albumDoing(state) {
 
 export function albumCount(state) {
   const photographs = state.photographs ?? [];
-  if (!photographs.length || !state.looked) return photographs.length ? `${photographs.length} photographs` : "";
   const kept = photographs.filter((photograph) => photograph.verdict === "kept").length;
-  return `${kept} of ${photographs.length} photographs stay`;
+  const parts = [];
+  if (photographs.length) parts.push(state.looked ? `${kept} of ${photographs.length} photographs stay` : `${photographs.length} photographs`);
+  if (state.refused.length) parts.push(`${state.refused.length} refused`);
+  return parts.join(" · ");
 }
 
 export function trainButton({ training }, updates) {
