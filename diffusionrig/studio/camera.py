@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -80,6 +81,10 @@ class Camera:
         except RigError:
             await self._stop()
             raise
+        except Exception as error:  # a fault of ours must not end the page's socket, nor be hidden
+            print(f"diffusionrig studio: {type(error).__name__}: {error}", file=sys.stderr)
+            await self._stop()
+            raise RigError(f"This failed ({type(error).__name__}: {error}).") from error
         self._numbers[place] = number
         while len(self._numbers) > KNOWN:
             self._numbers.pop(next(iter(self._numbers)))

@@ -141,3 +141,39 @@ def test_one_camera_at_a_time_and_it_goes_with_its_page(studio):
     while studio.session.receiver._face is not None:
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize("step", ["_paint", "end"])
+def test_a_fault_while_drawing_is_said_and_the_camera_can_be_started_again(studio, monkeypatch, capsys, step):
+    """``end``: what went wrong after the last frame does not keep the camera from being stopped."""
+    broken = threading.Event()
+    paint = face_module.CameraFace._paint
+
+    def breaking(self, code):
+        if not broken.is_set():
+            broken.set()
+            raise ValueError("a fault")
+        return paint(self, code)
+
+    monkeypatch.setattr(face_module.CameraFace, "_paint", breaking)
+    seat(studio)
+    frame = next(portrait_frames(1))
+    with studio.page() as page:
+        send(page, 1, frame)
+        assert broken.wait(30)
+        if step == "end":
+            time.sleep(0.2)
+            say(page, "stop")
+            page.until(type="camera", running=False)
+        else:
+            number = 1
+            while True:
+                number += 1
+                send(page, number, frame)
+                message = page.receive()
+                if message["type"] == "error":
+                    break
+            assert message["text"] == "This failed (ValueError: a fault)."
+            assert "ValueError: a fault" in capsys.readouterr().err
+            assert [text["running"] for text in page.texts if text["type"] == "camera"][-1] is False
+        drawn(page, 100, frame)

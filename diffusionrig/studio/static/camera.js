@@ -13,7 +13,7 @@ const WINDOW = 3000; // milliseconds that the rate is counted over
 
 export class Camera {
   constructor(hub, moving) {
-    Object.assign(this, { hub, stream: null, number: 0, asked: 0, waiting: 0, mine: false });
+    Object.assign(this, { hub, stream: null, number: 0, asked: 0, waiting: 0 });
     this.sentAt = new Map();
     this.latencies = [];
     this.times = [];
