@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
-MODULE = "diffusionrig.cli.attended"
+BEGINNING = ("-m", "diffusionrig.cli.attended")
 KEPT = 8000
 """Letters of what a command says that are kept, the last ones."""
 
@@ -26,7 +26,7 @@ class Attended:
             return 0
         # A session of its own: Ctrl-C in the terminal is the studio's alone, which then asks for the rest.
         self._process = process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", MODULE, self.command, *self.words, stdin=asyncio.subprocess.PIPE,
+            sys.executable, *BEGINNING, self.command, *self.words, stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, start_new_session=True)
         assert process.stdout is not None
         try:

@@ -162,8 +162,8 @@ class Session:
     # Models.
 
     async def use(self, load: Callable[[], tuple[Rig, Origin, str]]) -> None:
-        """Draw with another model, which is called as ``load`` says last, from here on. The photographs sit for it anew, and the edits
-        stay; RigError, and the model stays, when that is not possible."""
+        """Draw with another model, called as ``load`` says last, from here on. The photographs sit for it anew, and the edits stay.
+        RigError, and the model stays, when that is not possible."""
         def seated() -> tuple[Rig, Origin, str, Sitting | None, Sitting | None]:
             rig, origin, called = load()
             sitting, target = (before and sit(rig, before.photograph, before.number, profiles)

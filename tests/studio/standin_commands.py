@@ -8,8 +8,8 @@ from pathlib import Path
 
 
 class Commands:
-    """Stands in for ``studio.attending.Attended`` by being called. ``go`` lets a training come to its end; ``verdicts`` are what curate
-    says of files, others stay; ``model`` is what a training leaves."""
+    """Stands in for ``studio.attending.Attended`` by being called. ``go`` lets a training come to its end; ``verdicts`` are what
+    curate says of files, others stay; ``model`` is what a training leaves."""
 
     def __init__(self, model):
         self.model, self.begun, self.verdicts, self.fails = model, [], {}, {}

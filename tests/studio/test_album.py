@@ -91,8 +91,8 @@ def test_too_many_bytes_or_photographs_are_refused(studio, commands, monkeypatch
 
 
 @pytest.mark.parametrize(("name", "kept"), [
-    ("../../etc/passwd", "passwd.png"), ("..\\..\\boot.ini", "boot.ini.png"), (".hidden.png", "hidden.png"), ("..", "photograph.png"),
-    ("", "photograph.png"), ("a\x00b\n.png", "ab.png"), ("me.JPG", "me.jpg")])
+    ("../../etc/passwd", "passwd.png"), ("..\\..\\boot.ini", "boot.ini.png"), (".hidden.png", "hidden.png"),
+    ("..", "photograph.png"), ("", "photograph.png"), ("a\x00b\n.png", "ab.png"), ("me.JPG", "me.jpg")])
 def test_names_stay_within_the_album(studio, commands, tmp_path, name, kept):
     before = {path for path in tmp_path.rglob("*") if "work" not in path.parts}
     assert photograph(studio, picture(1), name).status_code == 200
@@ -197,7 +197,7 @@ def test_a_training_is_stopped_and_goes_on_whatever_pages_do(studio, commands):
     assert [command.command for command in commands.begun] == ["curate", "create-data", "train", "train"]
 
 
-def test_the_studios_end_stops_a_training_and_the_next_one_finds_it(studio, commands, reference_rig, reference_checkpoint, tmp_path):
+def test_the_studios_end_stops_a_training_and_the_next_finds_it(studio, commands, reference_rig, reference_checkpoint, tmp_path):
     from diffusionrig.studio.album_panel import AlbumPanel
     from diffusionrig.studio.recipes import Origin
     from diffusionrig.studio.session import Session

@@ -1,17 +1,11 @@
 """The page in headless Chromium, as a person uses it."""
 
-import base64
-import io
 import json
-import os
-import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from browsing import NAMELESS, drop, load, move, pixels, rest, serving, value
 from chromium import Chromium, find_chromium
-from PIL import Image
 from studio_pages import PORTRAIT
 
 from diffusionrig.editing.provenance import read_provenance
@@ -19,16 +13,10 @@ from diffusionrig.editing.provenance import read_provenance
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(280),
               pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium here; install it, or name it in CHROMIUM")]
 
-RESTED = "document.body.dataset.rested === 'yes' && document.body.dataset.drawing === 'no'"
-
-
 @pytest.fixture(scope="module")
-def address(reference_checkpoint):
-    server = subprocess.Popen([sys.executable, "-m", "diffusionrig", "studio", "--port", "0", "--threads", "1", "--model_path",
-                               str(reference_checkpoint)], stdout=subprocess.PIPE, text=True, start_new_session=True)
-    yield server.stdout.readline().split()[-1]
-    os.killpg(server.pid, signal.SIGINT)
-    server.communicate(timeout=60)
+def address(reference_checkpoint, tmp_path_factory):
+    with serving(reference_checkpoint, tmp_path_factory.mktemp("work")) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -44,38 +32,6 @@ def page(browser, address):
     load(browser, address)
     drop(browser, PORTRAIT)
     return browser
-
-
-def load(browser, address):
-    browser.open("about:blank")
-    browser.open(address)
-    browser.wait("document.body?.dataset.ready === 'yes'")
-    browser.wait("document.body.dataset.open === 'no' || document.body.dataset.photo")
-
-
-def drop(browser, file, x=640, y=430):
-    before = browser.run("document.body.dataset.photo ?? ''")
-    browser.drop(file, x, y)
-    browser.wait(f"(document.body.dataset.photo ?? '') !== {json.dumps(before)}")
-    browser.wait("document.body.dataset.seen === document.body.dataset.photo && document.querySelector('#working').hidden")
-
-
-def pixels(page):
-    data = page.run("document.querySelector('#canvas').toDataURL('image/png')")
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data.split(",")[1]))).convert("RGB")).astype(int)
-
-
-def value(page, name):
-    return float(page.run(f"document.querySelector('#slider-{name}').value"))
-
-
-def move(page, name, across):
-    x, y = page.middle(f"#slider-{name}")
-    page.drag((x, y), (x + across, y))
-
-
-def rest(page):
-    page.wait(RESTED, 30)
 
 
 def test_dragging_a_slider_changes_the_picture_and_the_network_follows(page):
@@ -217,13 +173,6 @@ def test_errors_stand_beside_what_caused_them(page, tmp_path):
     preset.write_text("{}")
     page.drop(preset, 640, 430)
     assert "wrong.json" in page.wait("document.querySelector('[data-error=preset]').textContent")
-
-
-NAMELESS = """[...document.querySelectorAll('button, input, select, canvas, summary, [role]')].filter((e) => {
-  if (e.type === 'file' || e.closest('[hidden]') || ['alert', 'status'].includes(e.getAttribute('role'))) return false;
-  const labels = e.labels ? [...e.labels].map((l) => l.textContent).join('') : '';
-  return !(e.getAttribute('aria-label') || labels || e.textContent).trim();
-}).map((e) => e.outerHTML.slice(0, 120))"""
 
 
 def test_every_control_has_a_name(page):

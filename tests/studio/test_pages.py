@@ -240,3 +240,29 @@ def test_of_several_faces_any_can_sit(studio):
         assert "--face 2" in studio.get("api/recipe").json()["command"]
         assert studio.get("api/face.jpg?number=2").headers["content-type"] == "image/jpeg"
         assert studio.get("api/face.jpg?number=3").status_code == 400
+
+
+def test_previews_make_nothing_that_is_not_shown(studio, monkeypatch):
+    from diffusionrig.editing import painting
+    from diffusionrig.studio import drawing
+
+    studio.photograph()
+    made = []
+
+    def pictures(result, names):
+        found = buffer_pictures(result, names)
+        made.append(sorted(found))
+        return found
+
+    buffer_pictures = drawing.buffer_pictures
+    monkeypatch.setattr(drawing, "buffer_pictures", pictures)
+    with studio.page() as page:
+        page.until(type="frame", kind="preview")
+        with monkeypatch.context() as patch:
+            patch.setattr(painting, "reference_condition", None)  # the network's affair
+            page.edit(1, move={"smile": 0.4})
+            page.until(type="frame", kind="preview", n=1)
+            page.say(type="look", inset="confidence")
+            page.until(type="frame", kind="preview", n=0)
+    assert made[-1] == ["confidence"]
+    assert all(len(names) == 1 for names in made)

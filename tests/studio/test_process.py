@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 
 import pytest
+from websockets.sync.client import connect
 
 from diffusionrig.cli import main
 
@@ -29,8 +30,9 @@ sys.exit(main(["studio", *sys.argv[1:]]))
 
 
 @pytest.fixture
-def process(reference_checkpoint):
-    command = [sys.executable, "-c", WATCHED, "--port", "0", "--threads", "1", "--model_path", str(reference_checkpoint)]
+def process(reference_checkpoint, tmp_path):
+    command = [sys.executable, "-c", WATCHED, "--port", "0", "--threads", "1", "--model_path", str(reference_checkpoint),
+               "--work_dir", str(tmp_path / "work")]
     started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
     yield started
     if started.poll() is None:
@@ -51,6 +53,9 @@ def test_it_prints_its_address_opens_no_other_socket_and_ends_quietly(process):
         assert answer.read(8) == b"\x89PNG\r\n\x1a\n"
     with pytest.raises(urllib.error.HTTPError, match="404"):
         urllib.request.urlopen(address.rsplit("/", 2)[0] + "/", timeout=60)
+    with connect(address.replace("http", "ws", 1) + "socket", proxy=None) as page:
+        # JPEGs do not get smaller, and packing them takes as long as making them.
+        assert "Sec-WebSocket-Extensions" not in page.response.headers
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0
