@@ -1,16 +1,11 @@
 """Clip, listener and camera in headless Chromium, as a person uses them."""
 
-import os
-import signal
-import subprocess
-import sys
-
 import numpy as np
 import pytest
+from browsing import NAMELESS, load, serving
 from chromium import Chromium, find_chromium
 from moving_faces import jpeg_of, moving_clip, portrait_frames
 from studio_pages import PORTRAIT
-from test_browser import NAMELESS
 
 from diffusionrig.editing.provenance import read_provenance
 
@@ -22,12 +17,8 @@ FAKE = ("--use-fake-device-for-media-stream",)
 
 @pytest.fixture(scope="module")
 def address(reference_checkpoint, tmp_path_factory):
-    server = subprocess.Popen([sys.executable, "-m", "diffusionrig", "studio", "--port", "0", "--threads", "1", "--model_path",
-                               str(reference_checkpoint), "--work_dir", str(tmp_path_factory.mktemp("work"))],
-                              stdout=subprocess.PIPE, text=True, start_new_session=True)
-    yield server.stdout.readline().split()[-1]
-    os.killpg(server.pid, signal.SIGINT)
-    server.communicate(timeout=60)
+    with serving(reference_checkpoint, tmp_path_factory.mktemp("work")) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +43,7 @@ def page(browser, address):
 
 
 def begin(browser, address, mode=""):
-    browser.open("about:blank")
-    browser.open(f"{address}{mode}")
-    browser.wait("document.body?.dataset.ready === 'yes'")
-    browser.wait("document.body.dataset.open === 'no' || document.body.dataset.photo")
+    load(browser, f"{address}{mode}")
     if browser.run("document.body.dataset.open") == "no":
         browser.drop(PORTRAIT, 640, 430)
         browser.wait("document.body.dataset.seen")
