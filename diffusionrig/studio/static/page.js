@@ -66,6 +66,7 @@ hub.on("state", (state) => {
   // While a slider is dragged the page knows better than the studio.
   if (edits.settled || photographs.photo?.id !== state.photo?.id) edits.take(state.preset);
   photographs.take(state);
+  document.body.dataset.ready = "yes";
 });
 hub.on("model", (model) => { $("model").textContent = texts.modelFacts(model); });
 hub.on("error", ({ where, text }) => fail(where, text));
@@ -74,4 +75,3 @@ tools(edits, picture, photographs, drops, (files) => album.take(files));
 edits.show();
 // Everything that the studio tells can be shown now.
 hub.connect((yes) => { $("offline").hidden = yes; });
-document.body.dataset.ready = "yes";
