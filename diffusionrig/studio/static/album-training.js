@@ -8,7 +8,7 @@ import * as texts from "./texts.js";
 export class AlbumTraining {
   // used() is called when another model was chosen.
   constructor(send, used) {
-    Object.assign(this, { send, used, state: null });
+    Object.assign(this, { send, used, state: null, told: new Map() });
     $("album-consent").addEventListener("input", () => this.fit());
     for (const id of ["album-consent", "album-updates"]) $(id).addEventListener("change", () => this.note());
     for (const button of document.querySelectorAll("[data-consent]")) {
@@ -49,7 +49,9 @@ export class AlbumTraining {
     this.showModels(state);
     if (!state.training) return;
     for (const [id, value] of [["album-consent", state.consent], ["album-updates", String(state.updates)]]) {
-      if (other || document.activeElement !== $(id)) $(id).value = value;
+      // An answer to what was said before must not undo what has been typed since.
+      if (other || (value !== this.told.get(id) && document.activeElement !== $(id))) $(id).value = value;
+      this.told.set(id, value);
       $(id).disabled = this.training;
     }
     for (const button of document.querySelectorAll("[data-consent]")) button.disabled = this.training;
