@@ -26,6 +26,7 @@ from diffusionrig.io.jpeg import jpeg_bytes
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "studio"))
 
 from chromium import Chromium
+from moving_pictures import FLAGS, films, pictures
 
 RESTED = ("document.body.dataset.rested === 'yes' && document.body.dataset.drawing === 'no' && "
           "!document.querySelector('#undo').disabled")
@@ -78,11 +79,12 @@ def main():
 
 def take(place, shot):
     """All pictures, with the folder ``place`` to work in."""
+    clip, camera = films(place)
     server = subprocess.Popen([sys.executable, "-m", "diffusionrig", "studio", "--port", "0", "--work_dir", str(place / "work")],
                               stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         address = server.stdout.readline().split()[-1]
-        with Chromium(1320, 860, patience=180) as page:
+        with Chromium(1320, 860, [*FLAGS, f"--use-file-for-fake-video-capture={camera}"], patience=180) as page:
             page.dark(False)
             page.open(address)
             page.wait("document.body?.dataset.ready === 'yes'")
@@ -113,6 +115,7 @@ def take(place, shot):
             shot(page, "phone")
             page.resize(1320, 860)
             album(page, place, shot)
+            pictures(page, clip, lambda name: shot(page, name))
     finally:
         os.killpg(server.pid, signal.SIGINT)
         server.wait()

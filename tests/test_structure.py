@@ -24,7 +24,7 @@ ALLOWED = {
     "evaluation": {"editing", "io", "geometry", "render", "faces", "capture", "data"},
     "reactions": {"io", "geometry", "render", "faces", "capture", "diffusion", "model", "editing", "data",
                   "training"},
-    "studio": {"editing", "io", "geometry", "faces"},
+    "studio": {"editing", "reactions", "io", "geometry", "faces"},
     "demo": {"cli", "io", "geometry", "render", "faces", "data", "editing", "evaluation"},
 }
 PURE = {"geometry", "render", "diffusion", "model"}

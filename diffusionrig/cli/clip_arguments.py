@@ -45,12 +45,13 @@ def is_clip(args: argparse.Namespace) -> bool:
 def run_as_clip(rig: Rig, order: Order, args: argparse.Namespace) -> int:
     """Draw the clip and say what came of it; the exit status."""
     from diffusionrig.editing.clip import Drive, run_clip
+    from diffusionrig.editing.driving import gap_sentences
     from diffusionrig.editing.smoothing import Smoothing
 
     if not (math.isfinite(args.fps) and args.fps > 0):
         raise UsageError(f"--fps {args.fps:g} is not above zero; give frames a second, for instance 25.")
-    if order.align_source or order.paste_back is not None or order.face > 1 or order.output in {"photo", "both"}:
-        raise UsageError("--align_source, --face, --output and --paste_back belong to edits of pictures, but --target is a clip; "
+    if order.align_source or order.paste_back is not None or order.output in {"photo", "both"}:
+        raise UsageError("--align_source, --output and --paste_back belong to edits of pictures, but --target is a clip; "
                          "align the source first (diffusionrig align) and leave --paste_back out.")
     report = run_clip(rig, order, Drive(args.relative, args.fps, Smoothing(args.smooth, args.smooth_beta), args.track))
     for line in some_lines([f"diffusionrig edit: {problem['file']}: {problem['problem']}" for problem in report["problems"]],
@@ -66,19 +67,3 @@ def run_as_clip(rig: Rig, order: Order, args: argparse.Namespace) -> int:
                                                                                       "buffers"))
     print(f"{len(report['outputs'])} clips in {order.output_dir}; look at {report['outputs'][0]['strip']}")
     return 0
-
-
-def gap_sentences(frames: int, gaps: list[int], held: list[int], others: list[int], doubtful: list[int]) -> list[str]:
-    """What is said of frames in which a clip does not show its person."""
-    said = []
-    if len(gaps) > len(held):
-        said.append(f"{len(gaps) - len(held)} of {frames} frames show no face; they go from the face before to the face after.")
-    if held:
-        said.append(f"{len(held)} of {frames} frames, from frame {held[0]} on, do not show this person for longer than can be "
-                    "bridged; they keep the last face.")
-    if others:
-        said.append(f"From frame {others[0]} on somebody else is seen ({len(others)} times in all); those frames are left out.")
-    if doubtful:
-        said.append(f"In {len(doubtful)} of {frames} frames, from frame {doubtful[0]} on, the face is hard to read (turned far, "
-                    "hidden or blurred); look at them before you use the result.")
-    return said

@@ -28,6 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--work_dir", default="", metavar="DIR",
                         help="where albums and the models that are trained on them are kept (diffusionrig/studio below "
                              "$XDG_DATA_HOME or ~/.local/share)")
+    parser.add_argument("--listener_model", default="", metavar="RUN",
+                        help="who reacts to speakers: a run or model of stream or faceais (default: the small one that is shipped)")
     parser.add_argument("--max_megapixels", type=float, default=100.0, help="larger pictures are refused (default 100)")
     add_assets_argument(parser)
     add_speed_arguments(parser)
@@ -52,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         show_loaded("studio", rig.pretrained)
         origin = Origin(args.model_path, args.base, args.use_model, "" if args.precision == "auto" else args.precision)
         session = Session(rig, args.max_megapixels, origin)
-        add_panels(session, folder)
+        add_panels(session, folder, args.listener_model)
         serve(session, listening, lambda address: _opened(address, args.open))
     return 0
 

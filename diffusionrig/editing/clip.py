@@ -16,12 +16,13 @@ from diffusionrig.capture.tracking.gaps import BRIDGED, HELD, SEEN
 from diffusionrig.capture.tracking.tracker import TRACKS
 from diffusionrig.editing.analysis import Analysis
 from diffusionrig.editing.clip_drawing import FrameFolder, clip_jitter, draw_clip, drawn_flicker, network_calls
-from diffusionrig.editing.controls import Edit, edited_code
-from diffusionrig.editing.driving import Driving, capture_clip, relative_to, smoothed
+from diffusionrig.editing.controls import Edit
+from diffusionrig.editing.driven import driven_codes, require_driven, write_driven
+from diffusionrig.editing.driving import Driving, capture_clip, smoothed
 from diffusionrig.editing.flicker import Flicker, as_crops, face_view, flicker_figures, stretches
 from diffusionrig.editing.jitter import landmark_jitter
 from diffusionrig.editing.order import OWN, REPORT, Order
-from diffusionrig.editing.provenance import STATEMENT, movie_record, write_edited
+from diffusionrig.editing.provenance import STATEMENT, write_edited
 from diffusionrig.editing.reporting import write_report
 from diffusionrig.editing.rig import Rig
 from diffusionrig.editing.sides import list_pictures, look_at, reader, unread_beside
@@ -32,7 +33,6 @@ from diffusionrig.io.clip_frames import ClipFrames
 from diffusionrig.io.files import read_json, remove_files, write_json
 from diffusionrig.io.folder_lock import folder_lock
 from diffusionrig.io.images import write_png
-from diffusionrig.io.movies import write_movie
 from diffusionrig.io.own_files import require_own
 from diffusionrig.io.resize import resize_square
 from diffusionrig.io.sheets import contact_sheet, to_uint8
@@ -43,8 +43,6 @@ from diffusionrig.progress import Progress
 CODES, CLIP_JOURNAL = "driving_codes.npz", "driving.json"
 USUAL_FPS = 25.0
 STRIP = 8
-LEAST_SIDE = 256
-"""Videos of smaller frames are enlarged: players blur them otherwise, each in its own way."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,12 +84,11 @@ def _run(rig: Rig, order: Order, drive: Drive) -> dict[str, Any]:
     clip = ClipFrames(order.target, order.max_megapixels)
     fps = clip.fps or drive.fps or USUAL_FPS
     folder = Path(order.output_dir)
-    source = look_at(rig, paths, reader(order.align_source, rig.size, order.max_megapixels), order.source_model, order.batch_size,
-                     "sources")
+    read = reader(order.align_source, rig.size, order.max_megapixels, order.face)
+    source = look_at(rig, paths, read, order.source_model, order.batch_size, "sources")
     faces = source.require_face("source")
     driving = _driving(rig, order, clip, folder, fps, drive.track)
     driver = smoothed(driving.code, fps, drive.smoothing).to(rig.device)
-    reference = driver[0]
     sound = clip.sound()
     voice, note = (None, "") if sound is None else fit_sound(sound, len(driver) / fps)
     request = {**order.request(rig.pretrained.hash), "clip": clip.identity(), "drive": dataclasses.asdict(drive)}
@@ -100,13 +97,11 @@ def _run(rig: Rig, order: Order, drive: Drive) -> dict[str, Any]:
     jobs = [(row, edit) for row in range(len(faces)) if bool(faces.found[row]) for edit in order.edits][:order.limit]
     for number, (row, edit) in enumerate(jobs):
         name = f"{number}_{edit.name}"
-        code, centre = _moving(rig, faces[row], driver, reference, edit, drive.relative)
+        code, centre = driven_codes(rig, faces[row], driver, edit, drive.relative)
         frames = FrameFolder(folder / name, {**request, "source": str(source.paths[row]), "mode": edit.name}, len(code),
                              order.overwrite)
         _draw(rig, faces[row], code, centre, frames, order, edit, name)
-        side = max(rig.size, LEAST_SIDE)
-        write_movie(folder / f"{name}.mp4", (resize_square(image, side) for image in frames.frames()), fps, voice,
-                    movie_record(model_hash=rig.pretrained.hash, mode=edit.name, seed=order.sampling.seed, **edit.record()))
+        write_driven(folder / f"{name}.mp4", frames.frames(), rig, edit, order.sampling.seed, fps, voice)
         _write_strip(folder / f"{name}_strip.png", rig, shown.strip, code, centre, frames)
         outputs.append({"file": f"{name}.mp4", "frames": name, "strip": f"{name}_strip.png", "mode": edit.name,
                         "source": str(source.paths[row]), "jitter": {"landmarks": landmark_jitter(rig.head, code, rig.size),
@@ -123,10 +118,9 @@ def _run(rig: Rig, order: Order, drive: Drive) -> dict[str, Any]:
 def _check(order: Order) -> None:
     if order.save_buffers:
         raise UsageError("--save_buffers is not written for a clip; the strip shows some of its buffers. Leave it out.")
+    order.check()
     for edit in order.edits:
-        if "latent" in edit.parts:
-            raise UsageError(f"The mode {edit.name!r} cannot follow a clip: its latent changes with every frame, which flickers; "
-                             "use pose, exp, light, or a picture as --target.")
+        require_driven(edit)
 
 
 def _driving(rig: Rig, order: Order, clip: ClipFrames, folder: Path, fps: float, track: str) -> Driving:
@@ -149,13 +143,6 @@ def _driving(rig: Rig, order: Order, clip: ClipFrames, folder: Path, fps: float,
     save_codes(folder / CODES, driving.code, clip.addresses(len(driving.code)))
     write_json(journal, {**identity, "gaps": driving.gaps, "held": driving.held, "others": driving.others})
     return driving
-
-
-def _moving(rig: Rig, source: Analysis, driver: FaceCode, reference: FaceCode, edit: Edit,
-            relative: bool) -> tuple[FaceCode, torch.Tensor]:
-    """The source's code in every frame, and where its centre stays."""
-    target = relative_to(source.code, driver, reference, rig.head) if relative else driver
-    return edited_code(source.code.repeat(len(driver)), target, edit, rig.head), source.centre.expand(len(driver), 3)
 
 
 def _draw(rig: Rig, source: Analysis, code: FaceCode, centre: torch.Tensor, frames: FrameFolder, order: Order, edit: Edit,

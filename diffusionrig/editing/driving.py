@@ -4,7 +4,7 @@ carried over to another face."""
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 import numpy as np
@@ -51,20 +51,21 @@ class Driving:
 
 
 def capture_clip(frames: Iterable[np.ndarray], count: int, encoder: Encoder, batch_size: int, name: str, fps: float,
-                 track: str = TRACKS[0]) -> Driving:
+                 track: str = TRACKS[0], on_frames: Callable[[int], None] | None = None) -> Driving:
     """The face in each of ``frames``, whole pictures as the camera saw them, ``fps`` a second. ``track`` out of TRACKS. RigError
-    when none shows a face."""
-    with Progress(count, "capture clip", "frame") as progress:
+    when none shows a face. ``on_frames`` is told of every few frames that were looked at, in place of a bar on standard error."""
+    with Progress(count, "capture clip", "frame", enabled=on_frames is None) as progress:
+        told = on_frames or progress.update
         tracker = tracker_of(encoder, track)
         if tracker is not None:
-            tracked = tracker.track(frames, count, fps, name, progress.update)
+            tracked = tracker.track(frames, count, fps, name, told)
             return Driving(tracked.code, tracked.state, tracked.others)
         codes, found = [], []
         for batch in _batches(frames, batch_size):
             captured = encoder.encode(batch)
             codes.append(captured.code.to("cpu", torch.float32))
             found.append(captured.found)
-            progress.update(len(batch))
+            told(len(batch))
     if not codes or not bool(torch.cat(found).any()):
         raise RigError(f"No face was found in any frame of {name}; give a clip that shows one.")
     return fill_gaps(FaceCode.concatenate(codes), torch.cat(found), fps)
@@ -116,6 +117,22 @@ def relative_to(source: FaceCode, driving: FaceCode, reference: FaceCode, head: 
     return driving.replace(expression=expression, light=source.light + driving.light - reference.light,
                            pose=torch.cat([turned("pose", half) for half in halves], 1),
                            eyes=torch.cat([turned("eyes", half) for half in halves], 1))
+
+
+def gap_sentences(frames: int, gaps: list[int], held: list[int], others: list[int], doubtful: list[int]) -> list[str]:
+    """What is said of frames in which a clip does not show its person."""
+    said = []
+    if len(gaps) > len(held):
+        said.append(f"{len(gaps) - len(held)} of {frames} frames show no face; they go from the face before to the face after.")
+    if held:
+        said.append(f"{len(held)} of {frames} frames, from frame {held[0]} on, do not show this person for longer than can be "
+                    "bridged; they keep the last face.")
+    if others:
+        said.append(f"From frame {others[0]} on somebody else is seen ({len(others)} times in all); those frames are left out.")
+    if doubtful:
+        said.append(f"In {len(doubtful)} of {frames} frames, from frame {doubtful[0]} on, the face is hard to read (turned far, "
+                    "hidden or blurred); look at them before you use the result.")
+    return said
 
 
 def _batches(frames: Iterable[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:

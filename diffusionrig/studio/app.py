@@ -26,7 +26,7 @@ from diffusionrig.io.jpeg import jpeg_bytes
 from diffusionrig.studio.answering import as_file, body_of, file_name, told
 from diffusionrig.studio.drawing import QUALITY
 from diffusionrig.studio.guard import Guard
-from diffusionrig.studio.messages import obey
+from diffusionrig.studio.messages import obey, receive
 from diffusionrig.studio.outbox import Outbox
 from diffusionrig.studio.recipes import command_line, python_lines
 from diffusionrig.studio.session import INSETS, Session
@@ -164,12 +164,18 @@ class Answers:
                 both.start_soon(until_gone, self._listen(socket, outbox))
         finally:
             self.session.close(outbox)
+            if self.session.receiver is not None:
+                self.session.receiver.left(outbox)
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):
             await socket.close()
 
     async def _listen(self, socket: WebSocket, outbox: Outbox) -> None:
         while (message := await socket.receive())["type"] != "websocket.disconnect":
-            await obey(self.session, outbox, message.get("text") or "")
+            data = message.get("bytes")
+            if data is None:
+                await obey(self.session, outbox, message.get("text") or "")
+            else:
+                await receive(self.session, outbox, data)
 
     @staticmethod
     async def _jpeg(image: Any) -> Response:

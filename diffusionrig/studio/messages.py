@@ -26,6 +26,16 @@ async def obey(session: Session, page: Outbox, text: str) -> None:
         page.tell({"type": "error", "where": where, "text": "A message was not valid JSON."})
 
 
+async def receive(session: Session, page: Outbox, data: bytes) -> None:
+    """Take a binary message; an error is told to the ``page`` that sent it, beside the camera."""
+    try:
+        if session.receiver is None:
+            raise UsageError("There is nothing that takes binary messages.")
+        await session.receiver.receive(page, data)
+    except RigError as error:
+        page.tell({"type": "error", "where": "camera", "text": str(error)})
+
+
 async def _act(session: Session, message: dict[str, Any]) -> None:
     match message.get("type"):
         case "edit":

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from starlette.routing import BaseRoute
 
+from diffusionrig.studio.outbox import Outbox
+
 
 class Panel(Protocol):
     """One such part; all of it is called within the event loop. Its errors are RigError and UsageError."""
@@ -22,3 +24,13 @@ class Panel(Protocol):
 
     async def shut(self) -> None:
         """End what it has begun: the studio ends."""
+
+
+class Receiver(Panel, Protocol):
+    """The one that takes binary messages."""
+
+    async def receive(self, page: Outbox, data: bytes) -> None:
+        """One of a ``page``."""
+
+    def left(self, page: Outbox) -> None:
+        """A page has gone."""

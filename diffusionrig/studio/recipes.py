@@ -32,10 +32,10 @@ class Origin:
 
 def command_line(sitting: Sitting, target: Sitting | None, edit: Edit, seed: int, origin: Origin) -> str:
     """The command that writes the picture which the page shows, for a shell in the folder of the photographs."""
-    words = ["diffusionrig", "edit", _as_file(sitting), *origin.words()]
+    words = ["diffusionrig", "edit", as_file(sitting.photograph.name), *origin.words()]
     if edit.parts and target is not None:
-        words += ["--target", _as_file(target), "--modes", edit.name]
-        words += ["--strength", ",".join(f"{part}={_number(edit.strength_of(part))}" for part in edit.parts)]
+        words += ["--target", as_file(target.photograph.name), "--modes", edit.name]
+        words += ["--strength", ",".join(f"{part}={number_text(edit.strength_of(part))}" for part in edit.parts)]
     asked = sliders_text(edit)
     if asked:
         words += ["--set", asked]
@@ -68,18 +68,18 @@ rig = Rig.from_pretrained({origin.arguments()})
 
 def sliders_text(edit: Edit) -> str:
     """What ``--set`` is to say."""
-    return ",".join([*(f"{name}={_number(value)}" for name, value in edit.sliders), *_moves(edit.moves)])
+    return ",".join([*(f"{name}={number_text(value)}" for name, value in edit.sliders), *_moves(edit.moves)])
 
 
 def _moves(moves: Pairs) -> list[str]:
-    return [f"{name}={'' if value < 0 and is_weight(name) else '+'}{_number(value)}" for name, value in moves]
+    return [f"{name}={'' if value < 0 and is_weight(name) else '+'}{number_text(value)}" for name, value in moves]
 
 
-def _number(value: float) -> str:
+def number_text(value: float) -> str:
     """As short as the value allows."""
     return f"{value:g}" if float(f"{value:g}") == value else repr(value)
 
 
-def _as_file(sitting: Sitting) -> str:
-    name = sitting.photograph.name
+def as_file(name: str) -> str:
+    """The name of a file, which a command cannot mistake for a flag."""
     return f"./{name}" if name.startswith("-") else name

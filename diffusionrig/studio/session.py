@@ -25,7 +25,7 @@ from diffusionrig.io.jpeg import jpeg_bytes
 from diffusionrig.studio.drawing import QUALITY, Asked, Cancelled, draw, on_screen, preview, to_take_away
 from diffusionrig.studio.latest import Latest
 from diffusionrig.studio.outbox import Outbox, framed
-from diffusionrig.studio.panels import Panel
+from diffusionrig.studio.panels import Panel, Receiver
 from diffusionrig.studio.recipes import Origin
 from diffusionrig.studio.sitting import Photograph, Sitting, open_photograph, sit, small, thumbnails
 from diffusionrig.studio.state import State
@@ -62,6 +62,7 @@ class Session:
         self._seen: tuple[Preset, np.ndarray] | None = None
         self._frames: dict[str, bytes] = {}
         self.panels: list[Panel] = []
+        self.receiver: Receiver | None = None
 
     # Pages.
 
@@ -85,6 +86,12 @@ class Session:
         for page in self._pages:
             page.tell(message)
 
+    def show(self, kind: str, frame: bytes) -> None:
+        """Hand a framed picture to every page, and to those that come before there is another of its kind."""
+        self._frames[kind] = frame
+        for page in self._pages:
+            page.show(kind, frame)
+
     def _whole(self) -> dict[str, Any]:
         return {"type": "state", "inset": self.inset, **self.state.to_json()}
 
@@ -98,10 +105,7 @@ class Session:
     def _show(self, kind: str, number: int, revision: int, nothing: bool, parts: list[bytes]) -> None:
         """Hand a picture to every page; where ``nothing`` was asked for, they have the photograph itself, which is finer."""
         header = {"kind": kind, "n": number, "revision": revision, "photo": self.state.photo_number, "nothing": nothing}
-        frame = framed(header, parts)
-        self._frames[kind] = frame
-        for page in self._pages:
-            page.show(kind, frame)
+        self.show(kind, framed(header, parts))
 
     # Photographs.
 
@@ -111,7 +115,7 @@ class Session:
 
     async def face(self, number: int) -> None:
         """Go over to another face of the photograph."""
-        sitting = self._required()
+        sitting = self.seated()
         await self._capture(lambda: sit(self.rig, sitting.photograph, number), self._seat)
 
     async def second(self, data: bytes, name: str) -> None:
@@ -124,7 +128,7 @@ class Session:
 
     def thumbnails(self) -> list[bytes]:
         """JPEGs of the photograph's faces."""
-        return [jpeg_bytes(image, QUALITY) for image in thumbnails(self._required().photograph)]
+        return [jpeg_bytes(image, QUALITY) for image in thumbnails(self.seated().photograph)]
 
     def _open(self, data: bytes, name: str) -> Photograph:
         if self._finder is None:
@@ -220,7 +224,7 @@ class Session:
 
     def load(self, preset: Preset) -> None:
         """Take over a preset; UsageError when this face cannot be edited so."""
-        sitting, target = self._required(), self.state.target
+        sitting, target = self.seated(), self.state.target
         tried = dataclasses.replace(self.state, preset=preset).edit()
         edited_code(sitting.prepared.faces.code, None if target is None else target.prepared.faces.code, tried, self.rig.head)
         self.state.ask(preset)
@@ -255,7 +259,7 @@ class Session:
 
     def asked(self) -> Asked:
         """What is asked for now; UsageError without a photograph."""
-        return Asked(self._required(), self.state.target, self.state.edit(), self.state.seed)
+        return Asked(self.seated(), self.state.target, self.state.edit(), self.state.seed)
 
     async def picture(self) -> bytes:
         """PNG of the photograph with the edit in it, in its own resolution."""
@@ -277,7 +281,8 @@ class Session:
 
     # Work.
 
-    def _required(self) -> Sitting:
+    def seated(self) -> Sitting:
+        """The face that is edited; UsageError without a photograph."""
         if self.state.sitting is None:
             raise UsageError("No photograph is open yet; drop one into the page.")
         return self.state.sitting

@@ -11,12 +11,11 @@ from stamped_clips import click, greys, onset, write_stamped
 from diffusionrig.capture.registry import make_encoder
 from diffusionrig.capture.saved_codes import load_codes
 from diffusionrig.cli import main
-from diffusionrig.cli.clip_arguments import gap_sentences
 from diffusionrig.editing import clip as clip_module
 from diffusionrig.editing.clip import Drive, drives, run_clip
 from diffusionrig.editing.clip_drawing import FrameFolder, draw_clip
 from diffusionrig.editing.controls import parse_modes
-from diffusionrig.editing.driving import capture_clip, fill_gaps, relative_to, smoothed
+from diffusionrig.editing.driving import capture_clip, fill_gaps, gap_sentences, relative_to, smoothed
 from diffusionrig.editing.order import Order
 from diffusionrig.editing.provenance import read_provenance
 from diffusionrig.editing.sampling import Sampling

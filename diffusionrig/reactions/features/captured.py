@@ -8,11 +8,14 @@ t_z = 10 - f / (s UNIT) and (t_x, t_y) = p / (s UNIT): a face that grows or move
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from diffusionrig.capture.tracking.gaps import SEEN
+from diffusionrig.capture.tracking.tracker import Tracker
 from diffusionrig.errors import RigError
 from diffusionrig.geometry.arkit import ARKIT_NAMES
 from diffusionrig.geometry.camera import image_points
@@ -65,6 +68,14 @@ def code_coefficients(code: FaceCode, head: HeadModel) -> np.ndarray:
     centre = head_centre(head, code.to(dtype=torch.float32))
     rows = torch.cat([expressions(code), angles, translation(code, centre)], 1)
     return rows.cpu().numpy()
+
+
+def tracked_coefficients(tracker: Tracker, frames: Iterable[np.ndarray], count: int, fps: float, name: str, head: HeadModel,
+                         on_frame: Callable[[int], None] = lambda number: None) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients (T, 58) float64 of one person followed through ``frames``, and which of them (T,) show that person; arguments
+    and NoFaceError as with ``Tracker.track``."""
+    track = tracker.track(frames, count, fps, name, on_frame)
+    return code_coefficients(track.code.to("cpu", torch.float64), head), track.state == SEEN
 
 
 def fill_gaps(rows: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -12,7 +12,6 @@ import torch
 from diffusionrig.capture.encoder import Encoder
 from diffusionrig.capture.fit.finding import find_face
 from diffusionrig.capture.registry import make_encoder
-from diffusionrig.capture.tracking.gaps import SEEN
 from diffusionrig.capture.tracking.tracker import TRACKS, NoFaceError, Tracker, tracker_of
 from diffusionrig.editing.smoothing import Smoothing, one_euro
 from diffusionrig.errors import RigError, UsageError
@@ -21,7 +20,7 @@ from diffusionrig.geometry.head import HeadModel
 from diffusionrig.geometry.heads import DEFAULT_HEAD, load_head
 from diffusionrig.reactions.corpus.attributes import COLUMNS, N_COEFFICIENTS
 from diffusionrig.reactions.features.attribute_rule import arkit_rule
-from diffusionrig.reactions.features.captured import code_coefficients, fill_gaps
+from diffusionrig.reactions.features.captured import code_coefficients, fill_gaps, tracked_coefficients
 from diffusionrig.reactions.features.clip_data import ClipData
 from diffusionrig.reactions.features.face_crops import cut_square, face_square
 from diffusionrig.reactions.features.field import PER_FRAME, Field
@@ -120,10 +119,9 @@ class Coefficients:
     def _tracked(self, data: ClipData, tracker: Tracker) -> tuple[np.ndarray, np.ndarray]:
         """The same of one person followed through the clip."""
         try:
-            track = tracker.track(data.frames(), data.length, data.fps, str(data.clip))
+            return tracked_coefficients(tracker, data.frames(), data.length, data.fps, str(data.clip), self.head)
         except NoFaceError:
             return np.zeros((data.length, N_COEFFICIENTS)), np.zeros(data.length, bool)
-        return code_coefficients(track.code.to("cpu", torch.float64), self.head), track.state == SEEN
 
 
 class Attributes:

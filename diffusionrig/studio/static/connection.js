@@ -25,6 +25,14 @@ export class Connection {
     if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   }
 
+  sendPicture(header, data) {
+    if (this.socket.readyState !== WebSocket.OPEN) return;
+    const head = new TextEncoder().encode(JSON.stringify({ ...header, sizes: [data.byteLength] }));
+    const length = new DataView(new ArrayBuffer(4));
+    length.setUint32(0, head.length, true);
+    this.socket.send(new Blob([length, head, data]));
+  }
+
   receive(data) {
     if (typeof data === "string") {
       this.message(JSON.parse(data));

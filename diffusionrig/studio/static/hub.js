@@ -26,6 +26,11 @@ export class Hub {
     for (const then of this.listeners.get(type) ?? []) then(...values);
   }
 
+  // A picture with a header, as pictures come from the studio.
+  sendPicture(header, data) {
+    this.connection.sendPicture(header, data);
+  }
+
   send(message) {
     this.connection.send(message);
   }

@@ -1,12 +1,16 @@
 // The page: puts the parts together and keeps them in step with the studio, which holds the state.
 
 import { AlbumPanel } from "./album.js";
+import { Camera } from "./camera.js";
+import { clipPanel } from "./clip.js";
 import { Edits, PARTS } from "./edits.js";
 import { $, fail } from "./errors.js";
 import { ask } from "./files.js";
 import { HistoryPanel } from "./history.js";
 import { Hub } from "./hub.js";
 import { lightPanel } from "./light.js";
+import { listenerPanel } from "./listener.js";
+import { Moving } from "./moving.js";
 import { Photographs } from "./photographs.js";
 import { Picture } from "./picture.js";
 import * as texts from "./texts.js";
@@ -43,10 +47,13 @@ $("inset-kind").replaceChildren(...about.insets.map((kind) => new Option(texts.I
 
 // Panels with messages of their own register here, a line each; those that take dropped files return [selector, take(files)].
 
+const moving = new Moving(hub);
+const clips = [clipPanel(hub, moving), listenerPanel(hub, moving)];
+new Camera(hub, moving);
 const views = new Views("edit");
 const album = new AlbumPanel(hub, views);
 new HistoryPanel(hub, edits);
-const drops = [["[data-view=album]", (files) => album.take(files)]];
+const drops = [["[data-view=album]", (files) => album.take(files)], ...clips];
 
 // The state of the studio.
 

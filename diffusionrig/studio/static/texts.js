@@ -25,6 +25,7 @@ export const TEXTS = {
   commandTitle: "Command line", pythonTitle: "Python", copyCommand: "Copy command", copyPython: "Copy Python", copied: "Copied",
   close: "Close", keysTitle: "Keyboard", dropHere: "Drop it anywhere",
   offline: "The studio does not answer. It may have been ended; start it again with diffusionrig studio.",
+  deskRecipeTitle: "The same video without the page",
   views: "Views", viewEdit: "Face", viewAlbum: "Album", history: "History",
   albumTitle: "A personal model", albumLead: "About 20 photographs of one person, in different light, poses and expressions, teach the network that face.",
   albumName: "Album", albumNew: "New album …", albumNaming: "What is the new album called?", albumMake: "Begin it",
@@ -50,7 +51,8 @@ const NAMES = {
   smile: "Smile", mouthOpen: "Open mouth", pucker: "Pucker", brows: "Brows", blinkLeft: "Blink left", blinkRight: "Blink right",
   squint: "Squint", gazeSide: "Look aside", gazeUp: "Look up", yaw: "Turn", pitch: "Nod", roll: "Tilt",
   lightStrength: "Lamp", lightAmbient: "Daylight", lightSide: "Lamp from the side", lightHeight: "Lamp height",
-  exp: "Expression", pose: "Pose", light: "Light",
+  exp: "Expression", pose: "Pose", light: "Light", "clip-exp": "Expression", "clip-pose": "Pose", "clip-light": "Light",
+  "camera-exp": "Expression", "camera-pose": "Pose", "camera-light": "Light",
 };
 
 const TIPS = {
@@ -123,6 +125,93 @@ export function progress(done, total) {
 
 export function pictureOf(name) {
   return `The edited face of ${name}`;
+}
+
+// Clips, listener and camera.
+
+export const MODES = { clip: "Clip", listener: "Listener", camera: "Camera" };
+
+export const MOVING = {
+  nobody: "No photograph yet", edit: "Edit", open: "Open one", progress: "How much of the clip is done", opening: "Reading the clip …", noClip: "No clip yet",
+  otherClip: "Other clip …", remove: "Remove", keep: "Download video", recipe: "Command …", taken: "From the clip",
+  slidersToo: "The sliders and the lamp of the view Face are added to every frame.",
+  relative: "Count from its first frame", relativeTip: "The video then begins as the photograph is. Without it the face is taken as the clip shows it.",
+  track: "Follow and steady", trackTip: "One person is followed through the clip. Without it every frame stands by itself.",
+};
+
+export const DESKS = {
+  clip: {
+    title: "Drop a clip of a moving face", lead: "The person of the photograph then moves as it does.", choose: "Choose a clip",
+    panel: "Clip", driver: "Clip", drawn: "Drawn", draw: "Draw the clip", video: "The video that was drawn",
+    recipe: "Run this where the photograph and the clip are. It writes the very video that Download gives.",
+  },
+  listener: {
+    title: "Drop a clip of somebody who speaks", lead: "The person of the photograph listens, nods and smiles.", choose: "Choose a clip",
+    panel: "Speaker", driver: "Speaker", drawn: "Listener", draw: "Draw the listener", video: "Speaker and listener, side by side",
+    recipe: "Download the files below, and run this where they, the photograph and the clip are. It writes the very video that Download gives.",
+  },
+};
+
+export const LISTENER = {
+  title: "Reaction", sample: "Which one", seed: "Seed", numbered: (number, of) => `${number} of ${of}`,
+  tip: "One speaker has many fitting listeners. Another seed makes ten others.",
+  added: "Add to the photograph’s expression", addedTip: "Without it the reaction takes its place.",
+};
+
+export const CAMERA = {
+  title: "Camera", tip: "The person of the photograph moves as you do. The camera’s pictures go to this machine’s studio alone, and are not kept.",
+  start: "Start camera", stop: "Stop camera", rest: "Set rest", video: "What the camera sees", you: "You", drawn: "Drawn",
+  restTip: "Look ahead with a calm face and set it as rest: the photograph is then shown as it is, and moves from there.",
+  lead: "The camera is off.", waiting: "Getting to know the face …", unseen: "No face is seen: come closer, or turn on a light.", taken: "From the camera",
+  mirror: "As in a mirror", mirrorTip: "Both pictures are shown left for right.",
+};
+
+const CAMERA_ERRORS = {
+  NotAllowedError: "The browser did not allow the camera; allow it for this page beside the address, and start it again.",
+  NotFoundError: "There is no camera on this machine; plug one in, and start it again.",
+  NotReadableError: "The camera is used by another program; end that, and start it again.",
+  NoCamera: "The browser gives this page no camera; open the very address that the command printed.",
+  Ended: "The camera was taken away; plug it in, and start it again.",
+};
+
+export function cameraError(name) {
+  return CAMERA_ERRORS[name] ?? `The camera cannot be had (${name}); choose another one in the browser, and start it again.`;
+}
+
+export function cameraFigures(rate, median, late) {
+  const parts = rate === null ? [] : [`${rate.toFixed(1)} pictures a second`];
+  return [...parts, `latency ${Math.round(median)} ms (median), ${Math.round(late)} ms (95th percentile)`].join(" · ");
+}
+
+const PHASES = {
+  waiting: "Waiting …", tracking: "Following the face", listening: "Watching the speaker", reacting: "Making reactions …", drawing: "Drawing",
+};
+
+export function clipFacts(file) {
+  const count = `${file.frames} ${file.frames === 1 ? "frame" : "frames"}`;
+  return `${file.width} × ${file.height} · ${count} · ${file.fps} a second · ${file.sound ? "with sound" : "no sound"}`;
+}
+
+export function jobLine(job) {
+  const parts = [`${PHASES[job.phase] ?? job.phase} ${job.done} of ${job.total}`];
+  if (job.rate !== null) parts.push(`${job.rate.toFixed(1)} frames a second`);
+  if (job.left !== null) parts.push(`${clock(job.left)} left`);
+  return job.total ? parts.join(" · ") : PHASES[job.phase];
+}
+
+export function jobEnd(job, made) {
+  if (job.ended === "cancelled") return "Cancelled.";
+  if (job.ended === "failed" || !made) return "";
+  return `${made.name} · ${made.frames} frames at ${made.fps} a second${made.sound ? " with sound" : ""} · drawn at ${(job.rate ?? 0).toFixed(1)} frames a second`;
+}
+
+export function take(name) {
+  return `Download ${name}`;
+}
+
+function clock(seconds) {
+  const whole = Math.ceil(seconds);
+  return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")} min`;
 }
 
 // A step of the history: what was moved.

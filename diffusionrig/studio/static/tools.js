@@ -7,15 +7,17 @@ import { KEYS, TEXTS } from "./texts.js";
 
 const openPreset = (file) => trying("preset", () => upload("api/preset", file));
 
-// drops: places of the page that take files themselves, as [selector, take(files)]; several pictures at once, dropped elsewhere, are
-// for many(files).
+// drops: places of the page that take files themselves, as [selector, take(files)]; with wants(file) and go() they are gone to for
+// such a file, wherever it is dropped. Several pictures at once, dropped elsewhere, are for many(files).
 export function tools(edits, picture, photographs, drops, many) {
   choosing();
   acceptDrops($("drop"), (files, target) => {
-    const place = drops.find(([selector]) => target?.closest?.(selector));
     const [file] = files;
-    if (place) place[1](files);
-    else if (imagesOf(files).length > 2) many(files);
+    const place = drops.find(([selector]) => target?.closest?.(selector)) ?? drops.find(([, , wants]) => files.some((one) => wants?.(one)));
+    if (place) {
+      place[3]?.();
+      place[1](files);
+    } else if (imagesOf(files).length > 2) many(files);
     else if (file.type === "application/json" || file.name.endsWith(".json")) openPreset(file);
     else if (target?.closest?.("#second, #second-empty, #take-sliders") && photographs.photo) openSecond(file);
     else openPhotograph(file);
@@ -56,7 +58,7 @@ function saving(edits) {
     $("python").textContent = recipe.python;
     $("recipe").showModal();
   });
-  for (const what of ["command", "python"]) {
+  for (const what of ["command", "python", "desk-command"]) {
     $(`copy-${what}`).addEventListener("click", async (event) => {
       await navigator.clipboard.writeText($(what).textContent);
       const words = event.target.textContent;

@@ -21,6 +21,7 @@ export class Views {
 
   put(name) {
     document.body.dataset.view = name;
+    document.dispatchEvent(new CustomEvent("view", { detail: name }));
     for (const place of document.querySelectorAll("[data-view-of]")) place.hidden = place.dataset.viewOf !== name;
     for (const button of this.buttons) {
       if (button.dataset.go === name) button.setAttribute("aria-current", "page");
