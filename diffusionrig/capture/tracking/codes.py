@@ -37,8 +37,10 @@ def row_of(moment: Moment, face: Face, expression: slice, eyes: slice) -> np.nda
 
 
 def codes_of(encoder: FitEncoder, person: Person, rows: np.ndarray, frame: np.ndarray, light: Tensor,
-             trust: Tensor) -> FaceCode:
+             trust: Tensor, joint: Tensor | None = None) -> FaceCode:
     """Face codes (T), on the CPU, of ``rows`` (T, PLACE + C) seen in pictures of ``frame`` (T, 2) pixels under ``light`` (T, 9, 3).
+
+    ``joint`` is the person's ``turning_point``, where it is known already.
     """
     head, model = encoder.head, encoder.model
     values = torch.from_numpy(np.asarray(rows, np.float64))
@@ -71,7 +73,7 @@ def codes_of(encoder: FitEncoder, person: Person, rows: np.ndarray, frame: np.nd
     spot = (enlarged[:, None] * pixel + crop[:, :2, 2]) / HALF - 1
     shift = spot * spot.new_tensor([1.0, -1.0]) / scale[:, None]
     rotation = axis_angle_to_matrix(values[:, :3])
-    root = turning_point(encoder, person)
+    root = turning_point(encoder, person) if joint is None else joint
     arm = (rotation @ (root - model.centre.double().cpu()))[:, :2]
     code.camera[:, 0] = scale.float()
     code.camera[:, 1:] = (arm - root[:2] + shift).float()
@@ -81,14 +83,26 @@ def codes_of(encoder: FitEncoder, person: Person, rows: np.ndarray, frame: np.nd
 
 def turned_as_captured(person: Person, rows: np.ndarray, at: Sequence[int]) -> np.ndarray:
     """``rows`` (T, PLACE + C) of the frames ``at`` (T,), turned by what captures of whole pictures, colours included, say beyond
-    landmarks: how far they were turned otherwise, as far as they agree on it (James and Stein 1961)."""
+    landmarks."""
     places = {number: place for place, number in enumerate(at)}
-    known = [(places[number], code) for number, code in person.captured.items() if number in places]
-    if len(known) < 2:
+    known = [(code, rows[places[number]]) for number, code in person.captured.items() if number in places]
+    return turned_by(turn_as_captured([code for code, _ in known], [row for _, row in known]), rows)
+
+
+def turn_as_captured(codes: Sequence[FaceCode], rows: Sequence[np.ndarray]) -> np.ndarray:
+    """(3,) axis-angle: how far whole captures (K of batch 1) are turned otherwise than the ``rows`` (PLACE + C,) of the same
+    frames, as far as they agree on it (James and Stein 1961); none below two."""
+    if len(codes) < 2:
+        return np.zeros(3)
+    captured = torch.cat([axis_angle_to_matrix(code.pose[:, :3].double().cpu()) for code in codes])
+    own = axis_angle_to_matrix(torch.from_numpy(np.stack([row[:3] for row in rows])))
+    return agreed(matrix_to_axis_angle(captured @ own.transpose(1, 2)).numpy())
+
+
+def turned_by(turn: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """``rows`` (T, PLACE + C) with their heads turned by ``turn`` (3,) besides."""
+    if not turn.any():
         return rows
-    captured = torch.cat([axis_angle_to_matrix(code.pose[:, :3].double().cpu()) for _, code in known])
-    own = axis_angle_to_matrix(torch.from_numpy(rows[[place for place, _ in known], :3]))
-    turn = agreed(matrix_to_axis_angle(captured @ own.transpose(1, 2)).numpy())
     whole = axis_angle_to_matrix(torch.from_numpy(turn)) @ axis_angle_to_matrix(torch.from_numpy(rows[:, :3]))
     return np.concatenate([matrix_to_axis_angle(whole).numpy(), rows[:, 3:]], 1)
 

@@ -42,18 +42,40 @@ class Person:
     captured: dict[int, FaceCode]
 
 
+@dataclasses.dataclass(frozen=True)
+class Captured:
+    """One portrait by itself: its ``code`` (batch 1), ``colour_error`` (1,), ``share`` (1,) as in ``Person``, and the portrait's
+    ``worth`` and ``number``."""
+
+    code: FaceCode
+    colour_error: Tensor
+    share: Tensor
+    worth: float
+    number: int
+
+
 @torch.no_grad()
+def capture_portrait(encoder: FitEncoder, shown: Portrait) -> Captured:
+    """A ``portrait`` as a photograph of its own."""
+    fit = encoder.fit([shown.image], [shown.face])
+    return Captured(fit.code, fit.colour_error, _share(encoder, shown.face), shown.worth, shown.number)
+
+
 def find_person(encoder: FitEncoder, portraits: Sequence[Portrait]) -> Person:
-    """Capture the ``portraits`` one by one and take what they agree on: the geometric median, weighted by confidence."""
-    fits = [encoder.fit([one.image], [one.face]) for one in portraits]
-    shares = torch.cat([_share(encoder, one.face) for one in portraits])
-    stacked = {name: torch.cat([getattr(fit.code, name) for fit in fits]).double() for name in ("shape", "albedo")}
-    trust = torch.cat([fit.code.confidence for fit in fits]).double().clamp_min(1e-3) ** 2
-    trust = trust * torch.tensor([one.worth for one in portraits]).to(trust)
+    """Capture the ``portraits`` one by one and take what they agree on."""
+    return person_of([capture_portrait(encoder, one) for one in portraits])
+
+
+@torch.no_grad()
+def person_of(captures: Sequence[Captured]) -> Person:
+    """What ``captures`` of one person agree on: the geometric median, weighted by confidence."""
+    stacked = {name: torch.cat([getattr(one.code, name) for one in captures]).double() for name in ("shape", "albedo")}
+    trust = torch.cat([one.code.confidence for one in captures]).double().clamp_min(1e-3) ** 2
+    trust = trust * torch.tensor([one.worth for one in captures]).to(trust)
     middle = {name: median_row(values, trust)[None].float() for name, values in stacked.items()}
-    errors = torch.cat([fit.colour_error for fit in fits]).double()
-    return Person(middle["shape"], middle["albedo"], shares.median()[None], errors.median()[None].float(),
-                  {one.number: fit.code for one, fit in zip(portraits, fits)})
+    errors = torch.cat([one.colour_error for one in captures]).double()
+    return Person(middle["shape"], middle["albedo"], torch.cat([one.share for one in captures]).median()[None],
+                  errors.median()[None].float(), {one.number: one.code for one in captures})
 
 
 def _share(encoder: FitEncoder, face: Face) -> Tensor:

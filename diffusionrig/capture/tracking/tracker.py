@@ -18,18 +18,11 @@ from diffusionrig.capture.tracking.gaps import SEEN, runs, shown_instead, states
 from diffusionrig.capture.tracking.light import EVERY, GLIMPSE, MOST, light_of, light_path
 from diffusionrig.capture.tracking.person import LEAST_WORTH, PORTRAITS, SAME, SAME_PLACE, Recogniser, find_person, nearest_first
 from diffusionrig.capture.tracking.portraits import Gallery, Portrait, portrait
+from diffusionrig.capture.tracking.recognising import Acquaintance
 from diffusionrig.capture.tracking.steadying import steadied
 from diffusionrig.errors import RigError
-from diffusionrig.faces.detector import overlap
 from diffusionrig.faces.face import Face
-from diffusionrig.faces.landmarker import SAME_FACE
 from diffusionrig.geometry.face_code import FaceCode
-
-ASKED = 1.0
-"""Seconds after which it is asked again whether somebody else is somebody else."""
-
-MOST_FACES = 3
-"""Faces of one picture, the nearest to the person's last place, of which it is asked who they are."""
 
 TRACKS = ("auto", "off")
 """Whether clips are tracked where the encoder can, or every frame is captured as if there were no other."""
@@ -149,7 +142,7 @@ class _Watch:
         self._take_glimpses: list[Portrait] = []
         self._take_gallery = Gallery()
         self._due = 0.0
-        self._strangers, self._again = _Strangers(), max(1, round(ASKED * fps))
+        self._acquaintance = Acquaintance(self._recogniser, fps)
 
     @property
     def count(self) -> int:
@@ -198,49 +191,10 @@ class _Watch:
     def _choose(self, image: np.ndarray, faces: Sequence[Face]) -> Face | None:
         """The person among faces that turn up where none was followed; None where all are somebody else."""
         last = self._take[-1].sighting.face.box if self._take else self.seen[-1].sighting.face.box if self.seen else None
-        order = nearest_first(faces, last)[:MOST_FACES]
         self.end()
         if not len(self.gallery):
-            return order[0]
-        number = self.count - 1
-        best: tuple[float, Face | None] = (0.0, None)
-        for face in order:
-            known = self._strangers.of(face.box)
-            if known is not None and number - known.asked < self._again:
-                known.box = face.box
-                continue
-            likeness = self._recogniser.likeness([portrait(image, face, -1)])
-            if likeness < SAME_PLACE:
-                if self._strangers.put(face.box, number):
-                    self.others.append(number)
-            elif likeness > best[0]:
-                best = likeness, face
-        return best[1]
-
-
-@dataclasses.dataclass
-class _Stranger:
-    """Where somebody else was last, and in which frame it was ``asked`` who that is."""
-
-    box: np.ndarray
-    asked: int
-
-
-class _Strangers:
-    """People who were looked at and found to be somebody else: they are not asked in every frame."""
-
-    def __init__(self) -> None:
-        self._known: list[_Stranger] = []
-
-    def of(self, box: np.ndarray) -> _Stranger | None:
-        """The one who was last about where ``box`` (4,) is."""
-        return next((one for one in reversed(self._known) if overlap(box, one.box[None])[0] > SAME_FACE), None)
-
-    def put(self, box: np.ndarray, number: int) -> bool:
-        """Note one seen in frame ``number``; whether that is a new one."""
-        known = self.of(box)
-        if known is None:
-            self._known = [*self._known[-MOST_FACES:], _Stranger(box, number)]
-        else:
-            known.box, known.asked = box, number
-        return known is None
+            return nearest_first(faces, last)[0]
+        face, met = self._acquaintance.choose(image, faces, last, self.count - 1)
+        if met:
+            self.others.append(self.count - 1)
+        return face
