@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from diffusionrig.errors import UsageError
-from diffusionrig.io.files import make_folder, write_json
+from diffusionrig.io.files import make_folder, read_json, write_json
 from diffusionrig.io.npy_rows import NpyRows
 from diffusionrig.progress import Progress
 from diffusionrig.reactions.corpus import Item, Split
@@ -29,6 +29,14 @@ from diffusionrig.reactions.interface import (
 def beside(path: Path, ending: str) -> Path:
     """``log/mime.npy`` with ``_3dmm.npy`` is ``log/mime_3dmm.npy``."""
     return path.with_name(path.stem + ending)
+
+
+def about_predictions(path: str | Path) -> dict[str, Any]:
+    """What ``NAME.json`` says of ``NAME.npy`` or ``NAME_3dmm.npy``; empty where there is none. RigError when it is damaged."""
+    named = Path(path)
+    file = named.with_name(f"{named.stem.removesuffix('_3dmm')}.json")
+    about = read_json(file) if file.is_file() else {}
+    return about if isinstance(about, dict) else {}
 
 
 def clips_hash(split: Split) -> str:
@@ -79,7 +87,8 @@ def write_predictions(split: Split, generator: ReactionGenerator, request: Reque
             if made.coefficients is not None:
                 motions.append(made.coefficients)
             progress.update()
-    about = {"generator": generator.name, "split": split.name, "items": len(split), "samples": request.samples, "frames": frames,
+    about = {"generator": generator.name, "data": str(split.corpus.root.resolve()), "split": split.name, "fps": split.fps,
+             "items": len(split), "samples": request.samples, "frames": frames,
              "seed": request.seed, "mode": request.mode, "corpus": split.hash, "clips": clips_hash(split),
              "coefficients": beside(path, "_3dmm.npy").exists(), **(notes or {})}
     write_json(beside(path, ".json"), about)

@@ -33,6 +33,7 @@ EXAMPLES = """  diffusionrig react render pred_3dmm.npy --listener me.png --mode
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from diffusionrig.editing.keeping import KEEPS
     from diffusionrig.reactions.frames.codes import NEUTRALS, RESTS
+    from diffusionrig.reactions.frames.drawing import COLUMNS
     from diffusionrig.reactions.frames.layout import PURPOSES
 
     parser.add_argument("prediction", metavar="PRED.npy", help="coefficients, or attributes with PRED_3dmm.npy beside them")
@@ -40,12 +41,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--listener", default="", help="photograph, store, video or folder of frames of the listener (with --data: "
                                                        "the corpus's listener; with --mesh_only: a mean head)")
     parser.add_argument("--listener_record", type=int, default=0, metavar="N", help="record of a store (0)")
-    parser.add_argument("--model_path", default="", help="checkpoint of the listener's own model; the shipped prior when empty")
+    parser.add_argument("--model_path", default="", help="checkpoint of the listener's own model; the shipped prior, which draws "
+                                                         "anybody from a photograph, when empty")
+    parser.add_argument("--base", default="", help="base model of a personal adapter (default: looked for, see docs/personal.md)")
+    parser.add_argument("--album", default="", metavar="STORE",
+                        help="store of further photographs of the listener, which lend teeth and open eyes, as in edit")
     parser.add_argument("--mesh_only", type=boolean, default=False, help="draw meshes alone, without a model (False)")
     parser.add_argument("--use_model", default="", help="encoder that captures the listener (default: the best present)")
     parser.add_argument("--k", default="", metavar="0,1,2", help="samples to draw (all)")
-    parser.add_argument("--data", default="", metavar="ROOT", help="corpus that speaker, listener, sound and mean face come from")
-    parser.add_argument("--split", choices=("val", "test", "train"), default="val", help="split of the corpus (val)")
+    parser.add_argument("--data", default="", metavar="ROOT",
+                        help="corpus that speaker, listener, sound and mean face come from (with --item: what PRED.json beside the "
+                             "prediction says)")
+    parser.add_argument("--split", choices=("val", "test", "train"), default="",
+                        help="split of the corpus (what PRED.json says, else val)")
     parser.add_argument("--item", type=int, default=None, metavar="I", help="item, in the mirrored order of the split")
     parser.add_argument("--speaker", default="", help="the speaker's video or folder of frames, shown beside the reaction")
     parser.add_argument("--audio", default="", help="the speaker's sound (default: that of --speaker or of the corpus)")
@@ -64,8 +72,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fps", type=float, default=None, help="frames a second (that of the corpus, else 25)")
     parser.add_argument("--frames", type=positive_int, default=None, metavar="N", help="the first N frames only (all)")
     parser.add_argument("--panel", type=positive_int, default=256, help="side of the columns of the video, pixels (256)")
-    parser.add_argument("--timestep_respacing", default="ddim20", help="steps of the sampler (ddim20)")
-    parser.add_argument("--keep", choices=list(KEEPS), default="none", help="what of the listener's picture stays (none)")
+    parser.add_argument("--columns", default=",".join(COLUMNS), metavar="NAME,...",
+                        help=f"of the video and the strip, as far as there are such ({','.join(COLUMNS)})")
+    parser.add_argument("--timestep_respacing", default="ddim20",
+                        help="steps of the sampler, of models that take several (ddim20)")
+    parser.add_argument("--keep", choices=list(KEEPS), default="none",
+                        help="what of the listener's picture stays, of models that do not keep it anyway (none)")
     parser.add_argument("--seed", type=int, default=0, help="the one noise of all frames (0)")
     parser.add_argument("--batch_size", type=positive_int, default=8, help="frames drawn together (8)")
     parser.add_argument("--overwrite", type=boolean, default=False, help="replace frames that were made otherwise (False)")
@@ -93,7 +105,7 @@ def _order(args: argparse.Namespace) -> Order:
 
     from diffusionrig.editing.sampling import Sampling
     from diffusionrig.editing.smoothing import Smoothing
-    from diffusionrig.reactions.frames.drawing import Look
+    from diffusionrig.reactions.frames.drawing import COLUMNS, Look
     from diffusionrig.reactions.frames.render import Order, Reading
 
     try:
@@ -102,12 +114,17 @@ def _order(args: argparse.Namespace) -> Order:
         raise UsageError(f"--k {args.k} is no list of samples; write for instance --k 0,1,2.") from None
     if args.fps is not None and not (math.isfinite(args.fps) and args.fps > 0):
         raise UsageError(f"--fps {args.fps:g} is not above zero; give frames a second, for instance 25.")
+    columns = [word.strip() for word in args.columns.split(",") if word.strip()]
+    unknown = [word for word in columns if word not in COLUMNS]
+    if unknown or not columns:
+        raise UsageError(f"--columns {args.columns} names {unknown[0] if unknown else 'none'}; choose from {', '.join(COLUMNS)}.")
     reading = Reading(args.neutral, args.rest, args.centred, args.mean_face, Smoothing(args.smooth, args.smooth_beta), args.fps,
                       args.frames)
     look = Look(args.panel, Sampling(respacing=args.timestep_respacing, seed=args.seed, keep=args.keep), args.batch_size,
-                args.overwrite)
+                args.overwrite, columns=columns)
     return Order(args.prediction, args.output_dir, args.listener, args.listener_record, samples, args.data, args.split, args.item,
-                 args.speaker, args.audio, args.run, args.version, args.purpose, reading, look)
+                 args.speaker, args.audio, args.run, args.version, args.purpose, reading, look=look,
+                 notes={"album": args.album} if args.album else {})
 
 
 def _seeing(args: argparse.Namespace) -> Rig | Capturing:
@@ -118,7 +135,9 @@ def _seeing(args: argparse.Namespace) -> Rig | Capturing:
         return Capturing(encoder=args.use_model or None, device=args.device)
     from diffusionrig.editing.rig import Rig
 
-    rig = Rig.from_pretrained(args.model_path or "default", device=args.device, encoder=args.use_model or None,
+    rig = Rig.from_pretrained(args.model_path or "default", device=args.device, encoder=args.use_model or None, base=args.base,
                               precision=args.precision, compiled=args.compile)
     show_loaded("react render", rig.pretrained)
+    if args.album:
+        rig.use_album(args.album)
     return rig

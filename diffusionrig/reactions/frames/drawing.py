@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffusionrig.editing.clip_drawing import FrameFolder, clip_jitter, draw_clip, network_calls
+from diffusionrig.editing.clip_drawing import FrameFolder, clip_jitter, draw_clip
 from diffusionrig.editing.jitter import landmark_jitter
+from diffusionrig.editing.prepared import Prepared
 from diffusionrig.editing.provenance import STATEMENT, movie_record, write_edited
 from diffusionrig.editing.rig import Rig
 from diffusionrig.editing.sampling import Sampling
@@ -56,41 +57,56 @@ class Company:
     sound: Sound | None = None
 
 
+COLUMNS = ("speaker", "listener", "mesh", "photo")
+"""Of the video and the strip, left to right: the speaker, the true listener, the reaction as a mesh and as drawn."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Look:
     """How pictures are made: ``panel`` pixels a column, the ``sampling`` and ``batch_size`` of the network, whether other frames
-    in the folder may be overwritten, and whether a video and a strip are wanted."""
+    in the folder may be overwritten, whether a video and a strip are wanted, and which ``columns`` these have, where there are
+    such."""
 
     panel: int = 256
     sampling: Sampling = dataclasses.field(default_factory=Sampling)
     batch_size: int = 8
     overwrite: bool = False
     movie: bool = True
+    columns: Sequence[str] = COLUMNS
 
 
-def draw_reaction(place: Place, name: str, motion: Motion, listener: Listener, head: HeadModel, rig: Rig | None,
+@dataclasses.dataclass(frozen=True)
+class Drawing:
+    """Who draws: a ``rig``, and the listener as its painter ``prepare``d them, once for all reactions; None for meshes alone."""
+
+    rig: Rig | None = None
+    source: Prepared | None = None
+
+
+def draw_reaction(place: Place, name: str, motion: Motion, listener: Listener, head: HeadModel, drawing: Drawing,
                   company: Company, look: Look, request: dict[str, Any]) -> dict[str, Any]:
     """Draw what is not drawn yet of one reaction, and write its video, strip and addresses; returns its entry in the report.
 
     ``request`` says what the motion was made from, as plain JSON values; with the listener and the model it decides the pictures.
-    Without ``rig`` only meshes are drawn.
+    Without a rig only meshes are drawn.
     """
+    rig, source = drawing.rig, drawing.source
     request = {**request, "listener": _digest(listener), "fps": motion.fps}
     mesh = FrameFolder(place.mesh(name), {**request, "panel": look.panel}, len(motion), look.overwrite)
     _draw_meshes(mesh, motion, head, look.panel, name)
     fake = None
-    if rig is not None and listener.analysis is not None:
+    if rig is not None and source is not None:
         drawn = {**request, "model": rig.pretrained.hash, "precision": rig.precision, "sampling": dataclasses.asdict(look.sampling)}
         fake = FrameFolder(place.fake(name), drawn, len(motion), look.overwrite)
         missing = fake.missing()
-        with Progress(network_calls(rig, len(missing), look.sampling), f"draw {name}", "call") as progress:
-            for frame, image in draw_clip(rig, listener.analysis, motion.code, motion.centre, missing, look.sampling,
+        with Progress(len(missing) * rig.calls(look.sampling), f"draw {name}", "call") as progress:
+            for frame, image in draw_clip(rig, source, motion.code, motion.centre, missing, look.sampling,
                                           look.batch_size, progress.update):
                 write_edited(fake.path(frame), image, model_hash=rig.pretrained.hash, mode="reaction", seed=look.sampling.seed,
                              frame=frame)
     speaker, truth = ([] if clip is None else clip.addresses(len(motion)) for clip in (company.speaker, company.truth))
     place.write_addresses(name, truth or None, speaker or None, fake is not None)
-    columns = _columns(company, mesh, fake)
+    columns = _columns(company, mesh, fake, look.columns)
     notes = [f"{clip.path} has {len(clip)} frames, the reaction {len(motion)}; the last one is shown again."
              for clip in (company.speaker, company.truth) if clip is not None and 1 < len(clip) < len(motion)]
     notes += [sentence for clip in (company.speaker, company.truth) if clip is not None and (sentence := clip.unread())]
@@ -124,8 +140,10 @@ def _draw_meshes(folder: FrameFolder, motion: Motion, head: HeadModel, size: int
             progress.update(len(rows))
 
 
-def _columns(company: Company, mesh: FrameFolder, fake: FrameFolder | None) -> dict[str, Callable[[], Iterator[np.ndarray]]]:
-    """The columns that there are, by name, left to right, each a function that starts its frames."""
+def _columns(company: Company, mesh: FrameFolder, fake: FrameFolder | None,
+             wanted: Sequence[str]) -> dict[str, Callable[[], Iterator[np.ndarray]]]:
+    """The ``wanted`` columns that there are, by name, left to right, each a function that starts its frames; at least the
+    reaction's own."""
     columns: dict[str, Callable[[], Iterator[np.ndarray]]] = {}
     for name, clip in (("speaker", company.speaker), ("listener", company.truth)):
         if clip is not None:
@@ -133,7 +151,8 @@ def _columns(company: Company, mesh: FrameFolder, fake: FrameFolder | None) -> d
     columns["mesh"] = mesh.frames
     if fake is not None:
         columns["photo"] = fake.frames
-    return columns
+    asked = {name: start for name, start in columns.items() if name in wanted}
+    return asked or {"mesh": mesh.frames}
 
 
 def _write_movie(path: Path, columns: dict[str, Callable[[], Iterator[np.ndarray]]], motion: Motion, sound: Sound | None,

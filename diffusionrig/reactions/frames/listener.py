@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,8 +14,12 @@ from torch import Tensor
 from diffusionrig.data.dataset import FaceStoreDataset
 from diffusionrig.editing.analysis import Analysis
 from diffusionrig.editing.capturing import Capturing
+from diffusionrig.editing.conditions import REFERENCE
+from diffusionrig.editing.photographs import find_faces
 from diffusionrig.editing.rig import Rig
+from diffusionrig.editing.sides import chosen_face, without_profiles
 from diffusionrig.errors import RigError, UsageError
+from diffusionrig.faces.backends import make_finder
 from diffusionrig.geometry.alignment import ffhq_centre
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.head import HeadModel
@@ -65,21 +70,35 @@ def _seen(image: np.ndarray, analysis: Analysis, name: str) -> Listener:
 
 
 def find_listener(place: str, seeing: Rig | Capturing, record: int = 0, max_megapixels: float = 100.0,
-                  fps: float | None = None) -> Listener:
+                  fps: float | None = None, aligned: bool = False) -> Listener:
     """The listener at ``place``: a photograph, a store of faces (its record number ``record``), a video, or a folder of frames,
     of which the first that shows a face is taken; ``fps`` is the rate at which a video's frames are counted (None: its own).
-    UsageError when there is nothing, RigError when no face is found."""
+
+    Pictures are looked at, as ``edit`` does, whether they are aligned faces or photographs whose largest face is to be cut out;
+    where they are ``aligned``, as a corpus has them, they are taken as they are. UsageError when there is nothing, RigError when no
+    face is found.
+    """
     if is_store(place):
         return _stored(place, seeing, record)
     clip = ClipFrames(place, max_megapixels, fps)
-    return in_frames(clip, seeing, place)
+    return in_frames(clip, seeing, place, aligned)
 
 
-def in_frames(frames: Sequence[np.ndarray] | ClipFrames | Iterator[np.ndarray], seeing: Rig | Capturing, name: str) -> Listener:
+def in_frames(frames: Sequence[np.ndarray] | ClipFrames | Iterator[np.ndarray], seeing: Rig | Capturing, name: str,
+              aligned: bool = False) -> Listener:
     """The listener in the first of ``frames`` that shows a face; ``name`` is what error sentences call them."""
     note = ""
+    finder = None if aligned else make_finder()
+    carried = isinstance(seeing, Rig) and seeing.pretrained.condition == REFERENCE
     for number, image in enumerate(islice(frames, SEARCHED)):
-        analysis = seeing.capture(image)
+        try:
+            if finder is not None:
+                image, _ = chosen_face(image, Path(name), find_faces(image, finder), seeing.size)
+            analysis = seeing.capture(image)
+            analysis = without_profiles(analysis) if carried else analysis
+        except RigError as error:
+            note = f"{error}."
+            continue
         if bool(analysis.found[0]):
             return dataclasses.replace(_seen(image, analysis, name if number == 0 else f"{name}#{number}"), frame=number)
         note = analysis.notes[0]

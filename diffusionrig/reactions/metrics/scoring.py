@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from diffusionrig.errors import UsageError
-from diffusionrig.io.files import make_folder, read_json, write_json, write_text
+from diffusionrig.io.files import make_folder, write_json, write_text
 from diffusionrig.io.histograms import histograms
 from diffusionrig.io.images import write_png
 from diffusionrig.io.mapped_npy import map_npy
@@ -21,7 +21,7 @@ from diffusionrig.reactions.metrics.evaluation import METRICS, evaluate
 from diffusionrig.reactions.metrics.predictions import check_predictions
 from diffusionrig.reactions.metrics.score import MetricMode, Score
 from diffusionrig.reactions.metrics.truth import read_truth
-from diffusionrig.reactions.predicting import beside, clips_hash
+from diffusionrig.reactions.predicting import about_predictions, clips_hash
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,12 +77,7 @@ def score_file(path: Path, split: Split, plan: Plan) -> tuple[dict[str, Any], li
 
 def _about(path: Path, split: Split) -> dict[str, Any]:
     """What the JSON beside the predictions says, when there is one; UsageError when it speaks of other clips."""
-    file = beside(path, ".json")
-    if not file.exists():
-        return {}
-    about = read_json(file)
-    if not isinstance(about, dict):
-        return {}
+    about = about_predictions(path)
     if "clips" in about and about["clips"] != clips_hash(split):
         raise UsageError(f"{path} was predicted for other clips than those of {split.name}, or for the same in another order (it "
                          f"was the split {about.get('split')} of its corpus); give the corpus and split that it was made for.")

@@ -1,5 +1,5 @@
 """Fixtures of this folder."""
 
-from seed_rig import checkpoint, rig
+from seed_rig import checkpoint, reference_checkpoint, rig
 
-__all__ = ["checkpoint", "rig"]
+__all__ = ["checkpoint", "reference_checkpoint", "rig"]

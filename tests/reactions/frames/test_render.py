@@ -17,9 +17,11 @@ from diffusionrig.cli import main
 from diffusionrig.data.records import code_arrays
 from diffusionrig.editing.capturing import Capturing
 from diffusionrig.editing.clip_drawing import draw_clip
+from diffusionrig.editing.photographs import find_faces, is_aligned
 from diffusionrig.editing.provenance import read_provenance
 from diffusionrig.editing.sampling import Sampling
 from diffusionrig.errors import RigError, UsageError
+from diffusionrig.faces.backends import make_finder
 from diffusionrig.io.folder_lock import folder_lock
 from diffusionrig.io.movies import movie_info
 from diffusionrig.io.sound import read_sound
@@ -165,6 +167,49 @@ def test_a_speakers_clip_is_shown_and_heard_in_the_reactions_time(order, tmp_pat
     assert [which(frame[:, :32], 5) for _, frame in all_frames(movie)] == [1, 2, 2, 3, 4]
     sound = read_sound(movie)
     assert sound.start + onset(sound.samples, sound.rate) == pytest.approx(0.13, abs=0.004)
+
+
+def test_samples_share_what_depends_on_the_listener_alone(rig, order, monkeypatch):
+    prepared, captured = [], []
+    prepare, capture = rig.painter.prepare, rig.capture
+    monkeypatch.setattr(rig.painter, "prepare", lambda *args: prepared.append(len(args[0])) or prepare(*args))
+    monkeypatch.setattr(rig, "capture", lambda *args: captured.append(1) or capture(*args))
+    look = dataclasses.replace(LOOK, sampling=Sampling(respacing="ddim2", keep="all"))
+    report = render(dataclasses.replace(order, look=look), rig)
+    assert len(report["drawn"]) == SAMPLES
+    assert (prepared, captured) == ([1], [1])
+
+
+def test_anybodys_photograph_is_aligned_by_itself_and_an_album_lends(reference_checkpoint, checkpoint, order, tmp_path, capsys):
+    """The reference condition, a photograph that shows more than a face, and a further photograph of the person."""
+    from diffusionrig.io.images import png_bytes
+    from diffusionrig.io.record import Record
+    from diffusionrig.io.store import StoreWriter
+
+    portrait = np.asarray(Image.open("diffusionrig/assets/portrait.jpg").convert("RGB").resize((256, 256)))
+    whole = np.full((420, 600, 3), 120, np.uint8)
+    whole[80:336, 200:456] = portrait
+    Image.fromarray(whole).save(tmp_path / "whole.png")
+    capturing = Capturing(encoder="FIT", device="cpu", size=64)
+    seen = capturing.capture(portrait)
+    with StoreWriter(tmp_path / "store", {"image_size": 64, "head": capturing.head.name, "head_hash": capturing.head.hash,
+                                          "encoder": "FIT"}) as store:
+        code = seen.code.replace(expression=seen.code.expression + 0.3)
+        store.append([Record("other.png", png_bytes(portrait[::4, ::4].copy()), code_arrays(code))])
+    words = ["react", "render", order.prediction, "--output_dir", str(tmp_path / "out"), "--listener", str(tmp_path / "whole.png"),
+             "--model_path", str(reference_checkpoint), "--use_model", "FIT", "--album", str(tmp_path / "store"), "--frames", "2",
+             "--k", "0", "--panel", "32", "--columns", "photo", "--neutral", "none", "--device", "cpu"]
+    assert main(words) == 0
+    place = tmp_path / "out" / "p_3dmm" / "version_0" / "val" / "only_submit_video"
+    assert movie_info(place / "b1_ind1.mp4").width == 32
+    report = json.loads((place / "report.json").read_text())
+    assert report["clips"]["b1_ind1"]["request"]["album"] == str(tmp_path / "store")
+    for aligned in (False, True):
+        image = find_listener(str(tmp_path / "whole.png"), capturing, aligned=aligned).image
+        assert is_aligned(find_faces(image, make_finder())[0], image.shape) is not aligned
+    words[words.index("--model_path") + 1] = str(checkpoint)
+    assert main(words) == 2
+    assert "--album lends photographs to models of the reference condition" in capsys.readouterr().err
 
 
 def test_frames_for_fid_come_without_a_video(order, tmp_path):
