@@ -17,6 +17,7 @@ from diffusionrig.cli.arguments import (
 )
 from diffusionrig.cli.clip_arguments import add_clip_arguments, is_clip, run_as_clip
 from diffusionrig.cli.config_arguments import add_dataclass_arguments, given_arguments
+from diffusionrig.cli.live_arguments import USUAL_MODE, add_live_arguments, is_live, run_as_live
 from diffusionrig.cli.loaded import show_loaded
 from diffusionrig.errors import UsageError
 from diffusionrig.shown import some_lines
@@ -30,7 +31,7 @@ DESCRIPTION = """Draw the person of the source picture with the expression, pose
 folders. A photograph comes back whole, in its own size, with its largest face edited; of an aligned face (see diffusionrig align)
 the aligned picture is written. Writes {index}_{mode}.png, contact sheets and report.json. A .safetensors model describes itself,
 a released .pt file by its shapes. A video or an animated picture as target drives the source frame by frame, {index}_{mode}.mp4
-with sound."""
+with sound; camera as target, or - for frames on standard input, drives it live, live.mp4."""
 EXAMPLES = """  diffusionrig edit me.jpg --target smile.jpg --modes exp
   diffusionrig edit me.jpg --set jawOpen=0.6,yaw=15 --output_dir log/sliders
   diffusionrig edit me.jpg --set smile=+0.3,yaw=+-10,lightSide=60,lightStrength=0.8,lightAmbient=0.5 --face 2
@@ -39,6 +40,8 @@ EXAMPLES = """  diffusionrig edit me.jpg --target smile.jpg --modes exp
   diffusionrig edit --model_path log/stage2/model005000.safetensors --source me.png --target faces --modes pose,exp,light,exp+light
       --timestep_respacing ddim20 --output_dir log/edit
   diffusionrig edit --source me.png --target clip.mp4 --modes exp+pose --timestep_respacing ddim20 --output_dir log/clip
+  diffusionrig edit me.jpg --target camera --relative True --output_dir log/live
+  ffmpeg -re -i clip.mp4 -f mjpeg - | diffusionrig edit me.jpg --target - --frames_out mjpeg | ffplay -f mjpeg -
   diffusionrig edit --source photo.jpg --align_source True --paste_back --keep all --set jawOpen=0.6 --timestep_respacing ddim20
       --output_dir log/photo"""
 
@@ -60,7 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(published=False)
     parser.add_argument("picture", nargs="?", default="", metavar="SOURCE", help="picture or folder of pictures to edit")
     parser.add_argument("--source", default="", help="the same as a flag")
-    parser.add_argument("--target", default="", help="picture or folder to take from; may be absent with --set")
+    parser.add_argument("--target", default="",
+                        help="picture or folder to take from, clip, camera, or - for standard input; may be absent with --set")
     parser.add_argument("--output_dir", default="",
                         help=f"folder for the results ({USUAL_FOLDER}, or {USUAL_FOLDER}-2 ... where other results lie there)")
     parser.add_argument("--model_path", default="", help="checkpoint (.safetensors or released .pt); the shipped prior when empty")
@@ -112,6 +116,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", type=boolean, default=False, help="replace the results of another edit in the folder")
     parser.add_argument("--save_buffers", type=boolean, default=False, help="write the buffers of every output to buffers/")
     add_clip_arguments(parser)
+    add_live_arguments(parser)
     parser.add_argument("--align_source", type=boolean, default=None,
                         help="the sources are whole photographs: cut a face out first, as align does (default: looked at, picture "
                              "by picture; in scripts/inference.py False)")
@@ -157,6 +162,8 @@ def run(args: argparse.Namespace) -> int:
                                           "precision": rig.precision})
     if not args.output_dir:
         order = dataclasses.replace(order, output_dir=str(free_folder(Path(USUAL_FOLDER), order.request(rig.pretrained.hash))))
+    if is_live(args):
+        return run_as_live(rig, order, args)
     if is_clip(args):
         return run_as_clip(rig, order, args)
     report = run_session(rig, order)
@@ -190,7 +197,8 @@ def _edits(args: argparse.Namespace) -> list[Edit]:
     if asked.taken and args.modes is None:
         return [asked.edit(bool(args.target))]
     if args.target:
-        edits = parse_modes(MODES if args.modes is None else args.modes, args.strength)
+        usual = USUAL_MODE if is_live(args) else MODES
+        edits = parse_modes(usual if args.modes is None else args.modes, args.strength)
         if not edits:
             raise UsageError("--modes names nothing to take from the --target; write for instance --modes exp.")
         return [dataclasses.replace(edit, sliders=asked.sliders, moves=asked.moves) for edit in edits]

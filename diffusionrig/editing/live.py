@@ -59,7 +59,6 @@ class LiveEdit(Generic[Seen]):
                  room: int = 1, pipelined: bool = True, patient: bool = False) -> None:
         self._see, self._paint, self._show, self._patient = see, paint, show, patient
         self._figures = LiveFigures()
-        self._began = time.perf_counter()
         self._count, self._start = 0, 0.0
         self._drawing: Stage[tuple[Frame, Seen]] | None = Stage(self._draw, room) if pipelined else None
         self._seeing = Stage(self._look, room)
@@ -102,5 +101,5 @@ class LiveEdit(Generic[Seen]):
         picture = self._paint(seen)
         now = time.perf_counter()
         drawn = Drawn(picture, frame.number, frame.at, now - frame.arrived)
-        self._figures.made(drawn.latency, now - self._began)
+        self._figures.made(drawn.latency, now - self._start)
         self._show(drawn)

@@ -70,6 +70,8 @@ class Driven:
         self._rig, self._edit, self._sampling, self._relative = rig, edit, sampling, relative
         self._prepared = rig.painter.prepare(source, sampling)
         self._reference: FaceCode | None = None
+        # Kernels are chosen and memory is laid out the first time, while nobody waits yet.
+        rig.painter.paint(self._prepared, source.code, source.centre, sampling)
 
     @property
     def prepared(self) -> Prepared:

@@ -42,7 +42,7 @@ class Summary:
     drawn     of them, those that became pictures
     dropped   those that were passed over, since newer ones had come
     unseen    those in which the person was not seen
-    first     seconds from the beginning to the first picture; None before it
+    first     seconds from the first frame to the first picture; None before it
     median    seconds from the arrival of a frame to its picture, and ``late``, which one in twenty exceeds; None without pictures
     """
 
@@ -61,8 +61,8 @@ class Summary:
                     "person.")
         unseen = f", {self.unseen} did not show the person" if self.unseen else ""
         return (f"{self.offered} frames came, {self.drawn} were drawn, {self.dropped} dropped{unseen}; the first picture was there "
-                f"after {self.first:.2f} s; latency {1000 * self.median:.0f} ms (median), {1000 * self.late:.0f} ms (95th "
-                "percentile).")
+                f"{self.first:.2f} s after the first frame; latency {1000 * self.median:.0f} ms (median), "
+                f"{1000 * self.late:.0f} ms (95th percentile).")
 
 
 class LiveFigures:
@@ -83,10 +83,10 @@ class LiveFigures:
             self._dropped += dropped
             self._unseen += unseen
 
-    def made(self, latency: float, since_beginning: float) -> None:
+    def made(self, latency: float, since_first: float) -> None:
         with self._lock:
             self._drawn += 1
-            self._first = since_beginning if self._first is None else self._first
+            self._first = since_first if self._first is None else self._first
             self._times.add(latency)
 
     def summary(self) -> Summary:

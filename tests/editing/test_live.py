@@ -137,7 +137,7 @@ def test_times_are_told_to_one_in_a_hundred() -> None:
     assert "none was drawn" in figures.summary().sentence()
     figures.came()
     figures.made(0.1, 0.5)
-    assert "after 0.50 s; latency 100 ms (median), 100 ms (95th percentile)" in figures.summary().sentence()
+    assert "0.50 s after the first frame; latency 100 ms (median), 100 ms (95th percentile)" in figures.summary().sentence()
 
 
 def test_pictures_are_those_of_edit(rig) -> None:
