@@ -36,11 +36,8 @@ from diffusionrig.faces.detector import overlap
 from diffusionrig.faces.face import Face
 from diffusionrig.geometry.face_code import FaceCode
 
-PORTRAITS = 4
-"""Frames that say who it is, at most: each takes as long as several frames, in which others are missed."""
-
-APART = 1.5
-"""Seconds from one of them to the next."""
+ASKED = (0.0, 2.0, 5.0, 12.0)
+"""Seconds after the first face at which another frame says who it is. Each takes as long as ten others, which are missed then."""
 
 LIGHT = 1.0
 """Seconds in which a new light takes over two thirds of the old one."""
@@ -69,17 +66,18 @@ class LiveTracker:
     def forget(self) -> None:
         """Whoever is seen next is the person."""
         self._gallery = Gallery()
-        self._captures: list[tuple[Captured, Portrait]] = []
+        self._captures: list[Captured] = []
+        self._rows: list[np.ndarray] = []
         self._acquaintance = Acquaintance(Recogniser(self._encoder, self._gallery), self._fps)
         self._follow = Follower(self._encoder.landmarker, self._fps, self._choose)
         self._steady = Steadier()
-        self._person: _Known | None = None
+        self._person: Person | None = None
         self._moment: Moment | None = None
         self._brows: tuple[Tensor, Tensor] | None = None
         self._light: Tensor | None = None
         self._last: Face | None = None
         self._number, self._shot = -1, -1
-        self._at = self._asked = self._lit = -np.inf
+        self._at, self._since, self._lit = -np.inf, 0.0, -np.inf
         self.others = 0
         """How often somebody else was met where the person might have been."""
 
@@ -96,19 +94,18 @@ class LiveTracker:
             self._shot, self._moment, self._brows = sighting.shot, None, None
             self._steady.restart()
         self._gallery.look(image, face, self._number)
-        known = self._known(image, sighting, at)
+        person = self._known(image, sighting, at)
         # Brows are slow, and their reader is not: every other frame is read.
         if self._brows is None or self._number % 2 == 0:
             self._brows = read_brows(self._encoder, image, face) or self._brows
-        self._moment = known.fit(face, self._brows, self._moment)
-        parts = known.fit.model.parts
-        row = turned_by(known.turn, row_of(self._moment, face, parts["expression"], parts["eyes"])[None])
+        self._moment = self._fit(face, self._brows, self._moment)
+        row = turned_by(self._turn, self._row(self._moment, face)[None])
         row = self._steady(row[0], at - self._at if np.isfinite(self._at) else 0.0)[None]
         self._last, self._at = face, at
         size = np.array([[image.shape[1], image.shape[0]]], np.float32)
-        light = self._lighting(image, face, known.person, at)
-        trust = trust_of([face], [self._moment], known.person.colour_error)
-        return Shown(codes_of(self._encoder, known.person, row, size, light, trust, known.joint), begins)
+        light = self._lighting(image, face, person, at)
+        trust = trust_of([face], [self._moment], person.colour_error)
+        return Shown(codes_of(self._encoder, person, row, size, light, trust, self._joint), begins)
 
     def _choose(self, image: np.ndarray, faces: Sequence[Face]) -> Face | None:
         """The person among faces that turn up where none was followed; None where all are somebody else."""
@@ -124,22 +121,35 @@ class LiveTracker:
         self.others += int(met)
         return face
 
-    def _known(self, image: np.ndarray, sighting: Sighting, at: float) -> _Known:
+    def _known(self, image: np.ndarray, sighting: Sighting, at: float) -> Person:
         """The person, as far as is known by now."""
-        if self._person is not None and (len(self._captures) >= PORTRAITS or at - self._asked < APART):
-            return self._person
-        told = {one.number for one, _ in self._captures}
-        best = self._gallery.best(PORTRAITS)
-        fresh = [one for one in best if one.number not in told and one.worth >= LEAST_WORTH * best[0].worth]
-        if not fresh and self._person is not None:
-            return self._person
-        shown = fresh[0] if fresh else portrait(image, sighting.face, self._number)
-        self._captures.append((capture_portrait(self._encoder, shown), shown))
-        self._asked = at
-        self._person = _Known(self._encoder, self._captures)
-        # The coefficients of the frame before were those of a slightly different head.
-        self._moment = None
+        if self._person is None:
+            self._since = at
+            return self._tell(portrait(image, sighting.face, self._number))
+        if len(self._captures) < len(ASKED) and at - self._since >= ASKED[len(self._captures)]:
+            told, best = {one.number for one in self._captures}, self._gallery.best(len(ASKED))
+            fresh = [one for one in best if one.number not in told and one.worth >= LEAST_WORTH * best[0].worth]
+            if fresh:
+                # The coefficients of the frame before were those of a slightly different head.
+                self._moment = None
+                return self._tell(fresh[0])
         return self._person
+
+    def _tell(self, shown: Portrait) -> Person:
+        """The person as one more portrait tells, and with that the fit, the joint that the head turns about, and by how much whole
+        captures turn it beyond landmarks."""
+        self._captures.append(capture_portrait(self._encoder, shown))
+        self._person = person_of(self._captures)
+        self._fit = FrameFit(self._encoder, self._person)
+        self._joint = turning_point(self._encoder, self._person)
+        fitted = self._fit(shown.face, read_brows(self._encoder, shown.image, shown.face))
+        self._rows.append(self._row(fitted, shown.face))
+        self._turn = turn_as_captured([one.code for one in self._captures], self._rows)
+        return self._person
+
+    def _row(self, moment: Moment, face: Face) -> np.ndarray:
+        parts = self._fit.model.parts
+        return row_of(moment, face, parts["expression"], parts["eyes"])
 
     def _lighting(self, image: np.ndarray, face: Face, person: Person, at: float) -> Tensor:
         """(1, 9, 3), looked for now and then."""
@@ -150,17 +160,3 @@ class LiveTracker:
             self._light = found if self._light is None else torch.lerp(self._light, found, share)
             self._lit = at
         return self._light
-
-
-class _Known:
-    """A person as ``captures`` tell, and what does not change while it is the same: the fit, the joint that the head turns about,
-    and by how much whole captures turn it beyond landmarks."""
-
-    def __init__(self, encoder: FitEncoder, captures: Sequence[tuple[Captured, Portrait]]) -> None:
-        self.person = person_of([one for one, _ in captures])
-        self.fit = FrameFit(encoder, self.person)
-        self.joint = turning_point(encoder, self.person)
-        parts = self.fit.model.parts
-        rows = [row_of(self.fit(shown.face, read_brows(encoder, shown.image, shown.face)), shown.face, parts["expression"],
-                       parts["eyes"]) for _, shown in captures]
-        self.turn = turn_as_captured([one.code for one, _ in captures], rows)
