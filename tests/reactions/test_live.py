@@ -139,8 +139,10 @@ def test_a_socket_serves_one_connection(saved, capsys, tmp_path):
 def test_meshes_are_drawn_into_an_empty_folder(saved, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     folder = tmp_path / "frames"
-    command = ["react", "live", "--model_path", str(saved), "--device", "cpu", "--quiet", "True", "--frames_dir", str(folder)]
+    command = ["react", "live", "--model_path", str(saved), "--device", "cpu", "--quiet", "True", "--frames_dir", str(folder),
+               "--drop", "False"]
     assert main(command) == 0
+    assert "8 frames came, 8 were drawn, 0 dropped" in capsys.readouterr().err
     assert sorted(path.name for path in folder.iterdir()) == [f"frame_{t}.png" for t in range(8)]
     assert main(command) == 2
     assert "already" in capsys.readouterr().err

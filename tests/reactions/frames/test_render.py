@@ -254,9 +254,10 @@ def test_live_frames_are_those_of_a_clip_and_the_listener_is_prepared_once(rig, 
     monkeypatch.setattr(rig.painter, "prepare", lambda *args: prepared.append(len(args[0])) or prepare(*args))
     listener = find_listener(order.listener, rig)
     mean, rows = motion()[0, 0], motion()[0, :4]
-    show = LiveFrames(tmp_path / "live", rig, listener, mean, sampling)
+    show = LiveFrames(tmp_path / "live", rig, listener, mean, sampling, patient=True)
     for first in (0, 2):
         show(first, rows[first:first + 2])
+    assert show.finish().drawn == 4
     assert prepared == [1]
     code, centre = reaction_codes(rows, neutral_of("mean", rows, mean), listener.code, listener.centre, rig.head)
     wanted = dict(draw_clip(rig, listener.analysis, code, centre, range(4), sampling, 4))
