@@ -25,13 +25,16 @@ REFERENCES = ("ground_truth", "inappropriate", "mean_frame", "mean_sequence", "m
 """Predictors without a network that a table is read by."""
 
 SYSTEMS = ("stream", "faceais", "unifr", "perfrdiff")
+SMOOTH = 1.5
+"""Hertz to which the drawn reaction is smoothed at rest: small generators tremble."""
+
 MEASURES = ("FRCorr", "FRDist", "FRDiv", "FRVar", "FRDvs", "FRSyn")
 MODES = ("official", "fixed")
 DRAWN = "stream"
 """Whose reaction is drawn, where it is among the systems."""
 
 LISTENER, ALBUM = 0.511, 12
-"""Share of the video at which she looks ahead, her hands down, and how many frames of it lend teeth, closed lips and lids."""
+"""Share of the video at which she looks ahead, her hands down, and how many later frames lend teeth, closed lips and lids."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +115,7 @@ def draw(settings: ReactSettings, root: Path, corpus: Path) -> str:
     beside the speaker, who is drawn as the portrait that ships with the package; returns the folder."""
     video, photos = fetch_video(root), root / "photos"
     write_frames(video, photos / "listener", [LISTENER])
-    write_frames(video, photos / "album", ((np.arange(ALBUM) + 0.5) / ALBUM).tolist())
+    write_frames(video, photos / "album", (1 - (1 - LISTENER) * (np.arange(ALBUM)[::-1] + 0.5) / ALBUM).tolist())
     run_step("align", *flags(input_imgs_path=photos / "album", output_imgs_path=root / "aligned", output_size=256))
     run_step("create-data", *flags(data_dir=root / "aligned", output_dir=root / "store", image_size=256, use_meanshape=False))
     frames = min(settings.drawn, settings.frames)
@@ -126,7 +129,8 @@ def draw(settings: ReactSettings, root: Path, corpus: Path) -> str:
     model = flags(model_path=settings.personal) if settings.personal else ()
     run_step("react render", root / "predictions" / f"{name}_3dmm.npy", *model,
              *flags(output_dir=root / "frames", listener=photos / "listener" / "000.png", album=root / "store",
-                    speaker=spoken.fake(clip_name(0, 0)), columns="speaker,photo", item=0, k=0, frames=frames, neutral="none"))
+                    speaker=spoken.fake(clip_name(0, 0)), columns="speaker,photo", item=0, k=0, frames=frames, neutral="none",
+                    smooth=SMOOTH))
     return str(root / "frames")
 
 

@@ -14,7 +14,7 @@ from diffusionrig.diffusion.guidance import guided
 from diffusionrig.diffusion.process import Denoiser, beginning
 from diffusionrig.diffusion.samplers import ddim_reverse, draw_noise
 from diffusionrig.diffusion.schedule import Schedule
-from diffusionrig.editing.album import Album
+from diffusionrig.editing.album import Album, Lenders
 from diffusionrig.editing.analysis import Analysis
 from diffusionrig.editing.background import turned, with_background
 from diffusionrig.editing.conditions import BUFFERS, REFERENCE, Condition, Painted, kind_of
@@ -102,9 +102,19 @@ class Painter:
         own = self.buffers(faces.code, faces.centre)
         return Prepared(faces, own, self.invert(Prepared(faces, own), sampling, on_call))
 
-    def condition(self, sources: Prepared, code: FaceCode, centre: Tensor, buffers: PhysicalBuffers | None = None) -> Condition:
+    def lenders(self, sources: Prepared, code: FaceCode, centre: Tensor) -> Lenders | None:
+        """Who of the album, if there is one, lends to all frames of a clip alike, ``code`` (T) at ``centre`` (T, 3) of one source.
+        """
+        if self.album is None:
+            return None
+        with torch.inference_mode():
+            return self.album.serve(code, centre, sources.faces.code)
+
+    def condition(self, sources: Prepared, code: FaceCode, centre: Tensor, buffers: PhysicalBuffers | None = None,
+                  lenders: Lenders | None = None) -> Condition:
         """What ``sources`` are drawn under when their ``code`` is the edited one and their heads lie at ``centre`` (B, 3), by the
-        kind that the checkpoint was trained on; the ``buffers`` of ``code`` are rendered unless they are given."""
+        kind that the checkpoint was trained on; the ``buffers`` of ``code`` are rendered unless they are given. ``lenders`` of a
+        clip are those that ``self.lenders`` names."""
         if self.pretrained.condition == BUFFERS:
             buffers = self.buffers(code, centre) if buffers is None else buffers
             return Condition(buffers.stack(), buffers)
@@ -113,10 +123,10 @@ class Painter:
         with torch.inference_mode():
             edited = pose_heads(self.head, code, self.size, centre, self.rasterizer)
             carried = carry(self.head, sources.faces.images, sources.layers, sources.posed, edited)
-            lenders = None
+            asked = None
             if self.album is not None:
-                carried, lenders = self.album.lend(carried, sources.faces.code, edited)
-            return Condition(reference_condition(carried), edited.buffers, carried, lenders)
+                carried, asked = self.album.lend(carried, sources.faces.code, edited, lenders)
+            return Condition(reference_condition(carried), edited.buffers, carried, asked)
 
     def paint(self, sources: Prepared, code: FaceCode, centre: Tensor, sampling: Sampling, latent: Tensor | None = None,
               on_call: OnCall | None = None) -> Painted:
