@@ -39,8 +39,8 @@ def merged(base: Carried, others: Sequence[Carried], where: Tensor) -> Carried:
 
 
 def opened(share: Tensor) -> Tensor:
-    """``share`` (B, 1, S, S) in 0..1 without lines of a pixel or two: along silhouettes confidence is low in such a line, and pixels
-    of another photograph there are dots, which flicker when the head moves. Small pictures have no such lines."""
+    """``share`` (B, 1, S, S) in 0..1 without lines of a pixel or two: along silhouettes confidence is low in such a line, and
+    pixels of another photograph there are dots, which flicker when the head moves. Small pictures have no such lines."""
     reach = share.shape[-1] // NARROW
     shrunk = -functional.max_pool2d(-share, 2 * reach + 1, 1, reach)
     return torch.minimum(functional.max_pool2d(shrunk, 2 * reach + 1, 1, reach), share)
