@@ -49,6 +49,10 @@ MOUTH_FRAMES, WHOLE = 12, 0.5
 """Frames of a clip in which it is asked whether a lender shows the inside of the mouth, and the mean confidence from which it does.
 """
 
+ACTS = ({"jawOpen": 0.2}, {"jawOpen": 0.5}, {"mouthSmileLeft": 0.7, "mouthSmileRight": 0.7},
+        {"jawOpen": 0.3, "mouthSmileLeft": 0.6, "mouthSmileRight": 0.6}, {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0})
+"""By which the lenders of frames are chosen that are not known beforehand."""
+
 LIPS, PARTED = (62, 66), 2e-3
 """The middles of the inner lips among the 68 landmarks, and metres between them from which a mouth counts as open."""
 
@@ -65,6 +69,18 @@ class Lenders:
 
     rows: list[int]
     mouth: bool
+
+
+def acting(code: FaceCode, head: HeadModel) -> FaceCode:
+    """What a face (batch 1) may come to do: as it is, and with each of ACTS in its place; itself where the head knows none."""
+    rows = [code]
+    for act in ACTS:
+        known = [(head.expression_names.index(name), weight) for name, weight in act.items() if name in head.expression_names]
+        expression = code.expression.clone()
+        for column, weight in known:
+            expression[:, column] = weight
+        rows += [code.replace(expression=expression)] if known else []
+    return FaceCode.concatenate(rows)
 
 
 class Album:

@@ -14,7 +14,7 @@ from diffusionrig.diffusion.guidance import guided
 from diffusionrig.diffusion.process import Denoiser, beginning
 from diffusionrig.diffusion.samplers import ddim_reverse, draw_noise
 from diffusionrig.diffusion.schedule import Schedule
-from diffusionrig.editing.album import Album, Lenders
+from diffusionrig.editing.album import Album, Lenders, acting
 from diffusionrig.editing.analysis import Analysis
 from diffusionrig.editing.background import turned, with_background
 from diffusionrig.editing.conditions import BUFFERS, REFERENCE, Condition, Painted, kind_of
@@ -110,6 +110,13 @@ class Painter:
         with torch.inference_mode():
             return self.album.serve(code, centre, sources.faces.code)
 
+    def usual_lenders(self, sources: Prepared) -> Lenders | None:
+        """The same for one source whose frames are not known yet: who lends to a mouth that opens or smiles, and eyes that shut."""
+        if self.album is None:
+            return None
+        code = acting(sources.faces.code, self.head)
+        return self.lenders(sources, code, sources.faces.centre.expand(len(code), 3))
+
     def condition(self, sources: Prepared, code: FaceCode, centre: Tensor, buffers: PhysicalBuffers | None = None,
                   lenders: Lenders | None = None) -> Condition:
         """What ``sources`` are drawn under when their ``code`` is the edited one and their heads lie at ``centre`` (B, 3), by the
@@ -129,12 +136,13 @@ class Painter:
             return Condition(reference_condition(carried), edited.buffers, carried, asked)
 
     def paint(self, sources: Prepared, code: FaceCode, centre: Tensor, sampling: Sampling, latent: Tensor | None = None,
-              on_call: OnCall | None = None) -> Painted:
+              on_call: OnCall | None = None, lenders: Lenders | None = None) -> Painted:
         """Draw B ``sources`` under the edited ``code`` (B faces) with their heads at ``centre`` (B, 3), metres.
 
-        ``latent`` (B, latent_dim) is the sources' own when left out. A picture does not depend on what else is in the batch.
+        ``latent`` (B, latent_dim) is the sources' own when left out; ``lenders`` as for ``condition``. A picture does not depend on
+        what else is in the batch.
         """
-        return self.paint_under(self.condition(sources, code, centre), sources, code, sampling, latent, on_call)
+        return self.paint_under(self.condition(sources, code, centre, lenders=lenders), sources, code, sampling, latent, on_call)
 
     def paint_under(self, condition: Condition, sources: Prepared, code: FaceCode, sampling: Sampling, latent: Tensor | None = None,
                     on_call: OnCall | None = None) -> Painted:

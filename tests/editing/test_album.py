@@ -7,9 +7,10 @@ import torch
 
 from diffusionrig.cli import main
 from diffusionrig.data.synthetic.series import Series, write_series
-from diffusionrig.editing.album import INSIDE, Album
+from diffusionrig.editing.album import INSIDE, Album, acting
 from diffusionrig.editing.controls import Edit
 from diffusionrig.editing.request import Request
+from diffusionrig.editing.sampling import Sampling
 from diffusionrig.errors import UsageError
 from diffusionrig.geometry.alignment import ffhq_centre
 from diffusionrig.geometry.face_code import FaceCode
@@ -111,6 +112,25 @@ def test_the_inside_of_a_mouth_is_lent_in_all_frames_of_a_clip_or_in_none(album,
     assert torch.equal(lent.picture.masked_select(mouth), base.picture.masked_select(mouth))
     still = FaceCode.concatenate([shut.posed.code[0]] * 2)
     assert shut.serve(still, centre[:2], shut.posed.code[0]).mouth  # no mouth is open
+
+
+def test_live_frames_have_lenders_before_they_come(album, reference_rig):
+    """The same for all, chosen by what a face may come to do."""
+    head, painter = reference_rig.head, reference_rig.painter
+    assert len(acting(album.posed.code[0], head)) == 6
+    faces = reference_rig.analyse(((album.images[:1] + 1) * 127.5).round().byte().permute(0, 2, 3, 1), album.posed.code[0])
+    sources = painter.prepare(faces, Sampling())
+    assert painter.usual_lenders(sources) is None
+    painter.album = album
+    try:
+        lenders = painter.usual_lenders(sources)
+        painted = [painter.paint(sources, with_jaw(faces.code, head, weight), faces.centre, Sampling(), lenders=lenders)
+                   for weight in (0.1, 0.9)]
+    finally:
+        painter.album = None
+    assert lenders.rows
+    names = [album.names[row] for row in lenders.rows]
+    assert [one.condition.lenders for one in painted] == [[names], [names]]
 
 
 def test_lines_of_single_pixels_are_not_lent():

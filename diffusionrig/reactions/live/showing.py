@@ -45,11 +45,12 @@ class LiveFrames:
             raise UsageError(f"{self.folder} holds pictures already; choose another --frames_dir.")
         self.head, self.listener, self.sampling, self.size, self._fps = seeing.head, listener, sampling, size, fps
         self._mean_face, self._smooth = mean_face, OneEuro(fps, smoothing or Smoothing())
-        self._rig, self._source = None, None
+        self._rig, self._source, self._lenders = None, None, None
         if isinstance(seeing, Rig) and listener.analysis is not None:
             self._rig, self._source = seeing, seeing.painter.prepare(listener.analysis, sampling)
+            self._lenders = seeing.painter.usual_lenders(self._source)
             # Kernels are chosen and memory is laid out the first time, while nobody waits yet.
-            seeing.painter.paint(self._source, listener.code, listener.centre, sampling)
+            seeing.painter.paint(self._source, listener.code, listener.centre, sampling, lenders=self._lenders)
         self._start: float | None = None
         self._pacer: Pacer[tuple[int, FaceCode, Tensor]] = Pacer(self._draw, ROOM, patient)
 
@@ -70,7 +71,7 @@ class LiveFrames:
         frame, code, centre = item
         path = self.folder / f"frame_{frame}.png"
         if self._rig is not None and self._source is not None:
-            painted = self._rig.painter.paint(self._source, code, centre, self.sampling)
+            painted = self._rig.painter.paint(self._source, code, centre, self.sampling, lenders=self._lenders)
             write_edited(path, to_uint8(painted.pictures.cpu().numpy(), -1, 1)[0], model_hash=self._rig.pretrained.hash,
                          mode="reaction", seed=self.sampling.seed, frame=frame)
             return
