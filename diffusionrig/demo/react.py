@@ -14,7 +14,7 @@ from diffusionrig import __version__
 from diffusionrig.demo.chain import PORTRAIT
 from diffusionrig.demo.commands import flags, run_step
 from diffusionrig.demo.real import fetch_video, write_frames
-from diffusionrig.errors import UsageError
+from diffusionrig.errors import RigError, UsageError
 from diffusionrig.io.arrays import write_npy
 from diffusionrig.io.assets import asset_path
 from diffusionrig.io.files import make_folder, read_json, write_json, write_text
@@ -67,8 +67,8 @@ def run_react_demo(settings: ReactSettings) -> dict[str, Any]:
     began = time.monotonic()
     root = make_folder(settings.output_dir)
     corpus = root / "corpus"
-    if settings.drawn:
-        fetch_video(root)  # before the work, so that a network that is away is known early
+    # Before the work, so that a network that is away is known early.
+    video = _video(root) if settings.drawn else None
     run_step("react synth", *flags(output_dir=corpus, seed=settings.seed, frames=settings.frames, au_mode="soft", micro=0.02,
                                    audio="mono"))
     run_step("react check", corpus)
@@ -90,7 +90,7 @@ def run_react_demo(settings: ReactSettings) -> dict[str, Any]:
                                               samples=settings.samples, seed=settings.seed, output=prediction))
             seconds[name] = {"training": round(trained - start, 1), "generating": round(time.monotonic() - trained, 1)}
         scores[name] = _scores(root, corpus, prediction)
-    clip = draw(settings, root, corpus) if settings.drawn else None
+    clip = draw(settings, root, corpus, video) if settings.drawn else None
     report = {"software": f"diffusionrig {__version__}", "settings": dataclasses.asdict(settings), "scores": scores,
               "seconds_of": seconds, "clip": clip, "seconds": round(time.monotonic() - began, 1)}
     write_json(root / "report.json", report)
@@ -110,14 +110,26 @@ def _scores(root: Path, corpus: Path, prediction: Path) -> dict[str, Any]:
     return {mode: {measure: modes[mode][measure]["value"] for measure in MEASURES} for mode in MODES}
 
 
-def draw(settings: ReactSettings, root: Path, corpus: Path) -> str:
-    """The reaction to the first item, drawn as the woman of the real demo's video, from one frame of it and an album of others,
-    beside the speaker, who is drawn as the portrait that ships with the package; returns the folder."""
-    video, photos = fetch_video(root), root / "photos"
-    write_frames(video, photos / "listener", [LISTENER])
-    write_frames(video, photos / "album", (1 - (1 - LISTENER) * (np.arange(ALBUM)[::-1] + 0.5) / ALBUM).tolist())
-    run_step("align", *flags(input_imgs_path=photos / "album", output_imgs_path=root / "aligned", output_size=256))
-    run_step("create-data", *flags(data_dir=root / "aligned", output_dir=root / "store", image_size=256, use_meanshape=False))
+def _video(root: Path) -> Path | None:
+    """The real demo's video; None, with a sentence, where it cannot be had."""
+    try:
+        return fetch_video(root)
+    except RigError as error:
+        print(f"{error} Until then the listener is drawn as the portrait that ships.")
+        return None
+
+
+def draw(settings: ReactSettings, root: Path, corpus: Path, video: Path | None) -> str:
+    """The reaction to the first item, drawn as the woman of the real demo's ``video``, from one frame of it and an album of others,
+    beside the speaker, who is drawn as the portrait that ships with the package, as is the listener without a video; returns the
+    folder."""
+    photos, listener = root / "photos", flags(listener=asset_path(PORTRAIT))
+    if video is not None:
+        write_frames(video, photos / "listener", [LISTENER])
+        write_frames(video, photos / "album", (1 - (1 - LISTENER) * (np.arange(ALBUM)[::-1] + 0.5) / ALBUM).tolist())
+        run_step("align", *flags(input_imgs_path=photos / "album", output_imgs_path=root / "aligned", output_size=256))
+        run_step("create-data", *flags(data_dir=root / "aligned", output_dir=root / "store", image_size=256, use_meanshape=False))
+        listener = flags(listener=photos / "listener" / "000.png", album=root / "store")
     frames = min(settings.drawn, settings.frames)
     split = Corpus.open(corpus).split("val")
     write_npy(root / "speaker_3dmm.npy", split.coefficients(split.items[0].speaker)[:frames])
@@ -127,10 +139,9 @@ def draw(settings: ReactSettings, root: Path, corpus: Path) -> str:
     spoken = Place.below(str(root / "speaker"), "speaker_3dmm", "version_0", "val", PURPOSES[0])
     name = DRAWN if DRAWN in settings.systems else settings.systems[0]
     model = flags(model_path=settings.personal) if settings.personal else ()
-    run_step("react render", root / "predictions" / f"{name}_3dmm.npy", *model,
-             *flags(output_dir=root / "frames", listener=photos / "listener" / "000.png", album=root / "store",
-                    speaker=spoken.fake(clip_name(0, 0)), columns="speaker,photo", item=0, k=0, frames=frames, neutral="none",
-                    smooth=SMOOTH))
+    run_step("react render", root / "predictions" / f"{name}_3dmm.npy", *model, *listener,
+             *flags(output_dir=root / "frames", speaker=spoken.fake(clip_name(0, 0)), columns="speaker,photo", item=0, k=0,
+                    frames=frames, neutral="none", smooth=SMOOTH))
     return str(root / "frames")
 
 
