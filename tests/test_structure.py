@@ -25,7 +25,7 @@ ALLOWED = {
     "reactions": {"io", "geometry", "render", "faces", "capture", "diffusion", "model", "editing", "data",
                   "training"},
     "studio": {"editing", "reactions", "io", "geometry", "faces"},
-    "demo": {"cli", "io", "geometry", "render", "faces", "data", "editing", "evaluation"},
+    "demo": {"cli", "io", "geometry", "render", "faces", "data", "editing", "evaluation", "reactions"},
 }
 PURE = {"geometry", "render", "diffusion", "model"}
 

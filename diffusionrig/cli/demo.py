@@ -10,7 +10,8 @@ DESCRIPTION = """Run the whole chain: photographs of a synthetic person are alig
 the personal model then edits expression, pose and light, and each edit is scored against the true photograph. A real portrait
 is captured and edited too. With --real True the person is real: frames of a portrait video that a public package carries.
 With --react True it is the chain of listener reactions: a synthetic corpus, every system trained with its small configuration,
-ten reactions to every item, scores beside baselines, and one listener drawn in the synthetic person's own model."""
+ten reactions to every item, scores beside baselines, and one listener drawn as the woman of that video,
+beside the speaker, with sound."""
 EXAMPLES = """  diffusionrig demo
   diffusionrig demo --output_dir log/demo --steps 200
   diffusionrig demo --real True --output_dir log/demo-real

@@ -1,4 +1,4 @@
-"""The chain of listener reactions: corpus -> train every system -> generate -> score -> one listener drawn as herself."""
+"""The chain of listener reactions: corpus -> train every system -> generate -> score -> one listener drawn as a real person."""
 
 from __future__ import annotations
 
@@ -8,23 +8,33 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from diffusionrig import __version__
-from diffusionrig.demo.chain import CONSENT, DemoSettings, personalise
+from diffusionrig.demo.chain import PORTRAIT
 from diffusionrig.demo.commands import flags, run_step
-from diffusionrig.demo.people import choose_cast, write_photographs
-from diffusionrig.editing.pretrained import checkpoint_path, describe_prior
-from diffusionrig.errors import UsageError
-from diffusionrig.geometry.heads import load_head
+from diffusionrig.demo.real import fetch_video, write_frames
+from diffusionrig.errors import RigError, UsageError
+from diffusionrig.io.arrays import write_npy
+from diffusionrig.io.assets import asset_path
 from diffusionrig.io.files import make_folder, read_json, write_json, write_text
+from diffusionrig.reactions.corpus.corpus import Corpus
+from diffusionrig.reactions.frames.layout import PURPOSES, Place, clip_name
 
 REFERENCES = ("ground_truth", "inappropriate", "mean_frame", "mean_sequence", "mime", "random", "nearest")
 """Predictors without a network that a table is read by."""
 
 SYSTEMS = ("stream", "faceais", "unifr", "perfrdiff")
+SMOOTH = 1.5
+"""Hertz to which the drawn reaction is smoothed at rest: small generators tremble."""
+
 MEASURES = ("FRCorr", "FRDist", "FRDiv", "FRVar", "FRDvs", "FRSyn")
 MODES = ("official", "fixed")
 DRAWN = "stream"
 """Whose reaction is drawn, where it is among the systems."""
+
+LISTENER, ALBUM = 0.511, 12
+"""Share of the video at which she looks ahead, her hands down, and how many later frames lend teeth, closed lips and lids."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +43,8 @@ class ReactSettings:
 
     systems   which are trained, each with its small configuration
     frames    of every clip; samples K of every item
-    drawn     frames that are drawn; 0 for none, and no personal model is trained
-    personal  the listener's own model; trained here when empty
+    drawn     frames that are drawn; 0 for none, and no video is fetched
+    personal  the listener's own model; the shipped prior when empty
     """
 
     output_dir: str = "log/demo-react"
@@ -57,6 +67,8 @@ def run_react_demo(settings: ReactSettings) -> dict[str, Any]:
     began = time.monotonic()
     root = make_folder(settings.output_dir)
     corpus = root / "corpus"
+    # Before the work, so that a network that is away is known early.
+    video = _video(root) if settings.drawn else None
     run_step("react synth", *flags(output_dir=corpus, seed=settings.seed, frames=settings.frames, au_mode="soft", micro=0.02,
                                    audio="mono"))
     run_step("react check", corpus)
@@ -78,7 +90,7 @@ def run_react_demo(settings: ReactSettings) -> dict[str, Any]:
                                               samples=settings.samples, seed=settings.seed, output=prediction))
             seconds[name] = {"training": round(trained - start, 1), "generating": round(time.monotonic() - trained, 1)}
         scores[name] = _scores(root, corpus, prediction)
-    clip = draw(settings, root, corpus) if settings.drawn else None
+    clip = draw(settings, root, corpus, video) if settings.drawn else None
     report = {"software": f"diffusionrig {__version__}", "settings": dataclasses.asdict(settings), "scores": scores,
               "seconds_of": seconds, "clip": clip, "seconds": round(time.monotonic() - began, 1)}
     write_json(root / "report.json", report)
@@ -98,23 +110,38 @@ def _scores(root: Path, corpus: Path, prediction: Path) -> dict[str, Any]:
     return {mode: {measure: modes[mode][measure]["value"] for measure in MEASURES} for mode in MODES}
 
 
-def draw(settings: ReactSettings, root: Path, corpus: Path) -> str:
-    """The reaction to the first item, drawn with the own model of the demo's synthetic person; returns the folder."""
-    chain = DemoSettings(output_dir=str(root))
-    prior = checkpoint_path(chain.prior)
-    about = describe_prior(prior)
-    cast = choose_cast(load_head(about["head"]), chain.seed, chain.album, 1, 1)
-    write_photographs(cast, root / "photos")
-    for group in ("album", "sources"):
-        run_step("align", *flags(input_imgs_path=root / "photos" / group, output_imgs_path=root / "aligned" / group,
-                                 output_size=256))
-    model = settings.personal or str(personalise(chain, root, root / "aligned" / "album", prior, about["image_size"], CONSENT))
-    name = DRAWN if DRAWN in settings.systems else settings.systems[0]
+def _video(root: Path) -> Path | None:
+    """The real demo's video; None, with a sentence, where it cannot be had."""
+    try:
+        return fetch_video(root)
+    except RigError as error:
+        print(f"{error} Until then the listener is drawn as the portrait that ships.")
+        return None
+
+
+def draw(settings: ReactSettings, root: Path, corpus: Path, video: Path | None) -> str:
+    """The reaction to the first item, drawn as the woman of the real demo's ``video``, from one frame of it and an album of others,
+    beside the speaker, who is drawn as the portrait that ships with the package, as is the listener without a video; returns the
+    folder."""
+    photos, listener = root / "photos", flags(listener=asset_path(PORTRAIT))
+    if video is not None:
+        write_frames(video, photos / "listener", [LISTENER])
+        write_frames(video, photos / "album", (1 - (1 - LISTENER) * (np.arange(ALBUM)[::-1] + 0.5) / ALBUM).tolist())
+        run_step("align", *flags(input_imgs_path=photos / "album", output_imgs_path=root / "aligned", output_size=256))
+        run_step("create-data", *flags(data_dir=root / "aligned", output_dir=root / "store", image_size=256, use_meanshape=False))
+        listener = flags(listener=photos / "listener" / "000.png", album=root / "store")
+    frames = min(settings.drawn, settings.frames)
+    split = Corpus.open(corpus).split("val")
+    write_npy(root / "speaker_3dmm.npy", split.coefficients(split.items[0].speaker)[:frames])
     # The corpus rests at zero expression.
-    run_step("react render", root / "predictions" / f"{name}_3dmm.npy",
-             *flags(output_dir=root / "frames", listener=root / "aligned" / "sources" / "000.png", model_path=model, data=corpus,
-                    split="val", item=0, k=0, frames=min(settings.drawn, settings.frames), neutral="none", keep="all",
-                    timestep_respacing="ddim10"))
+    run_step("react render", root / "speaker_3dmm.npy",
+             *flags(output_dir=root / "speaker", listener=asset_path(PORTRAIT), neutral="none", columns="photo", fps=split.fps))
+    spoken = Place.below(str(root / "speaker"), "speaker_3dmm", "version_0", "val", PURPOSES[0])
+    name = DRAWN if DRAWN in settings.systems else settings.systems[0]
+    model = flags(model_path=settings.personal) if settings.personal else ()
+    run_step("react render", root / "predictions" / f"{name}_3dmm.npy", *model, *listener,
+             *flags(output_dir=root / "frames", speaker=spoken.fake(clip_name(0, 0)), columns="speaker,photo", item=0, k=0,
+                    frames=frames, neutral="none", smooth=SMOOTH))
     return str(root / "frames")
 
 

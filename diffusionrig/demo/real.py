@@ -6,6 +6,7 @@ import dataclasses
 import subprocess
 import sys
 import time
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,15 @@ def fetch_video(folder: Path) -> Path:
     return video
 
 
+def write_frames(video: Path, folder: Path, shares: Sequence[float], chosen: Collection[int] | None = None) -> None:
+    """Write the frames of a video at these rising ``shares`` of its length as ``{number:03d}.png``, or the ``chosen`` numbers of
+    them."""
+    make_folder(folder)
+    for number, frame in enumerate(frames_at(video, shares)):
+        if chosen is None or number in chosen:
+            write_png(folder / f"{number:03d}.png", frame)
+
+
 def run_real_demo(settings: DemoSettings) -> dict[str, Any]:
     """Personalise the prior to the person of the video and edit held-out frames towards the NASA portrait."""
     began = time.monotonic()
@@ -51,10 +61,8 @@ def run_real_demo(settings: DemoSettings) -> dict[str, Any]:
     video = fetch_video(root)
     shares = (np.arange(settings.album + settings.held_out) + 0.5) / (settings.album + settings.held_out)
     held = set(np.linspace(0, len(shares) - 1, settings.held_out + 2).round().astype(int)[1:-1].tolist())
-    for group in ("album", "sources"):
-        make_folder(photos / group)
-    for number, frame in enumerate(frames_at(video, shares)):
-        write_png(photos / ("sources" if number in held else "album") / f"{number:03d}.png", frame)
+    for group, chosen in (("album", set(range(len(shares))) - held), ("sources", held)):
+        write_frames(video, photos / group, shares.tolist(), chosen)
     copy_portrait(photos / "target")
     for group in ("album", "sources", "target"):
         run_step("align", *flags(input_imgs_path=photos / group, output_imgs_path=aligned / group, output_size=256))

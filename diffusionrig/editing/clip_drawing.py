@@ -74,21 +74,23 @@ def draw_clip(rig: Rig, source: Analysis | Prepared, code: FaceCode, centre: Ten
 
     ``code`` has T faces and ``centre`` (T, 3) metres is where the heads lie. All frames start from one noise: that of the seed,
     mixed, as ``sampling.keep`` says, with the one that ``source`` itself is drawn from; a source that comes again and again is
-    prepared beforehand (``rig.painter.prepare``). A frame does not depend on which others are drawn, nor, in a single bit, on
-    ``batch_size``: a CPU, whose kernels round by the size of their batch, draws them one by one.
+    prepared beforehand (``rig.painter.prepare``). An album lends all frames from the same photographs. A frame does not depend on
+    which others are drawn, nor, in a single bit, on ``batch_size``: a CPU, whose kernels round by the size of their batch, draws
+    them one by one.
     """
     if not frames:
         return
     painter = rig.painter
     prepared = source if isinstance(source, Prepared) else painter.prepare(source, sampling, on_call)
     prepared = dataclasses.replace(prepared, faces=painter.complete(prepared.faces))
+    lenders = painter.lenders(prepared, code, centre)
     together = 1 if painter.device.type == "cpu" else batch_size
     groups = [list(frames[start:start + together]) for start in range(0, len(frames), together)]
 
     def conditions() -> Iterator[tuple[list[int], Prepared, Condition]]:
         for rows in groups:
             sources = prepared if len(rows) == 1 else prepared.repeat(len(rows))
-            yield rows, sources, painter.condition(sources, code[rows], centre[rows])
+            yield rows, sources, painter.condition(sources, code[rows], centre[rows], lenders=lenders)
 
     def pictures(made: Iterable[tuple[list[int], Prepared, Condition]]) -> Iterator[tuple[int, np.ndarray]]:
         for rows, sources, condition in made:

@@ -67,9 +67,10 @@ class Driven:
         self.ask(edit)
         self._rig, self._sampling, self._relative = rig, sampling, relative
         self._prepared = rig.painter.prepare(source, sampling)
+        self._lenders = rig.painter.usual_lenders(self._prepared)
         self._reference: FaceCode | None = None
         # Kernels are chosen and memory is laid out the first time, while nobody waits yet.
-        rig.painter.paint(self._prepared, source.code, source.centre, sampling)
+        rig.painter.paint(self._prepared, source.code, source.centre, sampling, lenders=self._lenders)
 
     @property
     def prepared(self) -> Prepared:
@@ -94,7 +95,7 @@ class Driven:
             self._reference = target if self._reference is None else self._reference
             target = relative_to(faces.code, target, self._reference, rig.head)
         code = edited_code(faces.code, target, self._edit, rig.head)
-        painted = rig.painter.paint(self._prepared, code, faces.centre, self._sampling)
+        painted = rig.painter.paint(self._prepared, code, faces.centre, self._sampling, lenders=self._lenders)
         return to_uint8(painted.pictures.cpu().numpy(), -1, 1)[0]
 
 

@@ -14,7 +14,7 @@ from diffusionrig.diffusion.guidance import guided
 from diffusionrig.diffusion.process import Denoiser, beginning
 from diffusionrig.diffusion.samplers import ddim_reverse, draw_noise
 from diffusionrig.diffusion.schedule import Schedule
-from diffusionrig.editing.album import Album
+from diffusionrig.editing.album import Album, Lenders, acting
 from diffusionrig.editing.analysis import Analysis
 from diffusionrig.editing.background import turned, with_background
 from diffusionrig.editing.conditions import BUFFERS, REFERENCE, Condition, Painted, Seen, kind_of
@@ -102,15 +102,33 @@ class Painter:
         own = self.buffers(faces.code, faces.centre)
         return Prepared(faces, own, self.invert(Prepared(faces, own), sampling, on_call))
 
-    def condition(self, sources: Prepared, code: FaceCode, centre: Tensor, buffers: PhysicalBuffers | None = None) -> Condition:
+    def lenders(self, sources: Prepared, code: FaceCode, centre: Tensor) -> Lenders | None:
+        """Who of the album, if there is one, lends to all frames of a clip alike, ``code`` (T) at ``centre`` (T, 3) of one source.
+        """
+        if self.album is None:
+            return None
+        with torch.inference_mode():
+            return self.album.serve(code, centre, sources.faces.code)
+
+    def usual_lenders(self, sources: Prepared) -> Lenders | None:
+        """The same for one source whose frames are not known yet: who lends to a mouth that opens or smiles, and eyes that shut."""
+        if self.album is None:
+            return None
+        code = acting(sources.faces.code, self.head)
+        return self.lenders(sources, code, sources.faces.centre.expand(len(code), 3))
+
+    def condition(self, sources: Prepared, code: FaceCode, centre: Tensor, buffers: PhysicalBuffers | None = None,
+                  lenders: Lenders | None = None) -> Condition:
         """What ``sources`` are drawn under when their ``code`` is the edited one and their heads lie at ``centre`` (B, 3), by the
-        kind that the checkpoint was trained on; the ``buffers`` of ``code`` are rendered unless they are given."""
-        seen = self.preview(sources, code, centre, buffers)
+        kind that the checkpoint was trained on; the ``buffers`` of ``code`` are rendered unless they are given. ``lenders`` of a
+        clip are those that ``self.lenders`` names."""
+        seen = self.preview(sources, code, centre, buffers, lenders)
         with torch.inference_mode():
             values = seen.buffers.stack() if seen.carried is None else reference_condition(seen.carried)
         return Condition(seen.buffers, seen.carried, seen.lenders, values=values)
 
-    def preview(self, sources: Prepared, code: FaceCode, centre: Tensor, buffers: PhysicalBuffers | None = None) -> Seen:
+    def preview(self, sources: Prepared, code: FaceCode, centre: Tensor, buffers: PhysicalBuffers | None = None,
+                lenders: Lenders | None = None) -> Seen:
         """The part of a ``condition`` that can be shown before the network draws, without the values that it alone reads."""
         if self.pretrained.condition == BUFFERS:
             return Seen(self.buffers(code, centre) if buffers is None else buffers)
@@ -119,18 +137,19 @@ class Painter:
         with torch.inference_mode():
             edited = pose_heads(self.head, code, self.size, centre, self.rasterizer)
             carried = carry(self.head, sources.faces.images, sources.layers, sources.posed, edited)
-            lenders = None
+            asked = None
             if self.album is not None:
-                carried, lenders = self.album.lend(carried, sources.faces.code, edited)
-            return Seen(edited.buffers, carried, lenders)
+                carried, asked = self.album.lend(carried, sources.faces.code, edited, lenders)
+            return Seen(edited.buffers, carried, asked)
 
     def paint(self, sources: Prepared, code: FaceCode, centre: Tensor, sampling: Sampling, latent: Tensor | None = None,
-              on_call: OnCall | None = None) -> Painted:
+              on_call: OnCall | None = None, lenders: Lenders | None = None) -> Painted:
         """Draw B ``sources`` under the edited ``code`` (B faces) with their heads at ``centre`` (B, 3), metres.
 
-        ``latent`` (B, latent_dim) is the sources' own when left out. A picture does not depend on what else is in the batch.
+        ``latent`` (B, latent_dim) is the sources' own when left out; ``lenders`` as for ``condition``. A picture does not depend on
+        what else is in the batch.
         """
-        return self.paint_under(self.condition(sources, code, centre), sources, code, sampling, latent, on_call)
+        return self.paint_under(self.condition(sources, code, centre, lenders=lenders), sources, code, sampling, latent, on_call)
 
     def paint_under(self, condition: Condition, sources: Prepared, code: FaceCode, sampling: Sampling, latent: Tensor | None = None,
                     on_call: OnCall | None = None) -> Painted:

@@ -25,22 +25,34 @@ class Smoothing:
                 raise UsageError(f"Smoothing takes finite numbers of 0 or more, not {value:g} for {name}; try --smooth 1.5.")
 
 
-def one_euro(values: np.ndarray, fps: float, smoothing: Smoothing) -> np.ndarray:
-    """(T, D) at ``fps`` frames a second -> (T, D) float64, each column filtered by itself. The first row stays as it is.
+class OneEuro:
+    """Filters a signal as it comes, each column by itself; the first row stays as it is.
 
     x'_t = x'_(t-1) + a (x_t - x'_(t-1)), a = r / (r + 1), r = 2 pi c / fps, c = cutoff + beta |v'|, where v' is the speed
-    (x_t - x'_(t-1)) fps, filtered the same way at ``speed_cutoff``. Causal: rows after t do not matter to row t.
+    (x_t - x'_(t-1)) fps, filtered the same way at ``speed_cutoff``.
     """
-    signal = np.asarray(values, np.float64)
-    if smoothing.cutoff == 0:
-        return signal.copy()
-    filtered = signal.copy()
-    speed = np.zeros(signal.shape[1:])
-    for t in range(1, len(signal)):
-        step = signal[t] - filtered[t - 1]
-        speed += _share(smoothing.speed_cutoff, fps) * (step * fps - speed)
-        filtered[t] = filtered[t - 1] + _share(smoothing.cutoff + smoothing.beta * np.abs(speed), fps) * step
-    return filtered
+
+    def __init__(self, fps: float, smoothing: Smoothing) -> None:
+        self._fps, self._smoothing = fps, smoothing
+        self._last: np.ndarray | None = None
+        self._speed: np.ndarray | float = 0.0
+
+    def __call__(self, row: np.ndarray) -> np.ndarray:
+        """(D,) -> (D,) float64."""
+        smoothing, value = self._smoothing, np.asarray(row, np.float64)
+        if self._last is None or smoothing.cutoff == 0:
+            self._last = value.copy()
+            return value.copy()
+        step = value - self._last
+        self._speed = self._speed + _share(smoothing.speed_cutoff, self._fps) * (step * self._fps - self._speed)
+        self._last = self._last + _share(smoothing.cutoff + smoothing.beta * np.abs(self._speed), self._fps) * step
+        return self._last.copy()
+
+
+def one_euro(values: np.ndarray, fps: float, smoothing: Smoothing) -> np.ndarray:
+    """(T, D) at ``fps`` frames a second through ``OneEuro`` -> (T, D) float64. Causal: rows after t do not matter to row t."""
+    smooth, signal = OneEuro(fps, smoothing), np.asarray(values, np.float64)
+    return np.stack([smooth(row) for row in signal]) if len(signal) else signal.copy()
 
 
 def _share(cutoff: float | np.ndarray, fps: float) -> float | np.ndarray:

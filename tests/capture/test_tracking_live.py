@@ -83,3 +83,6 @@ def test_a_lost_face_begins_again_and_somebody_else_is_not_followed(encoder: Fit
     assert tracker.others == 1
     tracker.forget()
     assert tracker(other) is not None
+    # However long ago the first was: a slow machine sees other frames between those that say who it is.
+    assert tracker(other, 100.0) is not None
+    assert len(tracker._captures) == 1

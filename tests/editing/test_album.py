@@ -7,13 +7,16 @@ import torch
 
 from diffusionrig.cli import main
 from diffusionrig.data.synthetic.series import Series, write_series
-from diffusionrig.editing.album import Album
+from diffusionrig.editing.album import INSIDE, Album, acting
 from diffusionrig.editing.controls import Edit
 from diffusionrig.editing.request import Request
+from diffusionrig.editing.sampling import Sampling
 from diffusionrig.errors import UsageError
+from diffusionrig.geometry.alignment import ffhq_centre
+from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.render.carrying import carry
 from diffusionrig.render.layers import split_layers
-from diffusionrig.render.merging import merged
+from diffusionrig.render.merging import merged, opened
 from diffusionrig.render.posing import pose_heads
 
 SIZE = 64
@@ -75,6 +78,69 @@ def test_what_is_lent_is_matched_in_colour_and_only_where_it_is_lacking(album, r
     assert float((filled.picture - whole.picture)[inside].abs().max()) < 0.02
     assert torch.equal(filled.picture[~inside], lacking.picture[~inside])
     assert float(filled.confidence[inside[:, :1]].min()) > 0.8
+
+
+def test_a_clip_has_the_same_lenders_throughout(album, reference_rig):
+    head, code = reference_rig.head, album.posed.code
+    clip = FaceCode.concatenate([with_jaw(code[0], head, weight) for weight in (0.0, 0.2, 0.4, 0.8)])
+    centre = ffhq_centre(head.landmarks(head.vertices(clip), clip))
+    lenders = album.serve(clip, centre, code[0])
+    assert 1 <= len(lenders.rows) <= 2
+    assert 0 not in lenders.rows  # the source's own photograph lends nothing
+    edited = pose_heads(head, clip, SIZE, centre)
+    base = carry(head, album.images[[0] * 4], album.layers[[0] * 4], album.posed.rows([0] * 4), edited)
+    _, names = album.lend(base, FaceCode.concatenate([code[0]] * 4), edited, lenders)
+    assert names == [[album.names[row] for row in lenders.rows]] * 4
+    # Frames that are the source's own need nobody beside another photograph with the same face.
+    twice = album.serve(FaceCode.concatenate([code[3]] * 3), centre[:1].expand(3, 3), code[0])
+    assert twice.rows[0] == 3
+
+
+def test_the_inside_of_a_mouth_is_lent_in_all_frames_of_a_clip_or_in_none(album, reference_rig):
+    """By photographs of closed mouths to an open one: not at all."""
+    head, code = reference_rig.head, album.posed.code
+    shut = Album(album.images[:2], with_jaw(code[[0, 1]], head, 0.0), album.names[:2], head)
+    clip = FaceCode.concatenate([with_jaw(code[0], head, weight) for weight in (0.0, 0.9, 1.0)])
+    centre = ffhq_centre(head.landmarks(head.vertices(clip), clip))
+    lenders = shut.serve(clip, centre, shut.posed.code[0])
+    assert not lenders.mouth
+    edited = pose_heads(head, clip[[1]], SIZE, centre[1:2])
+    base = carry(head, shut.images[:1], shut.layers[:1], shut.posed.rows([0]), edited)
+    lent, _ = shut.lend(base, shut.posed.code[0], edited, lenders)
+    mouth = shut._face(edited, INSIDE) > 0.9
+    assert bool(mouth.any())
+    assert torch.equal(lent.picture.masked_select(mouth), base.picture.masked_select(mouth))
+    still = FaceCode.concatenate([shut.posed.code[0]] * 2)
+    assert shut.serve(still, centre[:2], shut.posed.code[0]).mouth  # no mouth is open
+
+
+def test_live_frames_have_lenders_before_they_come(album, reference_rig):
+    """The same for all, chosen by what a face may come to do."""
+    head, painter = reference_rig.head, reference_rig.painter
+    assert len(acting(album.posed.code[0], head)) == 6
+    faces = reference_rig.analyse(((album.images[:1] + 1) * 127.5).round().byte().permute(0, 2, 3, 1), album.posed.code[0])
+    sources = painter.prepare(faces, Sampling())
+    assert painter.usual_lenders(sources) is None
+    painter.album = album
+    try:
+        lenders = painter.usual_lenders(sources)
+        painted = [painter.paint(sources, with_jaw(faces.code, head, weight), faces.centre, Sampling(), lenders=lenders)
+                   for weight in (0.1, 0.9)]
+    finally:
+        painter.album = None
+    assert lenders.rows
+    names = [album.names[row] for row in lenders.rows]
+    assert [one.condition.lenders for one in painted] == [[names], [names]]
+
+
+def test_lines_of_single_pixels_are_not_lent():
+    share = torch.zeros(1, 1, 256, 256)
+    share[..., 20:22, :] = 1
+    share[..., 60:90, 30:90] = 0.7
+    kept = opened(share)
+    assert not kept[..., 20:22, :].any()
+    assert torch.equal(kept[..., 60:90, 30:90], share[..., 60:90, 30:90])
+    assert torch.equal(opened(share[..., :64, :64]), share[..., :64, :64])
 
 
 def test_edits_tell_their_lenders_and_differ_by_them(reference_rig, store):

@@ -13,9 +13,14 @@ from PIL import Image
 from seed_faces import photo
 
 from diffusionrig.cli import main
+from diffusionrig.editing.controls import parse_modes
 from diffusionrig.editing.live import Drawn
 from diffusionrig.editing.live_clip import LiveClip
+from diffusionrig.editing.live_driving import Drive
+from diffusionrig.editing.live_session import Flow, run_live
+from diffusionrig.editing.order import Order
 from diffusionrig.editing.provenance import read_provenance
+from diffusionrig.editing.sampling import Sampling
 from diffusionrig.errors import RigError
 from diffusionrig.io.frame_streams import raw_frames
 from diffusionrig.io.movies import movie_info
@@ -80,6 +85,19 @@ def test_frames_on_standard_input_drive_the_source(rig, words, tmp_path, monkeyp
     assert read_provenance(tmp_path / "out" / "live.mp4")["mode"] == "exp+pose"
     assert main(words) == 2
     assert "live.mp4 exists already" in capsys.readouterr().err
+
+
+def test_an_interruption_keeps_what_was_drawn(rig, tmp_path):
+    def frames():
+        yield from [photo(3), photo(4)] * 4
+        raise KeyboardInterrupt
+
+    Image.fromarray(photo(1)).save(tmp_path / "me.png")
+    order = Order(str(tmp_path / "me.png"), "camera", parse_modes("exp"), str(tmp_path / "out"), Sampling(respacing="ddim2"))
+    report = run_live(rig, order, Drive(track="off", patient=True), Flow(frames()))
+    # A patient run: at most one frame waits or is in work at each of four places.
+    assert 4 <= report["live"]["drawn"] <= 8
+    assert movie_info(tmp_path / "out" / "live.mp4").frames == report["outputs"][0]["frames"] > 0
 
 
 @pytest.mark.parametrize(("flags", "sentence"), [

@@ -16,6 +16,7 @@ from diffusionrig.reactions.generators.clips import AUDIO
 from diffusionrig.reactions.generators.stream.blocks import PersonalLinear, turn
 from diffusionrig.reactions.generators.stream.generator import Stream, StreamGenerator
 from diffusionrig.reactions.generators.stream.network import SEEN, SHOWN, StreamNetwork, angles, step_down
+from diffusionrig.reactions.generators.stream.past import Past
 from diffusionrig.reactions.generators.stream.settings import StreamSettings
 from diffusionrig.reactions.generators.stream.task import spread_of_rests
 from diffusionrig.reactions.interface import ListenerHistory, SpeakerClip
@@ -91,8 +92,9 @@ def test_patch_after_patch_equals_all_patches_at_once(network, memory):
     stream = Stream(network, traits[0], "clip", 2, 0)
     for start in range(0, FRAMES, SMALL.patch):
         rows = slice(start, start + SMALL.patch)
-        parts.append(network.run(noisy[:, rows], phi, heard[:, rows], person, start, stream.cache)[0])
-        stream.remember(network.run(clean[:, rows], 0.0, heard[:, rows], person, start, stream.cache)[1])
+        parts.append(network.run(noisy[:, rows], phi, heard[:, rows], person, start, stream.past))
+        network.run(clean[:, rows], 0.0, heard[:, rows], person, start, stream.past)
+        stream.past.grow(SMALL.patch)
     torch.testing.assert_close(torch.cat(parts, 1), together, rtol=1e-4, atol=1e-4)
 
 
@@ -215,10 +217,28 @@ def test_the_spread_of_rests_finds_what_differs_between_people_and_between_their
     assert within.mean() == pytest.approx(0.25, rel=0.1)
 
 
+@pytest.mark.parametrize("memory", [None, 6])
+def test_what_is_kept_in_place_is_what_was_joined(memory):
+    """Of 40 patches, each written twice, the last ones are seen; room for a memory does not grow."""
+    past, whole = Past(memory), torch.randn(2, 1, 2, 120, 4)
+    rooms = set()
+    for start in range(0, 120, 3):
+        rows = slice(start, start + 3)
+        for layer in (0, 1):
+            past.joined(layer, torch.zeros(1, 2, 3, 4), torch.zeros(1, 2, 3, 4))
+            keys, values = past.joined(layer, *whole[:, :, :, rows] + layer)
+            first = 0 if memory is None else max(0, start - memory)
+            assert torch.equal(torch.stack([keys, values]), whole[:, :, :, first:start + 3] + layer)
+        past.grow(3)
+        assert len(past) == min(start + 3, memory or 120)
+        rooms.add(past._room)
+    assert max(rooms) <= (4 * 9 if memory else 4 * 120)
+
+
 def test_a_clip_is_told_how_far_it_has_come(network):
     """Equal frames after equal pasts are answered differently at different places: attention alone would not tell."""
     frames, heard, person = torch.randn(1, 3, SHOWN), torch.zeros(1, 3, SMALL.width), torch.zeros(1, SMALL.person)
-    early, late = (network.run(frames, 0.5, heard, person, start, [])[0] for start in (0, 30))
+    early, late = (network.run(frames, 0.5, heard, person, start, Past()) for start in (0, 30))
     assert not torch.allclose(early, late, atol=1e-3)
 
 

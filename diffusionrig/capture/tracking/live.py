@@ -39,6 +39,9 @@ from diffusionrig.geometry.face_code import FaceCode
 ASKED = (0.0, 2.0, 5.0, 12.0)
 """Seconds after the first face at which another frame says who it is. Each takes as long as ten others, which are missed then."""
 
+BETWEEN = 20
+"""Frames with the face that lie between two of them at least, so that a slow machine sees something else, too."""
+
 LIGHT = 1.0
 """Seconds in which a new light takes over two thirds of the old one."""
 
@@ -76,7 +79,7 @@ class LiveTracker:
         self._brows: tuple[Tensor, Tensor] | None = None
         self._light: Tensor | None = None
         self._last: Face | None = None
-        self._number, self._shot = -1, -1
+        self._number, self._shot, self._seen = -1, -1, 0
         self._at, self._since, self._lit = -np.inf, 0.0, -np.inf
         self.others = 0
         """How often somebody else was met where the person might have been."""
@@ -93,7 +96,9 @@ class LiveTracker:
         if begins:
             self._shot, self._moment, self._brows = sighting.shot, None, None
             self._steady.restart()
-        self._gallery.look(image, face, self._number)
+        self._seen += 1
+        if len(self._captures) < len(ASKED):
+            self._gallery.look(image, face, self._number)
         person = self._known(image, sighting, at)
         # Brows are slow, and their reader is not: every other frame is read.
         if self._brows is None or self._number % 2 == 0:
@@ -126,9 +131,10 @@ class LiveTracker:
         if self._person is None:
             self._since = at
             return self._tell(portrait(image, sighting.face, self._number))
-        if len(self._captures) < len(ASKED) and at - self._since >= ASKED[len(self._captures)]:
-            told, best = {one.number for one in self._captures}, self._gallery.best(len(ASKED))
-            fresh = [one for one in best if one.number not in told and one.worth >= LEAST_WORTH * best[0].worth]
+        told = len(self._captures)
+        if told < len(ASKED) and at - self._since >= ASKED[told] and self._seen > told * BETWEEN:
+            known, best = {one.number for one in self._captures}, self._gallery.best(len(ASKED))
+            fresh = [one for one in best if one.number not in known and one.worth >= LEAST_WORTH * best[0].worth]
             if fresh:
                 # The coefficients of the frame before were those of a slightly different head.
                 self._moment = None

@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from diffusionrig.cli.arguments import (
     add_assets_argument,
@@ -55,6 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--album", default="", metavar="STORE",
                         help="store of further photographs of the listener, which lend teeth and open eyes, as in edit")
     parser.add_argument("--mesh_only", type=boolean, default=False, help="draw the listener as meshes, without a model (False)")
+    parser.add_argument("--smooth", type=float, default=0.0, metavar="HZ",
+                        help="one-euro filter of what is drawn, not of the lines: cutoff at rest, 0 for none (0)")
     parser.add_argument("--timestep_respacing", default="ddim5", help="steps of the sampler, of models that take several (ddim5)")
     parser.add_argument("--quiet", type=boolean, default=False, help="no lines, only the summary (False)")
     add_assets_argument(parser)
@@ -121,11 +123,12 @@ def _show(args: argparse.Namespace, mean_face: np.ndarray) -> LiveFrames:
     from diffusionrig.editing.capturing import Capturing
     from diffusionrig.editing.rig import Rig
     from diffusionrig.editing.sampling import Sampling
+    from diffusionrig.editing.smoothing import Smoothing
     from diffusionrig.reactions.frames.listener import find_listener, nobody
     from diffusionrig.reactions.live.showing import LiveFrames
 
     sampling = Sampling(respacing=args.timestep_respacing, seed=args.seed)
-    pace = {"fps": args.fps, "patient": not args.drop}
+    pace: dict[str, Any] = {"fps": args.fps, "patient": not args.drop, "smoothing": Smoothing(args.smooth)}
     if args.listener and not args.mesh_only:
         rig = Rig.from_pretrained(args.rig or "default", device=args.device, base=args.base, precision=args.precision,
                                   compiled=args.compile)

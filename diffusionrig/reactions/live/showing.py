@@ -14,6 +14,7 @@ from diffusionrig.editing.live_figures import Summary
 from diffusionrig.editing.provenance import write_edited
 from diffusionrig.editing.rig import Rig
 from diffusionrig.editing.sampling import Sampling
+from diffusionrig.editing.smoothing import OneEuro, Smoothing
 from diffusionrig.errors import UsageError
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.io.files import make_folder
@@ -35,19 +36,21 @@ class LiveFrames:
     """
 
     def __init__(self, folder: str | Path, seeing: Rig | Capturing, listener: Listener, mean_face: np.ndarray,
-                 sampling: Sampling, size: int = 256, fps: float = 25.0, patient: bool = False) -> None:
-        """``mean_face`` (58,) is the listener at rest; ``size`` is the side of meshes; ``patient`` draws every frame, however late.
-        What a Rig draws from is prepared here, not while the speaker waits."""
+                 sampling: Sampling, size: int = 256, fps: float = 25.0, patient: bool = False,
+                 smoothing: Smoothing | None = None) -> None:
+        """``mean_face`` (58,) is the listener at rest; ``size`` is the side of meshes; ``patient`` draws every frame, however late;
+        ``smoothing`` is of what is drawn. What a Rig draws from is prepared here, not while the speaker waits."""
         self.folder = make_folder(folder)
         if find_images(self.folder, recursive=False):
             raise UsageError(f"{self.folder} holds pictures already; choose another --frames_dir.")
         self.head, self.listener, self.sampling, self.size, self._fps = seeing.head, listener, sampling, size, fps
-        self._mean_face = mean_face
-        self._rig, self._source = None, None
+        self._mean_face, self._smooth = mean_face, OneEuro(fps, smoothing or Smoothing())
+        self._rig, self._source, self._lenders = None, None, None
         if isinstance(seeing, Rig) and listener.analysis is not None:
             self._rig, self._source = seeing, seeing.painter.prepare(listener.analysis, sampling)
+            self._lenders = seeing.painter.usual_lenders(self._source)
             # Kernels are chosen and memory is laid out the first time, while nobody waits yet.
-            seeing.painter.paint(self._source, listener.code, listener.centre, sampling)
+            seeing.painter.paint(self._source, listener.code, listener.centre, sampling, lenders=self._lenders)
         self._start: float | None = None
         self._pacer: Pacer[tuple[int, FaceCode, Tensor]] = Pacer(self._draw, ROOM, patient)
 
@@ -55,7 +58,8 @@ class LiveFrames:
         """Hand over coefficients (patch, 58) as the frames from ``first`` on."""
         self._start = time.perf_counter() if self._start is None else self._start
         neutral = neutral_of("mean", coefficients, self._mean_face)
-        code, centre = reaction_codes(coefficients, neutral, self.listener.code, self.listener.centre, self.head)
+        calm = np.stack([self._smooth(row) for row in coefficients])
+        code, centre = reaction_codes(calm, neutral, self.listener.code, self.listener.centre, self.head)
         for row in range(len(coefficients)):
             self._pacer.offer(Due((first + row, code[row], centre[row:row + 1]), self._start + (first + row) / self._fps))
 
@@ -67,7 +71,7 @@ class LiveFrames:
         frame, code, centre = item
         path = self.folder / f"frame_{frame}.png"
         if self._rig is not None and self._source is not None:
-            painted = self._rig.painter.paint(self._source, code, centre, self.sampling)
+            painted = self._rig.painter.paint(self._source, code, centre, self.sampling, lenders=self._lenders)
             write_edited(path, to_uint8(painted.pictures.cpu().numpy(), -1, 1)[0], model_hash=self._rig.pretrained.hash,
                          mode="reaction", seed=self.sampling.seed, frame=frame)
             return

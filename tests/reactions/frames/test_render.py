@@ -20,6 +20,7 @@ from diffusionrig.editing.clip_drawing import draw_clip
 from diffusionrig.editing.photographs import find_faces, is_aligned
 from diffusionrig.editing.provenance import read_provenance
 from diffusionrig.editing.sampling import Sampling
+from diffusionrig.editing.smoothing import Smoothing, one_euro
 from diffusionrig.errors import RigError, UsageError
 from diffusionrig.faces.backends import make_finder
 from diffusionrig.io.folder_lock import folder_lock
@@ -266,6 +267,16 @@ def test_live_frames_are_those_of_a_clip_and_the_listener_is_prepared_once(rig, 
         drawn = np.asarray(Image.open(tmp_path / "live" / f"frame_{frame}.png")).astype(int)
         assert np.abs(drawn - image).max() <= 1
     assert read_provenance(tmp_path / "live" / "frame_3.png")["frame"] == 3
+    calm = LiveFrames(tmp_path / "calm", rig, listener, mean, sampling, patient=True, smoothing=Smoothing(0.5))
+    for first in (0, 2):
+        calm(first, rows[first:first + 2])
+    calm.finish()
+    code, centre = reaction_codes(one_euro(rows, 25, Smoothing(0.5)), neutral_of("mean", rows, mean), listener.code,
+                                  listener.centre, rig.head)
+    (_, wanted_last), = draw_clip(rig, listener.analysis, code, centre, [3], sampling, 1)
+    drawn = np.asarray(Image.open(tmp_path / "calm" / "frame_3.png")).astype(int)
+    assert np.abs(drawn - wanted_last).max() <= 1
+    assert np.abs(drawn - wanted[3]).max() > 1
     with pytest.raises(UsageError, match="holds pictures already"):
         LiveFrames(tmp_path / "live", rig, listener, mean, sampling)
 

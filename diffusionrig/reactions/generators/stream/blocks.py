@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+Join = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class PersonalLinear(nn.Module):
@@ -40,7 +44,8 @@ def turn(x: Tensor, place: Tensor) -> Tensor:
 
 
 class Block(nn.Module):
-    """Pre-norm attention and MLP. ``past`` are keys and values (B, heads, P, D) of earlier frames, seen by all queries."""
+    """Pre-norm attention and MLP. ``join`` puts keys and values (B, heads, T, D) behind those of earlier frames, which all queries
+    see."""
 
     def __init__(self, width: int, heads: int, dropout: float, rank: int, person: int) -> None:
         super().__init__()
@@ -52,15 +57,12 @@ class Block(nn.Module):
         self.fall = nn.Linear(4 * width, width)
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, person: Tensor, place: Tensor, mask: Tensor | None,
-                past: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """x (B, T, width), place (T,) frame numbers, mask (T, P + T) True where a query may look; returns x and the keys and
-        values of its own frames."""
+    def forward(self, x: Tensor, person: Tensor, place: Tensor, mask: Tensor | None, join: Join | None = None) -> Tensor:
+        """x (B, T, width), place (T,) frame numbers, mask (T, T) True where a query may look; returns x."""
         q, k, v = self.qkv(self.first(x), person).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         q, k = turn(q, place), turn(k, place)
-        own = (k, v)
-        if past is not None:
-            k, v = torch.cat([past[0], k], 2), torch.cat([past[1], v], 2)
+        if join is not None:
+            k, v = join(k, v)
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         x = x + self.drop(self.out(mixed.transpose(1, 2).flatten(2)))
-        return x + self.drop(self.fall(F.gelu(self.rise(self.second(x), person)))), own
+        return x + self.drop(self.fall(F.gelu(self.rise(self.second(x), person))))

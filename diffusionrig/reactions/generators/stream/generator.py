@@ -14,7 +14,8 @@ from diffusionrig.model.released import load_strict
 from diffusionrig.randomness import torch_stream
 from diffusionrig.reactions.features.logmel import BANDS
 from diffusionrig.reactions.generators.clips import AUDIO
-from diffusionrig.reactions.generators.stream.network import SEEN, SHOWN, Cache, StreamNetwork, angles, step_down
+from diffusionrig.reactions.generators.stream.network import SEEN, SHOWN, StreamNetwork, angles, step_down
+from diffusionrig.reactions.generators.stream.past import Past
 from diffusionrig.reactions.generators.stream.settings import StreamSettings
 from diffusionrig.reactions.interface import ATTRIBUTES, ListenerHistory, Mode, Prediction, SpeakerClip
 from diffusionrig.reactions.live.listening import LiveReaction, SpeakerFrame
@@ -88,7 +89,8 @@ class Stream:
         self.copies = 2 if self.settings.guidance != 1 else 1
         with torch.inference_mode():
             self.person = network.person(traits[None]).expand(k * self.copies, -1)
-        self.cache: Cache = []
+        memory, patch = self.settings.memory, self.settings.patch
+        self.past = Past(max(1, memory // patch) * patch if memory else None)
         self.story: Tensor | None = None
 
     @torch.inference_mode()
@@ -100,13 +102,13 @@ class Stream:
         heard = self._heard(latest)[:, :size].repeat_interleave(len(x), 0)
         grid = angles(self.settings.steps)
         for phi, lower in itertools.pairwise(grid):
-            velocity, _ = network.run(x.repeat(self.copies, 1, 1), phi, heard, self.person, start, self.cache)
+            velocity = network.run(x.repeat(self.copies, 1, 1), phi, heard, self.person, start, self.past)
             if self.copies == 2:
                 told, untold = velocity.chunk(2)
                 velocity = untold + self.settings.guidance * (told - untold)
             x = step_down(x, velocity, phi, lower)
-        _, own = network.run(x.repeat(self.copies, 1, 1), 0.0, heard, self.person, start, self.cache)
-        self.remember(own)
+        network.run(x.repeat(self.copies, 1, 1), 0.0, heard, self.person, start, self.past)
+        self.past.grow(size)
         self.start += size
         return x
 
@@ -123,14 +125,6 @@ class Stream:
             return torch.zeros(self.copies, self.settings.patch, self.settings.width, device=latest.device)
         tokens, self.story = self.network.listen(torch.stack([latest, torch.zeros_like(latest)][:self.copies]), self.story)
         return tokens
-
-    def remember(self, own: Cache) -> None:
-        """Append a patch's keys and values; forget what lies further back than the memory."""
-        memory = self.settings.memory
-        keep = max(1, memory // self.settings.patch) * self.settings.patch if memory else None
-        joined = own if not self.cache else [(torch.cat([a, c], 2), torch.cat([b, d], 2))
-                                             for (a, b), (c, d) in zip(self.cache, own)]
-        self.cache = joined if keep is None else [(a[:, :, -keep:], b[:, :, -keep:]) for a, b in joined]
 
 
 class LiveStream:

@@ -5,12 +5,14 @@ Salimans and Ho 2022, x = cos(phi) clean + sin(phi) noise and v = cos(phi) noise
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from diffusionrig.reactions.features.logmel import BANDS
 from diffusionrig.reactions.generators.stream.blocks import Block
+from diffusionrig.reactions.generators.stream.past import Past
 from diffusionrig.reactions.generators.stream.settings import StreamSettings
 from diffusionrig.reactions.interface import ATTRIBUTES, COEFFICIENTS
 
@@ -21,8 +23,6 @@ SEEN = SHOWN + BANDS
 
 PERIODS = (8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0)
 """Frames of the waves that tell how far a clip has come: attention sees distances alone."""
-
-Cache = list[tuple[Tensor, Tensor]]
 
 
 class StreamNetwork(nn.Module):
@@ -111,7 +111,7 @@ class StreamNetwork(nn.Module):
         # A noisy frame without a past still sees what was heard: through the tokens of its own patch.
         mask[hide_past, :, length:, :length] = False
         for block in self.blocks:
-            x, _ = block(x, person, place, mask)
+            x = block(x, person, place, mask)
         return self.out(x[:, length:], person)
 
     def mask(self, length: int, device: torch.device) -> Tensor:
@@ -126,15 +126,14 @@ class StreamNetwork(nn.Module):
         """Tokens (B, T, width) -> velocities (B, T, SHOWN)."""
         return self.head(self.norm(x)) + self.lean(person)[:, None]
 
-    def run(self, frames: Tensor, phi: float, heard: Tensor, person: Tensor, start: int, cache: Cache) -> tuple[Tensor, Cache]:
-        """One patch (B, p, SHOWN) from frame ``start`` on, after the cached past; returns its velocities and its own cache."""
+    def run(self, frames: Tensor, phi: float, heard: Tensor, person: Tensor, start: int, past: Past) -> Tensor:
+        """One patch (B, p, SHOWN) from frame ``start`` on, after the ``past``, behind which its keys and values then lie; returns
+        its velocities."""
         place = torch.arange(start, start + frames.shape[1], device=frames.device)
         x = self.tokens(frames, torch.full(frames.shape[:2], phi, device=frames.device), heard, place)
-        own: Cache = []
         for number, block in enumerate(self.blocks):
-            x, pair = block(x, person, place, None, cache[number] if cache else None)
-            own.append(pair)
-        return self.out(x, person), own
+            x = block(x, person, place, None, partial(past.joined, number))
+        return self.out(x, person)
 
 
 def resting(clip: Tensor) -> Tensor:
