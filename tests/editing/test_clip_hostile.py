@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from stamped_clips import write_stamped
 
-from diffusionrig.cli.clip_arguments import gap_sentences
 from diffusionrig.data.synthetic.people import sample_person
 from diffusionrig.data.synthetic.photographs import render_photographs
 from diffusionrig.data.synthetic.scenes import sample_scene
 from diffusionrig.editing.clip import Drive, run_clip
 from diffusionrig.editing.controls import parse_modes
+from diffusionrig.editing.driving import gap_sentences
 from diffusionrig.editing.order import Order
 from diffusionrig.editing.sampling import Sampling
 from diffusionrig.errors import RigError
