@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import multiprocessing
 import os
 import pickle
+import subprocess
+import sys
 import threading
 import time
 
-import numpy as np
 import pytest
 from processes import checksum_of_store, run_and_kill, small_files_only
 from store_fakes import HEADER, record
@@ -17,15 +20,33 @@ from diffusionrig.errors import RigError
 from diffusionrig.io.lmdb_files import ReadHandle
 from diffusionrig.io.store import StoreReader, StoreWriter, open_store
 
+GROW = """
+import json, sys
+import numpy as np
+from diffusionrig.io.record import Record
+from diffusionrig.io.store import StoreWriter
+folder, header, first, count = sys.argv[1], *map(json.loads, sys.argv[2:])
+print("ready", flush=True)
+sys.stdin.readline()
+with StoreWriter(folder, header) as writer:
+    for number in range(first, first + count):
+        writer.append([Record(f"album/{number}.png", np.random.default_rng(number).bytes(3_000_000), {})])
+"""
+"""Adds ``count`` records of three megabytes, far beyond the first map, when told to."""
 
-def _grow(folder, first, count, go):
-    """Adds ``count`` records of three megabytes, far beyond the first map, when told to."""
-    go.wait()
-    with StoreWriter(folder, HEADER) as writer:
-        for i in range(first, first + count):
-            big = record(i)
-            big.image = np.random.default_rng(i).bytes(3_000_000)
-            writer.append([big])
+
+@contextlib.contextmanager
+def growing(folder, first, count):
+    """A process that is about to grow a store; call what is given to let it, and to wait until it has."""
+    words = [sys.executable, "-c", GROW, str(folder), *map(json.dumps, (HEADER, first, count))]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+
+        def grow():
+            process.communicate("go\n")
+            assert process.returncode == 0
+
+        yield grow
 
 
 def test_a_reader_goes_on_while_another_process_grows_the_store(tmp_path):
@@ -33,10 +54,7 @@ def test_a_reader_goes_on_while_another_process_grows_the_store(tmp_path):
         writer.append([record(i) for i in range(4)])
     store = StoreReader(tmp_path / "s")
     expected = checksum_of_store(store)
-    context = multiprocessing.get_context("spawn")
-    go, ended, wrong, reads = context.Event(), threading.Event(), [], [0, 0, 0]
-    other = context.Process(target=_grow, args=(tmp_path / "s", 4, 12, go))
-    other.start()
+    ended, wrong, reads = threading.Event(), [], [0, 0, 0]
 
     def read(number):
         try:
@@ -47,10 +65,10 @@ def test_a_reader_goes_on_while_another_process_grows_the_store(tmp_path):
             wrong.append(error)
 
     threads = [threading.Thread(target=read, args=(number,)) for number in range(3)]
-    for thread in threads:
-        thread.start()
-    go.set()
-    other.join()
+    with growing(tmp_path / "s", 4, 12) as grow:
+        for thread in threads:
+            thread.start()
+        grow()
     before = list(reads)
     deadline = time.monotonic() + 30
     while not wrong and any(now == then for now, then in zip(reads, before)) and time.monotonic() < deadline:
@@ -69,15 +87,11 @@ def test_the_map_is_not_taken_from_under_a_reader(tmp_path, monkeypatch):
     monkeypatch.setattr("diffusionrig.io.lmdb_files.PATIENCE", 0.2)
     with StoreWriter(tmp_path / "s", HEADER) as writer:
         writer.append([record(0)])
-    handle, context = ReadHandle(tmp_path / "s"), multiprocessing.get_context("spawn")
-    go = context.Event()
-    go.set()
-    with handle.transaction() as held:
+    handle = ReadHandle(tmp_path / "s")
+    with growing(tmp_path / "s", 1, 8) as grow, handle.transaction() as held:
         value = held.get(b"r00000000")
         before = bytes(value)
-        other = context.Process(target=_grow, args=(tmp_path / "s", 1, 8, go))
-        other.start()
-        other.join()
+        grow()
         with pytest.raises(RigError, match="was grown by another process"), handle.transaction():
             pass
         assert bytes(value) == before
@@ -86,14 +100,9 @@ def test_the_map_is_not_taken_from_under_a_reader(tmp_path, monkeypatch):
 
 
 def test_a_writer_goes_on_after_another_process_has_written(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    go = context.Event()
-    go.set()
-    with StoreWriter(tmp_path / "s", HEADER) as writer:
+    with growing(tmp_path / "s", 1, 8) as grow, StoreWriter(tmp_path / "s", HEADER) as writer:
         writer.append([record(0)])
-        other = context.Process(target=_grow, args=(tmp_path / "s", 1, 8, go))
-        other.start()
-        other.join()
+        grow()
         assert writer.append([record(99)]) == 1
         assert len(writer) == 10
 
