@@ -171,9 +171,24 @@ def test_a_run_that_is_killed_is_continued(folder, tmp_path, monkeypatch, capsys
     report = json.loads((tmp_path / "applied" / "report.json").read_text())
     assert [entry.get("moved_to") for entry in report["photographs"]] == [None] * 3 + ["rejected/floor.png", "rejected/wall.png"]
     assert sorted(file.name for file in (tmp_path / "applied" / "rejected").iterdir()) == ["floor.png", "wall.png"]
+    # The same command once more tells the same; with other limits what was moved away may stay, and is known from then on, too.
+    whole = (tmp_path / "applied" / "report.json").read_text(), (tmp_path / "applied" / "contact_sheet.png").read_bytes()
+    assert run_command("curate", applied) == 0
+    assert ((tmp_path / "applied" / "report.json").read_text(), (tmp_path / "applied" / "contact_sheet.png").read_bytes()) == whole
+    assert run_command("curate", [*applied, "--min_face", "1000"]) == 1
+    assert not list(folder.glob("*.png"))
+    for _ in range(2):
+        assert run_command("curate", applied) == 0
+        report = json.loads((tmp_path / "applied" / "report.json").read_text())
+        assert [(entry["verdict"], entry.get("moved_to")) for entry in report["photographs"]] == [
+            *(("kept", f"rejected/{number}.png") for number in (1, 2, 3)), ("no face", "rejected/floor.png"),
+            ("no face", "rejected/wall.png")]
+        assert sorted(file.name for file in (tmp_path / "applied" / "kept").iterdir()) == ["1.png", "2.png", "3.png"]
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / LOCK).write_text("{}")  # all that a kill in the middle of looking leaves
-    assert run_command("curate", [str(folder), "-o", str(tmp_path / "new"), "--device", "cpu"]) == 0
+    write_png(folder / "1.png", np.full((80, 80, 3), 120, np.uint8))
+    assert run_command("curate", [str(folder), "-o", str(tmp_path / "new"), "--device", "cpu"]) == 1
+    assert "None of the 1 photographs" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("flags", "sentence"), [
