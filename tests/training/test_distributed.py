@@ -166,20 +166,23 @@ meters.Meters.add = slow
 """
 
 
-@needs_mpiexec
 def test_the_ranks_of_a_job_share_its_folder_and_no_other_job_does(store, tmp_path):
     flags = [*SMALL, "--data_dir", store, "--log_dir", tmp_path / "run"]
-    job = command(*flags, launcher=MPIEXEC, patch=UNHURRIED)
+    job = ranks_of_srun(2, lambda environment: command(*flags, patch=UNHURRIED, **environment), f"{os.getpid()}1")
     try:
-        wait_for(tmp_path / "run" / "progress.csv", job)
-        for launcher in (MPIEXEC, ()):
-            status, _, errors = finished(command(*flags, "--max_steps", 1, launcher=launcher))
-            assert status == 1
+        wait_for(tmp_path / "run" / "progress.csv", job[0])
+        others = ranks_of_srun(2, lambda environment: command(*flags, "--max_steps", 1, **environment), f"{os.getpid()}2")
+        for processes in (others, [command(*flags, "--max_steps", 1)]):
+            ended = [finished(process) for process in processes]
+            assert {status for status, _, _ in ended} == {1}
+            errors = "".join(said for _, _, said in ended)
             assert errors.count("is in use by process") == 1, errors
             assert "Traceback" not in errors
     finally:
-        job.terminate()
-    finished(job)
+        for rank in job:
+            rank.terminate()
+    for rank in job:
+        finished(rank)
     assert not (tmp_path / "run" / ".diffusionrig.lock").exists()
     assert (tmp_path / "run" / "log.txt").read_text().count("Stage 1, ") == 1
 
