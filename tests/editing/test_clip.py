@@ -200,6 +200,19 @@ def test_relative_transfer_starts_at_the_source_and_composes_turns():
     assert (moved.expression <= 1).all()
 
 
+def test_every_source_is_drawn_in_every_mode(rig, order, tmp_path):
+    (tmp_path / "sources").mkdir()
+    for seed in (1, 2):
+        Image.fromarray(photo(seed)).save(tmp_path / "sources" / f"{seed}.png")
+    for number in (1, 2, 3, 4):
+        (tmp_path / "frames" / f"frame_{number}.png").unlink()
+    report = run_clip(rig, dataclasses.replace(order, source=str(tmp_path / "sources"), edits=parse_modes("exp,pose")), Drive())
+    for output, (seed, mode) in zip(report["outputs"], ((1, "exp"), (1, "pose"), (2, "exp"), (2, "pose"))):
+        assert (output["source"], output["mode"]) == (str(tmp_path / "sources" / f"{seed}.png"), mode)
+        wanted = rig.edit(photo(seed), photo(3), mode, sampling=QUICK).image.astype(int)
+        assert np.abs(read_image(tmp_path / "out" / output["frames"] / "frame_0.png") - wanted).max() <= 1
+
+
 def test_a_relative_clip_begins_with_the_source_as_it_is(rig, order, tmp_path):
     for number in (2, 3, 4):
         (tmp_path / "frames" / f"frame_{number}.png").unlink()
