@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 from kills.holding import contents, damaged, differences
-from kills.killing import PATIENCE, SURVIVOR, Moment, Running, apart
+from kills.killing import PATIENCE, SURVIVOR, Moment, Running, apart, load_everything
 from kills.material import JOBS, Job, make_material
 
 CHAIN = 3
@@ -99,6 +99,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=0, help="end after so many minutes (never)")
     args = parser.parse_args()
     jobs = [job for job in JOBS if not args.jobs or any(job.name.startswith(name) for name in args.jobs.split(","))]
+    load_everything()
     root = Path(args.folder or tempfile.mkdtemp(prefix="diffusionrig-kills-"))
     figures: dict[str, dict[str, Any]] = {}
     began = time.monotonic()

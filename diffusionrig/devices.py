@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
 
 from diffusionrig.errors import UsageError
+
+if TYPE_CHECKING:  # flags are named from here, also where nothing is computed
+    import torch
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
@@ -14,6 +17,8 @@ def computes_bf16(device: torch.device) -> bool:
 
     Other CPUs emulate it, about three times slower than float32.
     """
+    import torch
+
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device)[0] >= 8
     if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
@@ -35,6 +40,8 @@ def resolve_precision(name: str, device: torch.device) -> str:
 
 def resolve_device(name: str = "auto") -> torch.device:
     """``auto`` is CUDA when there is one, else the CPU; a device that is absent gives one sentence."""
+    import torch
+
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

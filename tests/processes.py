@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
-
 
 class Touch:
     """Creates a file when it is unpickled without care."""
@@ -31,6 +29,8 @@ def run_and_kill(seconds: float, work: Callable[..., None], *args: object) -> No
     child = os.fork()
     if child == 0:
         try:
+            import torch  # which those who only read from other processes do not wait for
+
             # The threads of PyTorch's pool do not survive a fork; work on them would wait for ever.
             torch.set_num_threads(1)
             work(*args, lambda: os.write(write, b"."))

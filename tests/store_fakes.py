@@ -1,4 +1,4 @@
-"""A small head, a quick encoder and published stores, to test stores with."""
+"""A small head, a quick encoder, records and published stores, to test stores with."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from torch import nn
 from diffusionrig.capture.encoder import Capture
 from diffusionrig.geometry.face_code import FaceCode, whole_frame_crop
 from diffusionrig.io.images import png_bytes
+from diffusionrig.io.record import Record
 
 SIZE = 16
+HEADER = {"image_size": SIZE, "head": "fake-head", "head_hash": "12", "encoder": "FAKE"}
 
 
 class FakeHead(nn.Module):
@@ -84,6 +86,12 @@ def make_buffers(seed: int = 0, size: int = SIZE) -> np.ndarray:
     buffers = np.random.default_rng(seed).uniform(-1.0, 1.4, (9, size, size)).astype(np.float32)
     buffers[:, : size // 3] = 0.0
     return buffers
+
+
+def record(seed: int, buffers: np.ndarray | None = None) -> Record:
+    random = np.random.default_rng(seed)
+    arrays = {"shape": random.normal(size=5).astype(np.float32), "light": random.normal(size=(9, 3)).astype(np.float32)}
+    return Record(f"album/{seed}.png", png_bytes(picture(seed)), arrays, {"number": seed, "name": "Zoë"}, buffers)
 
 
 def publish(folder, count=3, change=None):

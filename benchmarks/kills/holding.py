@@ -17,8 +17,10 @@ from diffusionrig.io.movies import movie_info
 from diffusionrig.io.pt_files import read_pt
 from diffusionrig.io.store import open_store
 
-TIMES = re.compile(r".*(second|elapsed|est\.\(|/s$|time|began|created|waited|memory|resumed|started).*|made_in_this_run|hash")
-"""Entries of reports and columns of tables that say when, how fast or from where a run went on, not what it made."""
+TIMES = re.compile(r".*(second|elapsed|est\.\(|/s$|time|began|created|waited|memory|resumed|started).*|made_in_this_run|hash|"
+                   r"updates|(first|last)_logged_loss")
+"""Entries of reports and columns of tables that say when, how fast or from where a run went on, and what that one run did of the
+whole, not what was made."""
 
 SILENT = {"lock.mdb"}
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import os
 import pickle
+import pkgutil
 import signal
 import socket
 import sys
@@ -15,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import diffusionrig
 from diffusionrig.cli import main
 
 Value = TypeVar("Value")
@@ -24,6 +27,16 @@ PATIENCE = 240.0
 
 SURVIVOR = 90.0
 """Seconds in which the other ranks of a job that lost one must have ended."""
+
+
+def load_everything() -> None:
+    """Import what commands import, which takes longer than most of what they do here, so that forked ones have it."""
+    for module in pkgutil.walk_packages(diffusionrig.__path__, "diffusionrig."):
+        if not module.name.endswith("__main__"):
+            with contextlib.suppress(ImportError):  # of an extra that is not installed
+                importlib.import_module(module.name)
+    # The optimisers of PyTorch load it at their first update.
+    importlib.import_module("torch._dynamo")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,6 @@ from diffusionrig.cli.config_arguments import add_dataclass_arguments, from_argu
 from diffusionrig.diffusion.config import DiffusionConfig
 from diffusionrig.errors import UsageError
 from diffusionrig.model.config import ModelConfig
-from diffusionrig.model.released import infer_config
 from diffusionrig.training.options import TrainOptions
 
 if TYPE_CHECKING:
@@ -91,6 +90,8 @@ def _config(cls: type[Config], name: str, args: argparse.Namespace, tree: dict[s
     UsageError when the last two contradict the checkpoint. A published one shows by its shapes what its network was trained with.
     """
     if cls is ModelConfig and start.tensors is not None and not start.meta:
+        from diffusionrig.model.released import infer_config
+
         return infer_config(start.tensors, start.source, **settings_given(cls, args, tree))  # type: ignore[return-value]
     trained = {key: value for key, value in start.meta.get(name, {}).items() if key not in _FREE}
     config = from_arguments(cls, args, {**trained, **tree}, args.config or start.source)

@@ -11,6 +11,7 @@ from diffusionrig.errors import UsageError
 from diffusionrig.settings import from_mapping, setting
 
 NOISE_SCHEDULES = ("linear", "cosine")
+SCHEDULE_SAMPLERS = ("uniform", "loss-second-moment")
 
 
 @dataclass(frozen=True)

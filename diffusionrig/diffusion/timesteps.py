@@ -6,9 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from diffusionrig.diffusion.config import SCHEDULE_SAMPLERS
 from diffusionrig.errors import UsageError
-
-SCHEDULE_SAMPLERS = ("uniform", "loss-second-moment")
 
 
 class UniformSampler:

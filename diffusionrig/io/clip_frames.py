@@ -41,7 +41,7 @@ class ClipFrames:
         self._files: list[Path] = []
         self._timeline: Timeline | None = None
         if is_moving(self.path):
-            self._timeline = read_timeline(self.path)
+            self._timeline = read_timeline(self.path, max_megapixels)
             timing, rate = self._timeline.timing, fps or self._timeline.timing.rate
             self.fps, self.retimed = float(rate), retime and not timing.keeps(rate)
             self._numbers = timing.numbers(rate) if retime else np.arange(len(timing))

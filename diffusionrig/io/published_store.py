@@ -13,7 +13,6 @@ import numpy as np
 
 from diffusionrig.errors import RigError
 from diffusionrig.io.lmdb_files import ReadHandle, store_folder
-from diffusionrig.io.pickled_tensors import tensor_from_pickle
 from diffusionrig.io.png import png_size
 from diffusionrig.io.record import Record
 
@@ -64,6 +63,9 @@ class PublishedStore:
         return []
 
     def _tensor(self, data: bytes, part: str, index: int) -> np.ndarray:
+        # Needs PyTorch, which our own stores can be read without.
+        from diffusionrig.io.pickled_tensors import tensor_from_pickle
+
         name, size = f"{part}_{index:06d} of {self.path}", self.header["image_size"]
         tensor = tensor_from_pickle(data, name)
         if tuple(tensor.shape) != (3, size, size):

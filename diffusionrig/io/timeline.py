@@ -15,6 +15,7 @@ from diffusionrig.errors import RigError
 from diffusionrig.io.animations import animation_frames, is_animated
 from diffusionrig.io.damage import reading
 from diffusionrig.io.files import existing_file
+from diffusionrig.io.images import MAX_MEGAPIXELS
 from diffusionrig.io.timing import Timing, timing_of
 
 LONGEST = 24 * 3600.0
@@ -65,11 +66,11 @@ def picture_stream(container: Any) -> Any:
     return moving[0]
 
 
-def read_timeline(path: str | Path) -> Timeline:
-    """The timeline of a video or an animated picture. Packets are read, not decoded. RigError when it is none, shows no picture, or
-    its stamps span more than a day."""
+def read_timeline(path: str | Path, max_megapixels: float = MAX_MEGAPIXELS) -> Timeline:
+    """The timeline of a video, whose packets are read, not decoded, or of an animated picture. RigError when it is none, shows no
+    picture, its stamps span more than a day, or an animated picture is larger or longer than ``max_megapixels`` allows."""
     file = existing_file(path, "video")
-    found = _of_animation(file) if is_animated(file) else _of_video(file)
+    found = _of_animation(file, max_megapixels) if is_animated(file) else _of_video(file)
     if found.timing.seconds > LONGEST:
         raise RigError(f"The pictures of {file} span {found.timing.seconds / 3600:.0f} hours by their time stamps, which are "
                        "damaged; convert it to MP4 again.")
@@ -79,8 +80,8 @@ def read_timeline(path: str | Path) -> Timeline:
     return found
 
 
-def _of_animation(file: Path) -> Timeline:
-    stays = np.array([seconds for seconds, _ in animation_frames(file)])
+def _of_animation(file: Path, max_megapixels: float) -> Timeline:
+    stays = np.array([seconds for seconds, _ in animation_frames(file, max_megapixels)])
     if not len(stays):
         raise RigError(f"The video {file} holds no frames.")
     return Timeline(timing_of(np.cumsum(stays) - stays, float(stays[-1]), ()), 0.0, False, None, file.suffix[1:].lower())

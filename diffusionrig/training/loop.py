@@ -10,7 +10,8 @@ from diffusionrig.data.dataset import FaceStoreDataset
 from diffusionrig.diffusion.config import DiffusionConfig
 from diffusionrig.diffusion.process import GaussianDiffusion
 from diffusionrig.errors import RigError
-from diffusionrig.io.files import make_folder, write_json
+from diffusionrig.io.checkpoints import describe_checkpoint
+from diffusionrig.io.files import make_folder, read_json, write_json
 from diffusionrig.io.journal import CsvTable
 from diffusionrig.io.settings_files import write_settings
 from diffusionrig.model.config import ModelConfig
@@ -80,13 +81,19 @@ class Run:
         self.options, self.world, self.holdout = trainer.options, trainer.world, holdout
         self.meters = Meters(trainer.samples_per_step, unit)
         self.first_step = trainer.step
-        self.measured: dict[str, float] = {}
         # The last save of this folder, complete or cut off between its state and its model.
         self.saved = trainer.step if folder.model(trainer.step).exists() else -1
+        self.measured: dict[str, float] = {}
+        if self.saved >= 0:
+            self.measured = describe_checkpoint(folder.model(self.saved))[1].get("metrics", {})
         self.cut_off = self.saved < 0 and folder.state(trainer.step).exists()
 
     def go(self, opening: str) -> dict[str, Any]:
-        """Note the ``opening``; update, log and save until the end; then save once more, unless that has been done, and report."""
+        """Note the ``opening``; update, log and save until the end; then save once more, unless that has been done, and report.
+
+        Updates, seconds and losses in the report are of this run, the rest is of the model. A run that had nothing to do leaves the
+        report that is there, unless that is of an earlier save, as a kill between model and report leaves it.
+        """
         self.journal.note(opening)
         if self.cut_off:
             self._save()
@@ -99,11 +106,15 @@ class Run:
                   "device": str(self.world.device), "precision": self.trainer.precision,
                   "model_file": self.folder.model(self.trainer.step).name,
                   "best": self.holdout.figures() if self.holdout else None}
-        if report["updates"] or not self.folder.report.exists():
+        if report["updates"] or self._reported() != self.trainer.step:
             self.world.on_main(lambda: write_json(self.folder.report, report))
         self.journal.note(f"Training ended after {self.trainer.step} updates: {ended}; the model is "
                           f"{self.folder.model(self.trainer.step)}.")
         return report
+
+    def _reported(self) -> int | None:
+        """The step of which ``report.json`` speaks."""
+        return read_json(self.folder.report).get("step") if self.folder.report.exists() else None
 
     def _loop(self) -> tuple[str, int]:
         trainer, options = self.trainer, self.options

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from diffusionrig.devices import PRECISIONS
-from diffusionrig.diffusion.timesteps import SCHEDULE_SAMPLERS
+from diffusionrig.diffusion.config import SCHEDULE_SAMPLERS
 from diffusionrig.errors import UsageError
 from diffusionrig.settings import setting
 from diffusionrig.training.power_profiles import parse_widths

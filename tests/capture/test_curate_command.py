@@ -61,6 +61,26 @@ def folder(tmp_path, photographs, monkeypatch):
     return place
 
 
+class Brightness:
+    """Looks at photographs that are as sharp as they are bright."""
+
+    def __init__(self, encoder, identity, limits, most):
+        self.limits = limits
+
+    def look(self, path, name):
+        image = read_image(path)
+        sharp = float(image.mean()) / 255
+        return Look(name, [] if sharp >= self.limits.min_sharpness else [("blurred", f"{sharp:.1f}")], thumbnail=image)
+
+
+@pytest.fixture
+def bright(monkeypatch):
+    monkeypatch.setattr(album_module, "Looker", Brightness)
+    monkeypatch.setattr(album_module, "FitEncoder", lambda head, device: None)
+    monkeypatch.setattr(album_module, "make_identity", lambda name, device: SkinColour())
+    monkeypatch.setattr(album_module, "judge_album", lambda looks, limits, same, head: [])
+
+
 EXPECTED = {**{f"{i}.png": "kept" for i in range(GOOD)}, "again.png": "duplicate", "blur.png": "blurred",
             "side.png": "extreme pose", "sub/other.png": "other person", "wall.png": "no face", "cut.jpg": "unreadable"}
 
@@ -157,9 +177,11 @@ def test_looking_alone_writes_nothing(folder, tmp_path, capsys, monkeypatch):
     assert "None of the 2 photographs" in capsys.readouterr().err
 
 
-def test_a_run_that_is_killed_is_continued(folder, tmp_path, monkeypatch, capsys):
-    for name in ("again.png", "blur.png", "side.png", "sub/other.png", "wall.png", "cut.jpg"):
-        (folder / name).unlink()
+def test_a_run_that_is_killed_is_continued(tmp_path, bright, monkeypatch, capsys):
+    folder = tmp_path / "album"
+    folder.mkdir()
+    for number in range(GOOD):
+        write_png(folder / f"{number}.png", np.full((96, 96, 3), 200 + number, np.uint8))
     out, place = tmp_path / "out", album_module.copy_file
 
     def killed(source, target, link=False):
@@ -182,7 +204,7 @@ def test_a_run_that_is_killed_is_continued(folder, tmp_path, monkeypatch, capsys
         assert run_command("curate", words) == 1
     assert "out is in use by process" in capsys.readouterr().err
     # Killed after the first of two that do not stay was moved: both are reported, shown and moved in the end.
-    for name, level in (("wall.png", 120), ("floor.png", 60)):
+    for name, level in (("wall.png", 50), ("floor.png", 40)):
         write_png(folder / name, np.full((80, 80, 3), level, np.uint8))
     move, applied = album_module.move_file, [str(folder), "-o", str(tmp_path / "applied"), "--apply", "--device", "cpu"]
 
@@ -201,6 +223,33 @@ def test_a_run_that_is_killed_is_continued(folder, tmp_path, monkeypatch, capsys
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / LOCK).write_text("{}")  # all that a kill in the middle of looking leaves
     assert run_command("curate", [str(folder), "-o", str(tmp_path / "new"), "--device", "cpu"]) == 0
+
+
+def test_what_was_moved_away_is_told_of_again_and_may_come_back(tmp_path, bright):
+    album, out = tmp_path / "album", tmp_path / "out"
+    album.mkdir()
+    for name, level in (("a.png", 50), ("b.png", 100), ("c.png", 200)):
+        write_png(album / name, np.full((96, 96, 3), level, np.uint8))
+
+    def told(least):
+        """What a run that leaves some photographs says of them; what it shows; what lies where."""
+        assert run_command("curate", [str(album), "-o", str(out), "--apply", "--min_sharpness", least, "--device", "cpu"]) == (
+            0 if float(least) < 0.9 else 1)
+        report = json.loads((out / "report.json").read_text())
+        return ([(entry["file"], entry["verdict"], entry.get("moved_to")) for entry in report["photographs"]],
+                (out / "contact_sheet.png").read_bytes(), *(sorted(file.name for file in place.glob("*.png"))
+                                                            for place in (album, out / "kept", out / "rejected")))
+
+    first = told("0.5")
+    assert first[0] == [("a.png", "blurred", "rejected/a.png"), ("b.png", "blurred", "rejected/b.png"), ("c.png", "kept", None)]
+    assert first[2:] == (["c.png"], ["c.png"], ["a.png", "b.png"])
+    assert told("0.5") == first
+    for _ in range(2):
+        assert told("0.3")[0] == [("a.png", "blurred", "rejected/a.png"), ("b.png", "kept", "rejected/b.png"),
+                                  ("c.png", "kept", None)]
+        assert (sorted(file.name for file in (out / "kept").iterdir())) == ["b.png", "c.png"]
+    assert told("0.9")[2:] == ([], [], ["a.png", "b.png", "c.png"])
+    assert told("0.5")[0] == [*first[0][:2], ("c.png", "kept", "rejected/c.png")]  # of an album that is empty by now
 
 
 @pytest.mark.parametrize(("flags", "sentence"), [

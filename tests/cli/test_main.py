@@ -51,3 +51,11 @@ def test_importing_the_package_stays_light():
     began = time.monotonic()
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert time.monotonic() - began < 20
+
+
+def test_commands_explain_themselves_without_pytorch():
+    code = ("import sys; from diffusionrig.cli import command_parser\n"
+            "for name in ('train', 'studio', 'create-data', 'align', 'inspect', 'verify', 'synth', 'demo', 'plot', 'ema'):\n"
+            "    command_parser(name).format_help()\n    if 'torch' in sys.modules: sys.exit(name)")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -16,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 from store_fakes import FakeEncoder, FakeHead
+from warm import Warm
 
 from diffusionrig.cli.create_data import run as run_command
 from diffusionrig.data.batches import render_codes
@@ -242,9 +243,11 @@ def test_a_label_array_that_would_run_code_refuses_its_picture(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def start(folder, output, *words, launcher=()):
-    script = Path(__file__).parent / "run_creation.py"
-    return subprocess.Popen([*launcher, sys.executable, str(script), str(folder), str(output), *words],
+SCRIPT = Path(__file__).parent / "run_creation.py"
+
+
+def start(folder, output, *words, launcher):
+    return subprocess.Popen([*launcher, sys.executable, str(SCRIPT), str(folder), str(output), *words],
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
                             env={**os.environ, "OMP_NUM_THREADS": "1"})
 
@@ -266,10 +269,11 @@ def test_a_killed_run_continues_where_it_was(folder, tmp_path):
         paint(folder / f"{i}.png", i)
     (folder / "12.png").write_text("no picture")
     create(folder, tmp_path / "whole")
-    process = start(folder, tmp_path / "s", "seconds=0.3")
+    process = Warm(f"import runpy; runpy.run_path({str(SCRIPT)!r}, run_name='__main__')", [folder, tmp_path / "s", "seconds=0.3"])
     wait_for_records(tmp_path / "s", 6)
-    os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
     process.communicate()
+    assert process.returncode == -signal.SIGKILL
     store = open_store(tmp_path / "s")
     done = len(store) + len(store.refused())
     assert not store.header["complete"]

@@ -68,7 +68,8 @@ def test_every_frame_is_the_edit_of_that_frame(rig, order, tmp_path):
 
 def test_a_stopped_clip_is_continued_and_another_refused(rig, order, tmp_path, monkeypatch):
     place = tmp_path / "out" / "0_exp+pose"
-    run_clip(rig, order, Drive())
+    report = run_clip(rig, order, Drive())
+    assert (report["clip"]["frames_without_face"], report["clip"]["frames_held"]) == ([2], [])
     first = {path.name: path.read_bytes() for path in place.glob("frame_*.png")}
     (place / "frame_1.png").unlink()
     (place / "frame_4.png").unlink()
@@ -81,7 +82,7 @@ def test_a_stopped_clip_is_continued_and_another_refused(rig, order, tmp_path, m
 
     monkeypatch.setattr(clip_module, "draw_clip", counted)
     monkeypatch.setattr(clip_module, "capture_clip", lambda *args: pytest.fail("the clip was captured again"))
-    run_clip(rig, order, Drive())
+    assert run_clip(rig, order, Drive())["clip"] == report["clip"]
     assert drawn == [1, 4]
     # Drawn in smaller batches than before, which may round otherwise; the others are not touched.
     again = {path.name: path.read_bytes() for path in place.glob("frame_*.png")}
@@ -198,6 +199,30 @@ def test_relative_transfer_starts_at_the_source_and_composes_turns():
     assert (moved.expression <= 1).all()
 
 
+def test_every_source_is_drawn_in_every_mode(rig, order, tmp_path):
+    (tmp_path / "sources").mkdir()
+    for seed in (1, 2):
+        Image.fromarray(photo(seed)).save(tmp_path / "sources" / f"{seed}.png")
+    for number in (1, 2, 3, 4):
+        (tmp_path / "frames" / f"frame_{number}.png").unlink()
+    report = run_clip(rig, dataclasses.replace(order, source=str(tmp_path / "sources"), edits=parse_modes("exp,pose")), Drive())
+    for output, (seed, mode) in zip(report["outputs"], ((1, "exp"), (1, "pose"), (2, "exp"), (2, "pose"))):
+        assert (output["source"], output["mode"]) == (str(tmp_path / "sources" / f"{seed}.png"), mode)
+        wanted = rig.edit(photo(seed), photo(3), mode, sampling=QUICK).image.astype(int)
+        assert np.abs(read_image(tmp_path / "out" / output["frames"] / "frame_0.png") - wanted).max() <= 1
+
+
+def test_a_relative_clip_begins_with_the_source_as_it_is(rig, order, tmp_path):
+    for number in (2, 3, 4):
+        (tmp_path / "frames" / f"frame_{number}.png").unlink()
+    run_clip(rig, order, Drive(relative=True))
+    source = rig.capture(photo(1))
+    (_, still), = draw_clip(rig, source, source.code, source.centre, [0], QUICK)
+    first, second = (read_image(tmp_path / "out" / "0_exp+pose" / f"frame_{number}.png").astype(int) for number in (0, 1))
+    assert np.abs(first - still).max() <= 1
+    assert np.abs(second - still).max() > 8
+
+
 def test_smoothing_touches_what_moves_alone():
     code = series(1, 2, 3)
     calm = smoothed(code, 25, Smoothing(0.5, 0.0))
@@ -243,6 +268,13 @@ def test_a_folder_with_a_hole_is_not_made_a_video(tmp_path):
     assert folder.missing() == [1]
     with pytest.raises(RigError, match=r"frame_1\.png is missing"):
         list(folder.frames())
+
+
+def test_frames_come_in_the_order_of_their_numbers(tmp_path):
+    folder = FrameFolder(tmp_path / "f", {"a": 1}, 12)
+    for number in range(12):
+        Image.fromarray(photo(20 * number)).save(folder.path(number))
+    assert [int(frame[0, 0, 0]) for frame in folder.frames()] == [20 * number for number in range(12)]
 
 
 def test_a_folder_of_somebody_else_or_in_use_is_refused(rig, order, tmp_path):

@@ -103,7 +103,7 @@ def test_a_prior_of_one_call_draws_the_clean_image_from_zeros(rig, monkeypatch):
         return predict(x, t, condition, latent)
 
     monkeypatch.setattr(painter, "_predict", watched)
-    monkeypatch.setattr(painter, "condition", lambda sources, code, centre, buffers=None: Condition(
+    monkeypatch.setattr(painter, "condition", lambda sources, code, centre, buffers=None, lenders=None: Condition(
         painter.buffers(code, centre), values=sources.faces.images.repeat(1, 3, 1, 1)))
     face = rig.capturing.capture(photo(1))
     assert (painter.calls(KEEP), painter.calls(Sampling(steps=20)), painter.inversion_calls(KEEP)) == (1, 1, 0)

@@ -1,8 +1,13 @@
 """Animated pictures are clips: each frame stays as long as the file says."""
 
+import io
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
+from refusals import refused
 from stamped_clips import greys, which
 
 from diffusionrig.errors import RigError
@@ -63,3 +68,65 @@ def test_a_damaged_or_huge_animation_is_one_sentence(tmp_path):
     (tmp_path / "b.webp").write_bytes(data[:len(data) // 2] + bytes(len(data) - len(data) // 2))
     with pytest.raises(RigError, match=r"b\.webp is damaged at frame"):
         list(animation_frames(tmp_path / "b.webp"))
+
+
+def long_gif(side: int, count: int) -> bytes:
+    frame = b"\x21\xf9\x04\x04\x0a\0\0\0" + b"," + bytes(4) + b"\x01\0\x01\0\0" + b"\x02\x02\x44\x01\0"
+    return b"GIF89a" + struct.pack("<HH", side, side) + b"\x80\0\0" + bytes(6) + frame * count + b";"
+
+
+def long_png(side: int, count: int) -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    packer = zlib.compressobj()
+    page = b"".join([*(packer.compress(bytes(side + 1)) for _ in range(side)), packer.flush()])
+    frames = [chunk(b"fcTL", struct.pack(">IIIIIHHBB", 0, side, side, 0, 0, 40, 1000, 0, 0)), chunk(b"IDAT", page)]
+    for number in range(1, 2 * count - 1, 2):
+        frames += [chunk(b"fcTL", struct.pack(">IIIIIHHBB", number, 1, 1, 0, 0, 40, 1000, 0, 0)),
+                   chunk(b"fdAT", struct.pack(">I", number + 1) + zlib.compress(bytes(2)))]
+    return b"".join([b"\x89PNG\r\n\x1a\n", chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)),
+                     chunk(b"acTL", struct.pack(">II", count, 0)), *frames, chunk(b"IEND", b"")])
+
+
+def long_webp(side: int, count: int) -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return kind + struct.pack("<I", len(data)) + data + bytes(len(data) % 2)
+
+    def number(value: int) -> bytes:
+        return struct.pack("<I", value)[:3]
+
+    stream = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(stream, "WEBP", lossless=True)
+    frame = chunk(b"ANMF", bytes(12) + number(40) + b"\0" + stream.getvalue()[12:])
+    body = b"WEBP" + chunk(b"VP8X", b"\x02\0\0\0" + 2 * number(side - 1)) + chunk(b"ANIM", bytes(6)) + frame * count
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+@pytest.mark.parametrize(("kind", "written"), [("gif", long_gif), ("png", long_png), ("webp", long_webp)])
+def test_thousands_of_large_frames_are_refused_before_any_is_decoded(tmp_path, kind, written):
+    path = tmp_path / f"long.{kind}"
+    path.write_bytes(written(3000, 6000))
+    assert path.stat().st_size < 1e6
+    refused(lambda: ClipFrames(path), f"long.{kind} has 6000 frames of 3000 x 3000 pixels, which count as 54000 megapixels, more "
+                                      "than the 4000 that an animated picture may have")
+    # The same with few frames is as good as any: what is refused above is their number.
+    path.write_bytes(written(30, 3))
+    assert [frame.shape for frame in ClipFrames(path)] == [(30, 30, 3)] * 3
+
+
+def test_a_long_avif_is_refused(tmp_path):
+    path = write_animation(tmp_path / "long.avif", [40] * 50)
+    refused(lambda: ClipFrames(path, 0.01), "has 50 frames of .* more than the 0.4 that")
+    assert len(ClipFrames(path)) == 50
+
+
+def test_very_many_frames_of_one_pixel_are_refused(tmp_path):
+    (tmp_path / "long.gif").write_bytes(long_gif(1, 5000))
+    refused(lambda: ClipFrames(tmp_path / "long.gif", 1.0), "has 5000 frames of 1 x 1 pixels, which count as 50 megapixels")
+
+
+def test_an_ordinary_animation_of_a_minute_is_no_long_one(tmp_path):
+    path = tmp_path / "minute.webp"
+    path.write_bytes(long_webp(1000, 1500))
+    assert next(animation_frames(path))[1].shape == (1000, 1000, 3)

@@ -4,16 +4,15 @@ import io
 import json
 import pickle
 import struct
-import time
 import zipfile
 import zlib
-from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from refusals import refused
 from standins.hostile import zipped_torch
 
 from diffusionrig.errors import RigError
@@ -32,29 +31,6 @@ from diffusionrig.io.yaml_text import parse_yaml
 from diffusionrig.model.building import built_within
 from diffusionrig.model.config import ModelConfig
 from diffusionrig.settings import MOST, from_mapping
-
-MEMORY, SECONDS = 300e6, 2.0
-
-
-def peak(reset: bool = False) -> int:
-    if reset:
-        Path("/proc/self/clear_refs").write_text("5")
-    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(fields["VmRSS" if reset else "VmHWM"].split()[0]) * 1024
-
-
-def refused(read, words):
-    """``read`` says ``words`` in one sentence, in time and memory (which only Linux tells)."""
-    linux = Path("/proc/self/clear_refs").exists()
-    before, began = peak(reset=True) if linux else 0, time.process_time()
-    with pytest.raises(RigError, match=words) as error:
-        read()
-    assert time.process_time() - began < SECONDS
-    if linux:
-        assert peak() - before < MEMORY
-    text = str(error.value)
-    assert "\n" not in text
-    assert len(text) < 1000
 
 
 def png(width: int, height: int, depth: int, kind: int, packed: bytes) -> bytes:

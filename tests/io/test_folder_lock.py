@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import json
 import multiprocessing
@@ -24,11 +25,16 @@ with folder_lock(sys.argv[1], "train"):
 """
 
 
+@contextlib.contextmanager
 def holder(folder):
-    """A process that holds ``folder``."""
+    """A process that holds ``folder``, and is killed at the end."""
     process = subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "held\n"
-    return process
+    try:
+        assert process.stdout.readline() == "held\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture
@@ -48,8 +54,7 @@ def lockless(monkeypatch):
 
 
 def test_one_holder_at_a_time_who_is_named(tmp_path):
-    process = holder(tmp_path / "run")
-    try:
+    with holder(tmp_path / "run") as process:
         note = json.loads((tmp_path / "run" / NAME).read_text())
         assert in_use(tmp_path / "run")
         with pytest.raises(RigError) as refusal, folder_lock(tmp_path / "run", "train"):
@@ -58,20 +63,15 @@ def test_one_holder_at_a_time_who_is_named(tmp_path):
         assert f"is in use by process {process.pid} on {note['machine']} (train) since {note['began']};" in text
         assert refusal.value.exit_code == 1
         assert json.loads((tmp_path / "run" / NAME).read_text()) == note
-    finally:
-        process.kill()
-        process.communicate()
 
 
 @pytest.mark.parametrize("locks", ["locks", "none"])
 def test_a_killed_holder_holds_nothing(tmp_path, locks, request):
-    process = holder(tmp_path)
-    if locks == "none":
-        request.getfixturevalue("lockless")
-    with pytest.raises(RigError, match=f"process {process.pid} on"), folder_lock(tmp_path, "train"):
-        pass
-    process.kill()
-    process.communicate()
+    with holder(tmp_path) as process:
+        if locks == "none":
+            request.getfixturevalue("lockless")
+        with pytest.raises(RigError, match=f"process {process.pid} on"), folder_lock(tmp_path, "train"):
+            pass
     assert (tmp_path / NAME).exists()
     assert not in_use(tmp_path)
     with folder_lock(tmp_path, "train"):
@@ -80,14 +80,10 @@ def test_a_killed_holder_holds_nothing(tmp_path, locks, request):
 
 
 def test_a_stopped_holder_still_holds(tmp_path, lockless):
-    process = holder(tmp_path)
-    os.kill(process.pid, signal.SIGSTOP)
-    try:
+    with holder(tmp_path) as process:
+        os.kill(process.pid, signal.SIGSTOP)
         with pytest.raises(RigError, match="in use"), folder_lock(tmp_path, "train"):
             pass
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def test_threads_of_one_process_are_kept_apart(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
+import runpy
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -203,10 +203,12 @@ def test_a_clip_that_fails_is_named_and_the_others_are_kept(tmp_path: Path, caps
     assert file.read_bytes() == b"mine"
 
 
-def test_published_script_shuffles_training_with_its_matrix(tmp_path: Path) -> None:
+def test_published_script_shuffles_training_with_its_matrix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["-d", "train", "--data", str(written()), "--output_dir", str(tmp_path), "--features", "logmel", "--seed", "5"]
-    done = subprocess.run([sys.executable, "scripts/react/Data_Script.py", *words], capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
+    monkeypatch.setattr(sys, "argv", ["scripts/react/Data_Script.py", *words])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / "scripts/react/Data_Script.py"), run_name="__main__")
+    assert ended.value.code == 0
     split = Corpus.open(written()).split("train")
     with UnifrFile(tmp_path / "train_shuffled.h5") as file:
         order = [[item.speaker for item in split.items].index(clip) for clip in file.clips]

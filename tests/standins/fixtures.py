@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,9 +22,13 @@ def _written(factory: pytest.TempPathFactory, name: str, *writers: Callable[[Pat
 
 
 @pytest.fixture(scope="session")
-def standin_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def standin_folder(standin_head_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Everything of ``write_standins``: FLAME 2020 and its files, DECA, EMOCA v2, SMIRK."""
-    yield from _written(tmp_path_factory, "registered", write_head_standins, write_encoder_standins)
+    def linked(folder: Path) -> None:
+        for file in standin_head_folder.iterdir():
+            os.link(file, folder / file.name)
+
+    yield from _written(tmp_path_factory, "registered", linked, write_encoder_standins)
 
 
 @pytest.fixture(scope="session")

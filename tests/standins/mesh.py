@@ -7,6 +7,7 @@ vertices is carried over exactly, since every new vertex is the middle of two ol
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections import defaultdict
 from pathlib import Path
 
@@ -68,8 +69,9 @@ def barycentric(point: np.ndarray, triangle: np.ndarray) -> np.ndarray:
     return np.array([1 - v - w, v, w])
 
 
+@functools.cache
 def make_mesh() -> Mesh:
-    """The head; always the same."""
+    """The head; always the same, and made once."""
     with np.load(OPEN_HEAD) as archive:
         arrays = {name: archive[name] for name in archive.files}
     faces, uv_faces = arrays["faces"].astype(int), arrays["ft"].astype(int)

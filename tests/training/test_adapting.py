@@ -29,7 +29,8 @@ def prior(store, tmp_path_factory):
 
 def personalise(store, folder, *flags):
     return main(["train", "--stage", "2", "--data_dir", str(store), "--log_dir", str(folder), "--batch_size", "2",
-                 "--num_workers", "1", "--device", "cpu", "--log_interval", "1", "--sample_count", "0", *map(str, flags)])
+                 "--num_workers", "1", "--device", "cpu", "--log_interval", "1", "--sample_count", "0", "--metric_count", "0",
+                 *map(str, flags)])
 
 
 LORA = ["--adapter", "lora", "--rank", "2", "--lr", "1e-2", "--ema_decay", "0.5"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training.tiny import SMALL, command, finished, lone_world, wait_for, write_store
+from training.tiny import SMALL, command, finished, lone_world, ranks_of_srun, wait_for, write_store
 from training.two_ranks import RUNS, train
 
 from diffusionrig.errors import RigError, UsageError
@@ -154,20 +154,35 @@ def test_an_error_under_mpiexec_is_said_once(store, tmp_path):
     assert errors.count("--stage 3 does not exist") == 1
 
 
-@needs_mpiexec
+# Runs before the command: a job that others find at work takes nothing from them.
+UNHURRIED = """
+import time
+from diffusionrig.training import meters
+add = meters.Meters.add
+def slow(*words):
+    time.sleep(0.3)
+    add(*words)
+meters.Meters.add = slow
+"""
+
+
 def test_the_ranks_of_a_job_share_its_folder_and_no_other_job_does(store, tmp_path):
     flags = [*SMALL, "--data_dir", store, "--log_dir", tmp_path / "run"]
-    job = command(*flags, launcher=MPIEXEC)
+    job = ranks_of_srun(2, lambda environment: command(*flags, patch=UNHURRIED, **environment), f"{os.getpid()}1")
     try:
-        wait_for(tmp_path / "run" / "progress.csv", job)
-        for launcher in (MPIEXEC, ()):
-            status, _, errors = finished(command(*flags, "--max_steps", 1, launcher=launcher))
-            assert status == 1
+        wait_for(tmp_path / "run" / "progress.csv", job[0])
+        others = ranks_of_srun(2, lambda environment: command(*flags, "--max_steps", 1, **environment), f"{os.getpid()}2")
+        for processes in (others, [command(*flags, "--max_steps", 1)]):
+            ended = [finished(process) for process in processes]
+            assert {status for status, _, _ in ended} == {1}
+            errors = "".join(said for _, _, said in ended)
             assert errors.count("is in use by process") == 1, errors
             assert "Traceback" not in errors
     finally:
-        job.terminate()
-    finished(job)
+        for rank in job:
+            rank.terminate()
+    for rank in job:
+        finished(rank)
     assert not (tmp_path / "run" / ".diffusionrig.lock").exists()
     assert (tmp_path / "run" / "log.txt").read_text().count("Stage 1, ") == 1
 
@@ -209,11 +224,8 @@ def test_processes_of_srun_take_the_cores_and_the_gpu_that_are_theirs(monkeypatc
 
 
 def test_srun_without_mpi_starts_one_run(store, tmp_path):
-    step = {**SRUN, "SLURM_JOB_ID": str(os.getpid()), "SLURM_STEP_NUM_TASKS": "2", "SLURM_NODEID": "0",
-            "SLURM_STEP_TASKS_PER_NODE": "2", "SLURM_STEP_NODELIST": "here"}
     flags = [*SMALL, "--data_dir", store, "--log_dir", tmp_path / "run", "--max_steps", 2]
-    ranks = [command(*flags, **{**step, "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)}) for rank in range(2)]
-    for rank in ranks:
+    for rank in ranks_of_srun(2, lambda environment: command(*flags, **environment), str(os.getpid())):
         status, _, errors = finished(rank)
         assert status == 0, errors
     assert "4 photographs a step, 2 process(es)" in (tmp_path / "run" / "log.txt").read_text()

@@ -1,6 +1,6 @@
 import signal
-import subprocess
-import sys
+
+from warm import Warm
 
 from diffusionrig.training.heartbeat import LastWord
 
@@ -17,21 +17,22 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def die(log, how):
+    process = Warm(DIE, [log, how])
     # The shell holds standard error open, so this waits for it as well.
-    return subprocess.run([sys.executable, "-c", DIE, str(log), how], stderr=subprocess.PIPE, text=True, check=False)
+    return process.communicate()[1], process.returncode
 
 
 def test_a_killed_process_has_the_last_word_on_standard_error_and_in_the_log(tmp_path):
     log = tmp_path / "a log.txt"
     log.write_text("before\n")
-    done = die(log, "aloud")
-    assert done.returncode == -signal.SIGKILL
-    assert done.stderr == "It's over; \"$HOME\" was lost.\n"
+    said, status = die(log, "aloud")
+    assert status == -signal.SIGKILL
+    assert said == "It's over; \"$HOME\" was lost.\n"
     assert log.read_text() == "before\nIt's over; \"$HOME\" was lost.\n"
 
 
 def test_a_process_that_has_spoken_is_not_repeated(tmp_path):
-    assert die(tmp_path / "log.txt", "quietly").stderr == ""
+    assert die(tmp_path / "log.txt", "quietly")[0] == ""
     assert not (tmp_path / "log.txt").exists()
 
 

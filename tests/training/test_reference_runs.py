@@ -14,8 +14,9 @@ from reference_stores import SIZE, album, edits, singles
 from store_fakes import publish
 from torch import Tensor
 from training.test_distributed import MPIEXEC, needs_mpiexec, two_ranks
-from training.tiny import SMALL, lone_world, write_store
+from training.tiny import SMALL, finished, lone_world, ranks_of_srun, write_store
 from training.two_pair_ranks import train as train_pairs
+from warm import Warm
 
 from diffusionrig.cli import main
 from diffusionrig.data.dataset import FaceStoreDataset
@@ -162,13 +163,12 @@ def test_an_album_goes_on_exactly(person, prior, tmp_path):
     assert whole["holdout"]["best_loss"] == parts["holdout"]["best_loss"]
 
 
-@needs_mpiexec
 def test_two_processes_give_the_gradients_of_one_with_twice_the_batch(people, scenes, tmp_path):
-    stores = f"{people},{scenes}"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1",
-                   "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])}
-    subprocess.run([*two_ranks(*MPIEXEC), sys.executable, str(Path(__file__).with_name("two_pair_ranks.py")), stores,
-                    str(tmp_path / "out.pt")], check=True, timeout=280, env=environment)
+    stores, script = f"{people},{scenes}", Path(__file__).with_name("two_pair_ranks.py")
+    for rank in ranks_of_srun(2, lambda environment: Warm(f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')",
+                                                          [stores, tmp_path / "out.pt"], environment), f"{os.getpid()}2"):
+        status, _, errors = finished(rank)
+        assert status == 0, errors
     got, wanted = torch.load(tmp_path / "out.pt"), train_pairs(lone_world(), stores, 2)
     for name, tensor in wanted.items():
         # Rendered singly, a pixel or two may show another surface than rendered together.

@@ -121,6 +121,21 @@ def test_the_same_command_again_does_nothing_and_loses_nothing(whole, store):
     assert before == {path.name: path.read_bytes() for path in whole.iterdir() if path.name != "log.txt"}
 
 
+def test_a_kill_between_the_last_model_and_the_report_loses_no_figures(store, tmp_path):
+    flags = ["--max_steps", 1, "--metric_count", 2]
+    assert train(store, tmp_path / "run", *flags) == 0
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert report["metrics"].keys() >= {"face_psnr"}
+    # Without any report, and with that of an earlier save.
+    for left in (None, {**report, "step": 0, "metrics": {}}):
+        (tmp_path / "run" / "report.json").unlink()
+        if left:
+            (tmp_path / "run" / "report.json").write_text(json.dumps(left))
+        assert train(store, tmp_path / "run", *flags) == 0
+        again = json.loads((tmp_path / "run" / "report.json").read_text())
+        assert (again["metrics"], again["step"], again["samples"]) == (report["metrics"], 1, report["samples"])
+
+
 def test_sigterm_saves_and_ends_cleanly(store, tmp_path):
     process = command(*SMALL, "--data_dir", store, "--log_dir", tmp_path / "run")
     wait_for(tmp_path / "run" / "progress.csv", process)

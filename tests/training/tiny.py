@@ -6,11 +6,14 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import nn
+from warm import Warm
 
 from diffusionrig.cli import main
 from diffusionrig.data.dataset import FaceStoreDataset
@@ -28,6 +31,8 @@ from diffusionrig.training.distributed import World
 from diffusionrig.training.launch import Launch
 from diffusionrig.training.options import TrainOptions
 from diffusionrig.training.trainer import Trainer
+
+Started = TypeVar("Started")
 
 SIZE = 16
 HEAD = "toy-head"
@@ -115,16 +120,27 @@ SMALL = ["--image_size", str(SIZE), "--channel_mult", "1,1", "--num_channels", "
          "--num_workers", "1", "--sample_count", "0", "--metric_count", "0", "--device", "cpu", "--log_interval", "1"]
 
 
-def command(*flags: object, launcher: tuple[str, ...] = (), patch: str = "", **environment: str) -> subprocess.Popen[str]:
-    """Start ``diffusionrig train`` in a process of its own; ``patch`` is Python run before it."""
-    code = (f"import sys; {patch}\nfrom diffusionrig.cli import main\nfrom diffusionrig.model import encoder\n"
+def command(*flags: object, launcher: tuple[str, ...] = (), patch: str = "",
+            **environment: str) -> subprocess.Popen[str] | Warm:
+    """Start ``diffusionrig train`` in a process of its own, or by a ``launcher``; ``patch`` is Python run before it."""
+    code = (f"import os, sys; {patch}\nfrom diffusionrig.cli import main\nfrom diffusionrig.model import encoder\n"
             f"encoder.WIDTH = {NARROW}\nsys.exit(main(['train', *sys.argv[1:]]))")
-    start = [str(Path(sys.executable).parent / launcher[0]), *launcher[1:]] if launcher else []
-    return subprocess.Popen([*start, sys.executable, "-c", code, *map(str, flags)], text=True, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1", **environment})
+    environment = {"OMP_NUM_THREADS": "1", **environment}
+    if not launcher:
+        return Warm(code, flags, environment)
+    return subprocess.Popen([str(Path(sys.executable).parent / launcher[0]), *launcher[1:], sys.executable, "-c", code,
+                             *map(str, flags)], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            env={**os.environ, **environment})
 
 
-def finished(process: subprocess.Popen[str], timeout: float = 200) -> tuple[int, str, str]:
+def ranks_of_srun(count: int, start: Callable[[dict[str, str]], Started], job: str) -> list[Started]:
+    """``start`` called with the environment of each of ``count`` processes that ``srun`` started on this machine."""
+    step = {"SLURM_JOB_ID": job, "SLURM_STEP_ID": "3", "SLURM_STEP_NUM_TASKS": str(count), "SLURM_NTASKS": str(count),
+            "SLURM_NODEID": "0", "SLURM_STEP_TASKS_PER_NODE": str(count), "SLURM_STEP_NODELIST": "here"}
+    return [start({**step, "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)}) for rank in range(count)]
+
+
+def finished(process: subprocess.Popen[str] | Warm, timeout: float = 200) -> tuple[int, str, str]:
     """Exit status, standard output and standard error of a process once it has ended."""
     try:
         out, err = process.communicate(timeout=timeout)
@@ -133,7 +149,7 @@ def finished(process: subprocess.Popen[str], timeout: float = 200) -> tuple[int,
     return process.returncode, out, err
 
 
-def wait_for(path: Path, process: subprocess.Popen[str], timeout: float = 200) -> None:
+def wait_for(path: Path, process: subprocess.Popen[str] | Warm, timeout: float = 200) -> None:
     """Wait until ``process`` has written ``path``."""
     deadline = time.monotonic() + timeout
     while not path.exists():

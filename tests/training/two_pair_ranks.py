@@ -1,4 +1,4 @@
-"""Run by mpiexec: trains the reference condition a little and writes rank 0's gradients. Arguments: stores, output file."""
+"""One of two ranks: trains the reference condition a little and writes rank 0's gradients. Arguments: stores, output file."""
 
 import sys
 

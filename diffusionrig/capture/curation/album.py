@@ -73,9 +73,9 @@ def curate_album(request: Curation, limits: Limits) -> tuple[list[Look], list[st
     if target == real(root):
         raise UsageError(f"{root} is both album and output; choose another folder for -o.")
     files = [file for file in find_images(root) if target is None or target not in file.absolute().parents]
-    if not files:
-        raise UsageError(f"There are no photographs in {root}.")
     previous = _previous(request, root)
+    if not files and not _moved(request, root, previous):
+        raise UsageError(f"There are no photographs in {root}.")
     with folder_lock(request.output, COMMAND) if request.output else contextlib.nullcontext():
         return _curate(request, limits, root, files, previous)
 
@@ -102,8 +102,9 @@ def _curate(request: Curation, limits: Limits, root: Path, files: Sequence[Path]
 
 
 def _moved(request: Curation, root: Path, previous: dict[str, Any]) -> dict[str, Path]:
-    """Photographs that a run which was killed had moved out of the album already, by name: they are judged with the others."""
-    named = [entry for entry in previous.get("photographs", []) if "moved_to" in entry] if previous.get("unfinished") else []
+    """Photographs that an earlier run, finished or killed, has moved out of the album, by name: they are judged with the others, so
+    that the same command again tells the same."""
+    named = [entry for entry in previous.get("photographs", []) if "moved_to" in entry]
     moved = {entry["file"]: Path(request.output) / entry["moved_to"] for entry in named}
     return {name: file for name, file in moved.items() if file.is_file() and not (root / name).exists()}
 
@@ -124,19 +125,19 @@ def _write(request: Curation, root: Path, folder: Path, looks: Sequence[Look], p
            about: dict[str, Any]) -> None:
     stays = {look.file for look in looks if look.verdict == KEPT}
     before = [entry for entry in previous.get("photographs", []) if entry["verdict"] == KEPT and entry["file"] not in stays]
+    away = _moved(request, root, previous)
     moved = {look.file: {"moved_to": f"{REJECTED}/{look.file}"} for look in looks
-             if request.apply and look.verdict not in {KEPT, SURPLUS}}
+             if (request.apply and look.verdict not in {KEPT, SURPLUS}) or look.file in away}
     # Said first: a run that is killed before its end is known again, with all that it may have copied and moved.
     write_json(folder / REPORT, {**about, "unfinished": True, "photographs": [
         *({"file": look.file, "verdict": look.verdict, **moved.get(look.file, {})} for look in looks), *before]})
     remove_files(folder / KEPT / entry["file"] for entry in before)
     for name in sorted(stays):
-        source = root / name
-        # With other limits a photograph may stay that a run which was killed had moved away.
-        copy_file(source if source.exists() else folder / REJECTED / name, folder / KEPT / name, request.link)
+        # With other limits a photograph may stay that an earlier run has moved away.
+        copy_file(away.get(name, root / name), folder / KEPT / name, request.link)
     faces = _write_faces(request, folder, [look for look in looks if look.file in stays])
     for name, entry in moved.items():
-        if (root / name).exists():  # else a run that was killed has moved it
+        if (root / name).exists():  # else an earlier run has moved it
             move_file(root / name, folder / entry["moved_to"])
     counts = Counter(look.verdict for look in looks)
     entries = [{"file": look.file, "verdict": look.verdict, "reasons": [sentence for _, sentence in look.reasons], **look.numbers,

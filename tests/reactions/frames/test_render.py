@@ -1,9 +1,6 @@
 import dataclasses
 import json
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +9,7 @@ import torch
 from PIL import Image
 from seed_faces import face_code, photo
 from stamped_clips import click, greys, onset, which, write_stamped
+from warm import Warm
 
 from diffusionrig.cli import main
 from diffusionrig.data.records import code_arrays
@@ -304,7 +302,9 @@ def test_the_command_draws_meshes_without_a_model_and_survives_a_kill(order, tmp
             "write, count = images.write_png, [0]\n"
             "def dying(*args):\n    write(*args)\n    count[0] += 1\n    if count[0] == 3: os._exit(9)\n"
             "drawing.write_png = dying\nfrom diffusionrig.cli import main\nsys.exit(main(sys.argv[1:]))")
-    assert subprocess.run([sys.executable, "-c", code, *words], check=False, env=os.environ).returncode == 9
+    process = Warm(code, words)
+    process.communicate()
+    assert process.returncode == 9
     folder = tmp_path / "cli" / "p_3dmm" / "version_0" / "val" / "only_submit_video"
     meshes = folder / "mesh_video_b1_ind1"
     before = {path.name: path.stat().st_mtime_ns for path in meshes.glob("*.png")}
