@@ -28,8 +28,9 @@ demo-real: install
 demo-react: install
 	$(BIN)/diffusionrig demo --react True --output_dir log/demo-react
 
+# Two processes, each with one thread: more threads would only wait for each other.
 test: install
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Skipped, with a line that says so, where there is no Chromium.
 test-browser: install
