@@ -114,4 +114,6 @@ def test_recipes_name_files_that_a_shell_could_mistake(seated):
         "smile=-0.25", "--face", "2", "--seed", "4"]
     lines = python_lines(odd, None, edit, 4, Origin("m.pt", precision="fp32"))
     assert "it's.jpg" in lines
+    assert "Sampling(seed=4)" in lines
+    assert "face=2" in lines
     assert "Rig.from_pretrained('m.pt', precision='fp32')" in lines
