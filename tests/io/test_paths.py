@@ -143,7 +143,7 @@ def test_a_folder_that_may_not_be_searched_ends_no_run(tmp_path):
         (tmp_path / folder).chmod(rights)
     (tmp_path / "a.png").write_bytes(b"x")
     (tmp_path / "a.png").chmod(0)
-    for place in (tmp_path, *tmp_path.parents[:2]):
+    for place in (tmp_path, *(folder for folder in tmp_path.parents if folder.name.startswith(("pytest-", "popen-")))):
         place.chmod(0o755)
     done = subprocess.run([sys.executable, "-c", SEARCH, str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.stderr == ""
