@@ -65,7 +65,7 @@ OUTLINE = 3
 """Side in pixels of the neighbourhood whose smallest share of the person counts within a head: outlines are half background."""
 
 CAP = 0.35
-"""Height of the hair that the upper border cuts off, of half its width there."""
+"""Largest height of the hair that the upper border cuts off, of half its width there."""
 
 OPENED = 0.6, 0.85
 """Shares of a mouth that the source's own fills when it is carried along between the lips, up to which that is not done, and from
@@ -276,17 +276,20 @@ def _of_person(person: Tensor, flow: Tensor, within: Tensor) -> Tensor:
     """Share (B, 1, S, S) in 0..1 of the person at the places ``flow`` of the source, 0 and 1 but for a narrow border; ``within``
     the edited head that of the person without an outline. ``person`` (B, 2, S, S) are both.
 
-    Above the photograph, hair that its border cuts goes on as a flat round cap.
+    Above the photograph, hair that its border cuts closes as its outline begins to.
     """
     whole, inner = grid_sample(person, flow.permute(0, 2, 3, 1), padding_mode="border", align_corners=False).split(1, 1)
     share = ramp(torch.lerp(whole, inner, within), *BETWEEN)
-    x = pixel_plane(person, person.shape[-1])[:, :1, :1]
-    border = person[:, :1, :1]
-    total = border.sum(3, keepdim=True).clamp_min(1)
-    middle = (border * x).sum(3, keepdim=True) / total
-    # A row of evenly spread pixels is so much wider than their standard deviation.
-    half = (3 * (border * (x - middle).square()).sum(3, keepdim=True) / total).sqrt()
-    high = CAP * (half.square() - (flow[:, :1] - middle).square()).clamp_min(0).sqrt()
+    size = person.shape[-1]
+    x, below = pixel_plane(person, size)[:, :1, :1], max(1, size // 32)
+    border, lower = person[:, :1, :1], person[:, :1, below:below + 1]
+    middle = (border * x).sum(3, keepdim=True) / border.sum(3, keepdim=True).clamp_min(1)
+    half, wider = (row.sum(3, keepdim=True) / size for row in (border, lower))
+    # The circle through the outline there and a little lower closes this high above the border.
+    step = 2 * below / size
+    radius = ((wider.square() - half.square() + step**2) / (2 * step)).clamp_min(1e-3)
+    top = torch.minimum(half.square() / (2 * radius), CAP * half)
+    high = top * (1 - ((flow[:, :1] - middle) / half.clamp_min(1e-3)).square()).clamp_min(0).sqrt()
     return share * (1 - ramp(-1 - flow[:, 1:] - high, 0.0, MOVED))
 
 

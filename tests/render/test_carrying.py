@@ -23,7 +23,7 @@ from diffusionrig.geometry.head import HeadModel
 from diffusionrig.geometry.heads import load_head
 from diffusionrig.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from diffusionrig.randomness import torch_stream
-from diffusionrig.render.carrying import RATIO_FLOOR, Carried, carry
+from diffusionrig.render.carrying import RATIO_FLOOR, Carried, _of_person, carry
 from diffusionrig.render.condition import CHANNELS, reference_condition
 from diffusionrig.render.interpolation import interpolate
 from diffusionrig.render.layers import split_layers
@@ -360,3 +360,16 @@ def test_well_within_a_turned_head_nothing_of_the_background_shows(head):
         dark = (out.picture.amax(1, keepdim=True) < -0.3) * inner
         # Eyes and mouths that nothing shows are the head model's own.
         assert dark.sum() < 0.01 * inner.sum()
+
+
+def test_hair_that_the_border_cuts_closes_above_it():
+    """A disc of hair whose uppermost part lies above the photograph goes on as that disc, not as its mirror image."""
+    size, radius = 128, 0.5
+    here = pixel_plane(torch.zeros(1), size)
+    disc = ((here - torch.tensor([0.1, -0.6])[:, None, None]).norm(dim=1, keepdim=True) < radius).float()
+    above = here - torch.tensor([0.0, 0.3])[:, None, None]  # what lies 0.3 higher up
+    share = _of_person(disc.expand(-1, 2, -1, -1), above, torch.zeros_like(disc))
+    truth = (above - torch.tensor([0.1, -0.6])[:, None, None]).norm(dim=1, keepdim=True) < radius
+    assert (share - truth.float())[above[:, 1:] < -1].abs().mean() < 0.03
+    mirrored = (above[:, 1:] < -1) & (disc[..., :1, :].expand_as(disc) > 0) & (above[:, 1:] > -1.2)
+    assert share[mirrored].mean() < 0.6
