@@ -80,10 +80,7 @@ def spread_out(here: Tensor, shift: Tensor, trust: Tensor, shown: Tensor, before
     rim = dilated(after, RIM) - after
     out, old = grid_sample(torch.cat([way_out(before), before], 1), (here + inner).permute(0, 2, 3, 1), padding_mode="border",
                            align_corners=False).split([2, 1], 1)
-    out = filled(out * ramp(old, 0.5, 1.0) * ramp(length(inner), STILL, MOVED) * (1 - dilated(neck, 2 * RIM + 1)), rim)
-    # The shortest way out of a head that fills the picture may be out of the picture, where a photograph has nothing to show.
-    place = here + inner
-    around = (place + out).clamp(place.clamp(max=-1), place.clamp(min=1)) - here
+    around = inner + filled(out * ramp(old, 0.5, 1.0) * ramp(length(inner), STILL, MOVED) * (1 - dilated(neck, 2 * RIM + 1)), rim)
     heads = torch.maximum(before, after)
     near = 1 - ramp(distance(heads, REST), HAIR, REST)
     return torch.where(after > 0, torch.lerp(inner, shift, shown), around * near)

@@ -10,65 +10,27 @@ import numpy as np
 import pytest
 import torch
 from ball_head import BallHead, random_codes
+from carried_heads import SIZE, acted, carried, centre_of, layers_of, portrait
 from flame_arrays import flame_code, open_flame
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 from visibility import depth_behind, surface
 
-from diffusionrig.data.synthetic.lighting import directional
-from diffusionrig.geometry.alignment import ffhq_centre
 from diffusionrig.geometry.face_code import FaceCode
 from diffusionrig.geometry.flame import Flame
 from diffusionrig.geometry.head import HeadModel
 from diffusionrig.geometry.heads import load_head
 from diffusionrig.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from diffusionrig.randomness import torch_stream
-from diffusionrig.render.carrying import RATIO_FLOOR, Carried, _of_person, carry
+from diffusionrig.render.carrying import Carried, carry
 from diffusionrig.render.condition import CHANNELS, reference_condition
 from diffusionrig.render.interpolation import interpolate
 from diffusionrig.render.layers import split_layers
 from diffusionrig.render.posing import Posed, pose_heads
-from diffusionrig.render.shading import shade
-from diffusionrig.render.trust import dilated, pixel_plane
+from diffusionrig.render.trust import pixel_plane
 
-SIZE = 128
 GREY = 2 / 255
 """One grey level of pictures in [-1, 1]."""
-
-
-def portrait(head: HeadModel, seed: int = 0, turn: float = 0.0) -> FaceCode:
-    """A relaxed person in the middle of the picture, turned to the side by ``turn`` degrees."""
-    stream = torch_stream("carrying", seed)
-    light = 0.15 * torch.randn(1, 9, 3, generator=stream)
-    light[:, 0] += 3
-    code = FaceCode(torch.randn(1, head.n_shape, generator=stream), torch.zeros(1, head.n_albedo),
-                    torch.zeros(1, head.n_expression), torch.tensor([[0, math.radians(turn), 0, 0, 0, 0]]),
-                    torch.tensor([[7.5, 0, 0]]), light, head.name)
-    centre = ffhq_centre(head.landmarks(head.vertices(code), code))
-    return code.replace(camera=torch.cat([code.camera[:, :1], -centre[:, :2]], 1))
-
-
-def acted(head: HeadModel, code: FaceCode, **weights: float) -> FaceCode:
-    expression = code.expression.clone()
-    for name, weight in weights.items():
-        expression[:, head.expression_names.index(name)] = weight
-    return code.replace(expression=expression)
-
-
-def centre_of(head: HeadModel, code: FaceCode) -> Tensor:
-    return ffhq_centre(head.landmarks(head.vertices(code), code))
-
-
-def layers_of(photo: Tensor, posed: Posed) -> Tensor:
-    """Of a bald person: all that is not the head is behind it."""
-    return split_layers(photo, posed.buffers.alpha, posed.buffers.alpha)
-
-
-def carried(head: HeadModel, photo: Tensor, code: FaceCode, edited: FaceCode, centre: Tensor | None = None,
-            size: int = SIZE) -> tuple[Carried, Posed, Posed]:
-    with torch.no_grad():
-        source, after = pose_heads(head, code, size), pose_heads(head, edited, size, centre)
-        return carry(head, photo, layers_of(photo, source), source, after), source, after
 
 
 def noise(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -310,66 +272,3 @@ def test_the_background_stays_when_the_head_turns(head):
 def test_fields_of_carried_are_documented():
     for field in dataclasses.fields(Carried):
         assert f"    {field.name} " in (Carried.__doc__ or ""), field.name
-
-
-def lamp(side: float) -> Tensor:
-    direction = np.array([side, 0.1, 0.6]) / np.linalg.norm([side, 0.1, 0.6])
-    return torch.from_numpy(directional(direction, 0.05)[:, None] * np.ones(3))[None].float()
-
-
-def test_a_new_light_throws_new_shadows(head):
-    """Relit from the right, the left side of the nose is darker than normals alone make it, and back it is as it was."""
-    code = portrait(head).replace(light=lamp(0.0))
-    photo = torch.zeros(1, 3, 256, 256)
-    out, source, after = carried(head, photo, code, code.replace(light=lamp(1.0)), size=256)
-    normals = (shade(after.buffers.normal, after.code.light).clamp_min(0) + RATIO_FLOOR) / (
-        shade(after.buffers.normal, source.code.light).clamp_min(0) + RATIO_FLOOR)
-    shadow = (out.ratio / normals)[0, 0][(after.buffers.alpha[0, 0] > 0) & (normals[0, 0] > 0.25)]
-    assert (shadow < 0.75).float().mean() > 0.005
-    assert (shadow > 1.15).float().mean() < 0.005
-    back, *_ = carried(head, photo, code.replace(light=lamp(1.0)), code, size=256)
-    known = (out.ratio > 0.25) & (out.ratio < 4) & (after.buffers.alpha > 0)
-    assert ((out.ratio * back.ratio)[known] - 1).abs().max() < 0.05
-
-
-def person_and_head(head: HeadModel, turn: float, ears: bool, size: int = 256) -> tuple[Carried, Posed, Posed]:
-    """A grey head turned from the front on a black ground, as a bald person or, without ``ears``, one with a wide tall mane."""
-    code = portrait(head)
-    edited = code.replace(pose=code.pose + torch.tensor([[0, math.radians(turn), 0, 0, 0, 0]]))
-    source, after = pose_heads(head, code, size), pose_heads(head, edited, size, centre_of(head, code))
-    person = source.buffers.alpha if ears else torch.maximum(source.buffers.alpha, dilated(source.buffers.alpha, 41))
-    photo = person * 2 - 1
-    with torch.no_grad():
-        return carry(head, photo.expand(-1, 3, -1, -1), split_layers(photo.expand(-1, 3, -1, -1), source.buffers.alpha, person),
-                     source, after), source, after
-
-
-def test_no_second_ear_beside_a_turned_head_but_hair_stays(head):
-    out, _, after = person_and_head(head, 30, ears=True)
-    outside = 1 - dilated(after.buffers.alpha, 9)
-    rows = slice(60, 150)
-    assert ((out.picture[:, :1] > 0) * outside)[..., rows, :].sum() < 20
-    out, _, after = person_and_head(head, 30, ears=False)
-    assert ((out.picture[:, :1] > 0) * outside)[..., rows, :].sum() > 500
-
-
-def test_well_within_a_turned_head_nothing_of_the_background_shows(head):
-    for turn in (25, -40, 50):
-        out, _, after = person_and_head(head, turn, ears=True)
-        inner = 1 - dilated(1 - after.buffers.alpha, 25)
-        dark = (out.picture.amax(1, keepdim=True) < -0.3) * inner
-        # Eyes and mouths that nothing shows are the head model's own.
-        assert dark.sum() < 0.01 * inner.sum()
-
-
-def test_hair_that_the_border_cuts_closes_above_it():
-    """A disc of hair whose uppermost part lies above the photograph goes on as that disc, not as its mirror image."""
-    size, radius = 128, 0.5
-    here = pixel_plane(torch.zeros(1), size)
-    disc = ((here - torch.tensor([0.1, -0.6])[:, None, None]).norm(dim=1, keepdim=True) < radius).float()
-    above = here - torch.tensor([0.0, 0.3])[:, None, None]  # what lies 0.3 higher up
-    share = _of_person(disc.expand(-1, 2, -1, -1), above, torch.zeros_like(disc))
-    truth = (above - torch.tensor([0.1, -0.6])[:, None, None]).norm(dim=1, keepdim=True) < radius
-    assert (share - truth.float())[above[:, 1:] < -1].abs().mean() < 0.03
-    mirrored = (above[:, 1:] < -1) & (disc[..., :1, :].expand_as(disc) > 0) & (above[:, 1:] > -1.2)
-    assert share[mirrored].mean() < 0.6
