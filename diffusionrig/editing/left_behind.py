@@ -5,7 +5,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn.functional import grid_sample, pad
 
 from diffusionrig.editing.pasting import scaling
@@ -13,7 +12,7 @@ from diffusionrig.faces.matting import person_matte
 from diffusionrig.render.carrying import BETWEEN, FRINGE, OUTLINE, Carried
 from diffusionrig.render.filling import distance, filled
 from diffusionrig.render.layers import split_layers
-from diffusionrig.render.trust import MOVED, STILL, dilated, length, pixel_plane, ramp
+from diffusionrig.render.trust import MOVED, STILL, dilated, length, pixel_plane, ramp, softened
 
 
 def left_behind(photo: np.ndarray, to_wide: np.ndarray, margin: int, carried: Carried) -> np.ndarray | None:
@@ -39,7 +38,7 @@ def left_behind(photo: np.ndarray, to_wide: np.ndarray, margin: int, carried: Ca
     inner = -dilated(-person, OUTLINE)
     arrives = ramp(grid_sample(inner, flow, padding_mode="border", align_corners=False), *BETWEEN)
     gone = dilated(person, FRINGE) * ramp(length(moved), STILL, MOVED) * (1 - arrives)
-    return np.ascontiguousarray(torch.cat([(background + 1) * 127.5, _soft(gone)], 1)[0].permute(1, 2, 0).numpy())
+    return np.ascontiguousarray(torch.cat([(background + 1) * 127.5, softened(gone)], 1)[0].permute(1, 2, 0).numpy())
 
 
 def _seen(photo: np.ndarray, to_wide: np.ndarray, wide: int) -> np.ndarray:
@@ -53,9 +52,3 @@ def _seen(photo: np.ndarray, to_wide: np.ndarray, wide: int) -> np.ndarray:
         across, down = scaling(width, coarse[0]), scaling(height, coarse[1])
         to_wide = to_wide @ np.linalg.inv(np.array([across[0], down[1], across[2]]))
     return cv2.warpAffine(photo, to_wide[:2], (wide, wide), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-
-
-def _soft(share: Tensor) -> Tensor:
-    weights = torch.tensor([0.25, 0.5, 0.25])
-    soft = pad(share, (1,) * 4, mode="replicate")
-    return torch.nn.functional.conv2d(torch.nn.functional.conv2d(soft, weights[None, None, :, None]), weights[None, None, None, :])

@@ -25,7 +25,19 @@ from diffusionrig.render.mouth import mouth_inside
 from diffusionrig.render.posing import Posed
 from diffusionrig.render.shading import shade
 from diffusionrig.render.shadows import SCATTER, shadow_ratio
-from diffusionrig.render.trust import MOVED, STILL, dilated, least_scale, length, pixel_plane, ramp, surfaces, unhidden, well_within
+from diffusionrig.render.trust import (
+    MOVED,
+    STILL,
+    dilated,
+    least_scale,
+    length,
+    pixel_plane,
+    ramp,
+    softened,
+    surfaces,
+    unhidden,
+    well_within,
+)
 
 RATIO_LIMIT = 5.0
 """Largest and, inverted, smallest ratio of two shadings."""
@@ -155,7 +167,7 @@ def carry(head: HeadModel, photo: Tensor, layers: Tensor, source: Posed, edited:
     # Nothing is borrowed for what is half trusted: two faces would show through one another. Elsewhere single rows of pixels that
     # pass for shown, as there are where the source's surface is seen edge-on, would make a comb.
     visible = shown * ramp(scale, 0.0, SHRUNK)
-    steady = _softened(_opened(visible))
+    steady = softened(_opened(visible))
     # The inside of a mouth is the source's own or drawn as a whole: rows of teeth of both kinds would show one below the other.
     own = ramp(_share_of(visible, mouth > 0), *OWN)
     if bool((mouth > 0).any()):
@@ -167,7 +179,7 @@ def carry(head: HeadModel, photo: Tensor, layers: Tensor, source: Posed, edited:
     shown, aside = unhidden(surface, here + across, deep_twin)
     lender = shown * aside * ramp(scale_twin, SHRUNK, KEPT) * _of_person(person, here + across, within)
     # Seen edge-on, a surface passes for hidden in stripes.
-    borrowed = alpha * hidden * _softened(_opened(1 - _opened(1 - lender)))
+    borrowed = alpha * hidden * softened(_opened(1 - _opened(1 - lender)))
     borrowed = torch.where(mouth > 0, torch.minimum(borrowed, lender) * own, borrowed)
 
     shift = spread_out(here, shift, trust, 1 - hidden, before, alpha, neck)
@@ -179,7 +191,7 @@ def carry(head: HeadModel, photo: Tensor, layers: Tensor, source: Posed, edited:
     ears = ears * (1 - _upright(person[:, :1]))
     share = share * (1 - moving * (1 - alpha) * grid_sample(ears, (here + shift).permute(0, 2, 3, 1), align_corners=False))
     # The outermost strands are too thin to count as the person, and would stay behind as an outline.
-    fringe = _softened(dilated(person[:, :1], FRINGE))
+    fringe = softened(dilated(person[:, :1], FRINGE))
     uncovered = moving * fringe * (1 - share)
     along, shift = here + shift, shift * torch.lerp(torch.ones_like(share), share, moving)
     flow = here + shift
@@ -304,7 +316,7 @@ def _around(shift: Tensor, before: Tensor, flow: Tensor) -> Tensor:
 
 def _eased(change: Tensor) -> Tensor:
     """A share with a soft border of two pixels around what it covers; zero where all around is zero."""
-    return torch.maximum(change, _softened(dilated(change, 5)))
+    return torch.maximum(change, softened(dilated(change, 5)))
 
 
 def _opened(share: Tensor) -> Tensor:
@@ -319,12 +331,3 @@ def _upright(person: Tensor, times: int = 4) -> Tensor:
     for sign in (-1, 1):
         small = sign * max_pool2d(pad(sign * small, (0, 0, side // 2, side // 2), mode="replicate"), (side, 1), 1)
     return interpolate(small, person.shape[-2:], mode="bilinear", align_corners=False)
-
-
-def _softened(share: Tensor) -> Tensor:
-    """Means over squares of five pixels."""
-    soft = pad(share, (2,) * 4, mode="replicate")
-    for axis in (-1, -2):
-        count = soft.shape[axis] - 4
-        soft = sum((soft.narrow(axis, step, count) for step in range(1, 5)), soft.narrow(axis, 0, count)) / 5
-    return soft

@@ -50,6 +50,15 @@ def dilated(image: Tensor, side: int) -> Tensor:
     return image
 
 
+def softened(share: Tensor) -> Tensor:
+    """Means of ``share`` (B, C, H, W) over squares of five pixels; the border goes on."""
+    soft = pad(share, (2,) * 4, mode="replicate")
+    for axis in (-1, -2):
+        count = soft.shape[axis] - 4
+        soft = sum((soft.narrow(axis, step, count) for step in range(1, 5)), soft.narrow(axis, 0, count)) / 5
+    return soft
+
+
 def well_within(alpha: Tensor) -> Tensor:
     """``alpha`` (B, 1, S, S) without its rim, a fiftieth of the width wide, where a mesh may reach beyond the head that is seen."""
     return 1 - dilated(1 - alpha, 2 * max(1, round(alpha.shape[-1] / 48)) + 1)
