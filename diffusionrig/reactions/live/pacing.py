@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from diffusionrig.editing.live_figures import LiveFigures, Summary
+from diffusionrig.editing.live_stage import Worker
 
 Item = TypeVar("Item")
 
@@ -22,7 +21,7 @@ class Due(Generic[Item]):
     at: float
 
 
-class Pacer(Generic[Item]):
+class Pacer(Worker[tuple[Due[Item], float]], Generic[Item]):
     """Does ``work`` in a thread of its own on items in the order of their times.
 
     Of items whose time has come only the latest is worked on, the others are dropped; of those to come the next. At most ``room``
@@ -33,14 +32,9 @@ class Pacer(Generic[Item]):
 
     def __init__(self, work: Callable[[Item], None], room: int, patient: bool = False) -> None:
         self._work, self._room, self._patient = work, room, patient
-        self._waiting: deque[tuple[Due[Item], float]] = deque()
-        self._changed = threading.Condition()
         self._figures = LiveFigures()
         self._start: float | None = None
-        self._ended = False
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+        super().__init__()
 
     def offer(self, due: Due[Item]) -> None:
         """Hand over the next item; times do not fall."""
@@ -49,7 +43,7 @@ class Pacer(Generic[Item]):
             self._start = now if self._start is None else self._start
             self._figures.came()
             while len(self._waiting) >= self._room and not self._ended:
-                self._drop()
+                self._tidy()
                 if len(self._waiting) >= self._room:
                     self._changed.wait(self._until_overdue())
             self._complain()
@@ -58,17 +52,8 @@ class Pacer(Generic[Item]):
 
     def finish(self) -> Summary:
         """Returns when all that waits is done or dropped; how it went."""
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
-        self._thread.join()
-        self._complain()
+        self._end()
         return self._figures.summary()
-
-    def _complain(self) -> None:
-        if self._error is not None:
-            error, self._error = self._error, None
-            raise error
 
     def _until_overdue(self) -> float | None:
         """Seconds until the first that waits can be dropped; None when it will not be."""
@@ -76,29 +61,15 @@ class Pacer(Generic[Item]):
             return None
         return max(self._waiting[1][0].at - time.perf_counter(), 0.001)
 
-    def _drop(self) -> None:
+    def _tidy(self) -> None:
         """Drop what is overdue; the latest of it stays."""
         now = time.perf_counter()
         while not self._patient and len(self._waiting) > 1 and self._waiting[1][0].at <= now:
             self._waiting.popleft()
             self._figures.missed(dropped=1)
 
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: bool(self._waiting) or self._ended)
-                self._drop()
-                if not self._waiting:
-                    return
-                due, offered = self._waiting.popleft()
-                self._changed.notify_all()
-            try:
-                self._work(due.item)
-            except BaseException as error:  # whatever it is belongs to whoever offers
-                with self._changed:
-                    self._error, self._ended = error, True
-                    self._waiting.clear()
-                    self._changed.notify_all()
-                return
-            done = time.perf_counter()
-            self._figures.made(max(done - max(due.at, offered), 0.0), done - (self._start or 0.0))
+    def _do(self, item: tuple[Due[Item], float]) -> None:
+        due, offered = item
+        self._work(due.item)
+        done = time.perf_counter()
+        self._figures.made(max(done - max(due.at, offered), 0.0), done - (self._start or 0.0))
