@@ -18,33 +18,16 @@ from diffusionrig.capture.tracking.following import Follower, shape_change
 from diffusionrig.capture.tracking.gaps import BRIDGED, HELD, SEEN
 from diffusionrig.capture.tracking.portraits import Gallery, kind_of, portrait, worth_of
 from diffusionrig.capture.tracking.tracker import NoFaceError, Track, Tracker, tracker_of
-from diffusionrig.data.synthetic.people import sample_person
-from diffusionrig.data.synthetic.photographs import render_photographs
-from diffusionrig.data.synthetic.scenes import sample_scene
 from diffusionrig.errors import RigError
 from diffusionrig.faces.face import Face
 from diffusionrig.faces.mesh import Region
 from diffusionrig.geometry.camera import image_points, pixels
 from diffusionrig.geometry.face_code import FaceCode
-from diffusionrig.geometry.heads import load_head
-from diffusionrig.io.images import read_image, write_png
+from diffusionrig.io.images import write_png
 from diffusionrig.io.movies import write_movie
-from diffusionrig.io.resize import resize_square
 
 Photographs = tuple[list[np.ndarray], FaceCode]
 BLANK = np.full((256, 256, 3), 90, np.uint8)
-
-
-@pytest.fixture(scope="module")
-def person() -> np.ndarray:
-    return resize_square(read_image("diffusionrig/assets/portrait.jpg"), 256)
-
-
-@pytest.fixture(scope="module")
-def other() -> np.ndarray:
-    head = load_head()
-    who = sample_person(78, 3, head)
-    return render_photographs([who], [sample_scene(who, 78, 0, head, yaw_limit=10, neutral=True)], head, 256)[0]
 
 
 def moved(image: np.ndarray, x: int) -> np.ndarray:

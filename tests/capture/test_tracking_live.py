@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 
 from diffusionrig.capture.fit.encoder import FitEncoder
 from diffusionrig.capture.tracking.causal import HELD, Steadier
 from diffusionrig.capture.tracking.live import LiveTracker, Shown
 from diffusionrig.capture.tracking.tracker import Tracker
-from diffusionrig.data.synthetic.people import sample_person
-from diffusionrig.data.synthetic.photographs import render_photographs
-from diffusionrig.data.synthetic.scenes import sample_scene
-from diffusionrig.geometry.heads import load_head
-from diffusionrig.io.images import read_image
-from diffusionrig.io.resize import resize_square
 from diffusionrig.randomness import numpy_stream
 
 BLANK = np.full((256, 256, 3), 90, np.uint8)
-
-
-@pytest.fixture(scope="module")
-def person() -> np.ndarray:
-    return resize_square(read_image("diffusionrig/assets/portrait.jpg"), 256)
-
-
-@pytest.fixture(scope="module")
-def other() -> np.ndarray:
-    head = load_head()
-    who = sample_person(78, 3, head)
-    return render_photographs([who], [sample_scene(who, 78, 0, head, yaw_limit=10, neutral=True)], head, 256)[0]
 
 
 def track(encoder: FitEncoder, frames: list[np.ndarray], fps: float = 25) -> list[Shown | None]:

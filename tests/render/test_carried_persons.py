@@ -91,7 +91,7 @@ def test_hair_that_the_border_cuts_closes_above_it():
 
 
 def test_above_a_head_that_nods_stands_no_column_of_its_hair(head):
-    """The first row, which a head that looks up leaves open, shows the ground, however wide its hair was where the border cut it."""
+    """The first row, which a head that looks up leaves open, shows the ground, however wide its hair was at the border."""
     cut, lowered = ((person_and_head(head, False, nod=nod)[0].picture[0, 0, 0] > 0).sum() for nod in (0, -14))
     assert cut > 50
     assert lowered < 0.3 * cut

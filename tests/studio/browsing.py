@@ -10,6 +10,8 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
+from chromium import find_chromium
 from PIL import Image
 
 RESTED = "document.body.dataset.rested === 'yes' && document.body.dataset.drawing === 'no'"
@@ -19,6 +21,9 @@ NAMELESS = """[...document.querySelectorAll('button, input, select, canvas, summ
   return !(e.getAttribute('aria-label') || labels || e.textContent).trim();
 }).map((e) => e.outerHTML.slice(0, 120))"""
 """Controls that have no name for those who do not see them."""
+
+
+needs_chromium = pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium here; install it, or name it in CHROMIUM")
 
 
 @contextlib.contextmanager

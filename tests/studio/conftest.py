@@ -25,3 +25,18 @@ def studio(reference_rig, reference_checkpoint, tmp_path):
     add_panels(session, tmp_path / "work")
     with TestClient(make_app(session, TOKEN, PORT, most_upload=2_000_000), base_url=f"http://127.0.0.1:{PORT}") as client:
         yield Studio(client, session)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """The folder in which the studio that browsers ask keeps albums."""
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture(scope="module")
+def address(reference_checkpoint, work):
+    """Of a studio in a process of its own, for browsers."""
+    from browsing import serving
+
+    with serving(reference_checkpoint, work) as address:
+        yield address

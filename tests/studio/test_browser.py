@@ -4,20 +4,13 @@ import json
 
 import numpy as np
 import pytest
-from browsing import NAMELESS, drop, load, move, pixels, rest, serving, value
-from chromium import Chromium, find_chromium
+from browsing import NAMELESS, drop, load, move, needs_chromium, pixels, rest, value
+from chromium import Chromium
 from studio_pages import PORTRAIT
 
 from diffusionrig.editing.provenance import read_provenance
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(280),
-              pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium here; install it, or name it in CHROMIUM")]
-
-@pytest.fixture(scope="module")
-def address(reference_checkpoint, tmp_path_factory):
-    with serving(reference_checkpoint, tmp_path_factory.mktemp("work")) as address:
-        yield address
-
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(280), needs_chromium]
 
 @pytest.fixture(scope="module")
 def browser(address):

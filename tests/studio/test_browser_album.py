@@ -4,8 +4,8 @@ import time
 
 import numpy as np
 import pytest
-from browsing import NAMELESS, drop, load, move, rest, serving, value
-from chromium import Chromium, find_chromium
+from browsing import NAMELESS, drop, load, move, needs_chromium, rest, value
+from chromium import Chromium
 from studio_pages import PORTRAIT
 
 from diffusionrig.data.synthetic import render_photographs, sample_person, sample_scene
@@ -13,21 +13,9 @@ from diffusionrig.geometry.heads import load_head
 from diffusionrig.io.checkpoints import describe_checkpoint
 from diffusionrig.io.images import write_png
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(560),
-              pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium here; install it, or name it in CHROMIUM")]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(560), needs_chromium]
 
 PERSON = 6
-
-
-@pytest.fixture(scope="module")
-def work(tmp_path_factory):
-    return tmp_path_factory.mktemp("work")
-
-
-@pytest.fixture(scope="module")
-def address(reference_checkpoint, work):
-    with serving(reference_checkpoint, work) as address:
-        yield address
 
 
 @pytest.fixture(scope="module")

@@ -2,23 +2,16 @@
 
 import numpy as np
 import pytest
-from browsing import NAMELESS, load, serving
-from chromium import Chromium, find_chromium
+from browsing import NAMELESS, load, needs_chromium
+from chromium import Chromium
 from moving_faces import jpeg_of, moving_clip, portrait_frames
 from studio_pages import PORTRAIT
 
 from diffusionrig.editing.provenance import read_provenance
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(280),
-              pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium here; install it, or name it in CHROMIUM")]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(280), needs_chromium]
 
 FAKE = ("--use-fake-device-for-media-stream",)
-
-
-@pytest.fixture(scope="module")
-def address(reference_checkpoint, tmp_path_factory):
-    with serving(reference_checkpoint, tmp_path_factory.mktemp("work")) as address:
-        yield address
 
 
 @pytest.fixture(scope="module")

@@ -105,6 +105,17 @@ def test_a_clip_drives_the_face_and_is_the_file_that_edit_writes(studio, referen
 HEARD = {"sample": 2, "seed": 1, "added": True}
 
 
+def listened(page):
+    """The desk after a listener was asked for and drawn, in the order that the page tells."""
+    ask(page, "draw", "listener", wish=HEARD)
+    desk = ended(page, "listener")
+    assert (desk["job"]["ended"], desk["job"]["error"]) == ("done", "")
+    assert desk["made"]["beside"] == ["reactions_3dmm.npy", "mean_face.npy"]
+    phases = [message["job"]["phase"] for message in page.texts if message["type"] == "desk" and message["job"]]
+    assert list(dict.fromkeys(phases)) == ["waiting", "listening", "reacting", "drawing"]
+    return desk
+
+
 def test_a_listener_reacts_to_a_speaker(studio, clip, monkeypatch):
     waves = np.sin(np.arange(6)[:, None] + np.arange(58)) / 10 + 0.1
     looked = []
@@ -119,12 +130,7 @@ def test_a_listener_reacts_to_a_speaker(studio, clip, monkeypatch):
     seat(studio)
     assert lay(studio, clip, "she.mp4", "listener").status_code == 200
     with studio.page() as page:
-        ask(page, "draw", "listener", wish=HEARD)
-        desk = ended(page, "listener")
-        assert (desk["job"]["ended"], desk["job"]["error"]) == ("done", "")
-        assert desk["made"]["beside"] == ["reactions_3dmm.npy", "mean_face.npy"]
-        phases = [message["job"]["phase"] for message in page.texts if message["type"] == "desk" and message["job"]]
-        assert list(dict.fromkeys(phases)) == ["waiting", "listening", "reacting", "drawing"]
+        listened(page)
         first = studio.get("api/desk/listener/video.mp4").content
         made = np.load(io.BytesIO(studio.get("api/desk/listener/beside?name=reactions_3dmm.npy").content))
         assert made.shape == (10, 6, 58)
@@ -141,12 +147,7 @@ def test_a_listener_is_what_react_render_draws(studio, reference_rig, clip, tmp_
     studio.photograph(name="me.jpg")
     assert lay(studio, clip, "she.mp4", "listener").status_code == 200
     with studio.page() as page:
-        ask(page, "draw", "listener", wish=HEARD)
-        desk = ended(page, "listener")
-        assert (desk["job"]["ended"], desk["job"]["error"]) == ("done", "")
-        assert desk["made"]["beside"] == ["reactions_3dmm.npy", "mean_face.npy"]
-        phases = [message["job"]["phase"] for message in page.texts if message["type"] == "desk" and message["job"]]
-        assert list(dict.fromkeys(phases)) == ["waiting", "listening", "reacting", "drawing"]
+        desk = listened(page)
     taken = studio.get("api/desk/listener/video.mp4").content
     (tmp_path / "me.jpg").write_bytes(PORTRAIT.read_bytes())
     (tmp_path / "she.mp4").write_bytes(clip)
