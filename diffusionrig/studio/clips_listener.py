@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
-from diffusionrig.editing.provenance import movie_record
 from diffusionrig.editing.sampling import Sampling
 from diffusionrig.editing.smoothing import Smoothing, one_euro
 from diffusionrig.errors import UsageError
 from diffusionrig.io.arrays import write_npy
 from diffusionrig.io.assets import asset_path
 from diffusionrig.io.images import write_png
-from diffusionrig.io.movies import write_movie
-from diffusionrig.io.resize import resize_square
 from diffusionrig.io.sheets import to_uint8
-from diffusionrig.io.sound import fit_sound
 from diffusionrig.io.temporary_files import fitting
 from diffusionrig.reactions.frames.codes import neutral_of, reaction_codes
+from diffusionrig.reactions.frames.drawing import write_side_by_side
 from diffusionrig.reactions.speaking import RestingGenerator, fit_encoder, heard_speaker, load_listener, seen_speaker, speaker_clip
 from diffusionrig.studio.clips_driven import Made, Setting, shown_beside
 from diffusionrig.studio.clips_file import LONGEST_NAME, ClipFile
@@ -89,15 +85,13 @@ class Listening:
                                       "photo" if wish.added else "zero")
         count = len(code)
         sound = file.frames.sound()
-        voice, note = (None, SILENT) if sound is None else fit_sound(sound, count / FPS)
         sampling = Sampling(respacing=STEPS, seed=wish.seed)
         path = folder / fitting(f"{PurePosixPath(sitting.photograph.name).stem}-listens", ".mp4", LONGEST_NAME)
 
-        def rows() -> Iterator[np.ndarray]:
-            for drawn, speaker in shown_beside(rig, sitting, code, centre, file.frames.held(count), sampling, job):
-                yield np.concatenate([resize_square(image, PANEL) for image in (speaker, drawn)], 1)
-
-        write_movie(path, rows(), FPS, voice, movie_record(model_hash=rig.pretrained.hash, mode="reaction"))
+        pairs = shown_beside(rig, sitting, code, centre, file.frames.held(count), sampling, job)
+        notes = write_side_by_side(path, ((speaker, drawn) for drawn, speaker in pairs), (count, FPS), sound, PANEL,
+                                   rig.pretrained.hash)
+        notes += [SILENT] if sound is None else []
         beside = [folder / "reactions_3dmm.npy", folder / "mean_face.npy"]
         for place, values in zip(beside, (reactions, rest)):
             write_npy(place, values)
@@ -105,8 +99,7 @@ class Listening:
             # react render takes the largest face of a photograph.
             beside.append(folder / "listener.png")
             write_png(beside[-1], to_uint8(faces.images.cpu().numpy(), -1, 1)[0])
-        notes, command = [note] if note else [], _command(sitting, file, wish, setting)
-        return Made(path, count, FPS, voice is not None, notes, command, tuple(beside))
+        return Made(path, count, FPS, sound is not None, notes, _command(sitting, file, wish, setting), tuple(beside))
 
     def _loaded(self, device: str) -> RestingGenerator:
         if self._generator is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +112,8 @@ def draw_reaction(place: Place, name: str, motion: Motion, listener: Listener, h
     notes += [sentence for clip in (company.speaker, company.truth) if clip is not None and (sentence := clip.unread())]
     if look.movie:
         model = "" if rig is None or fake is None else rig.pretrained.hash
-        notes += _write_movie(place.movie(name), columns, motion, company.sound, look.panel, model)
+        rows = zip(*(start() for start in columns.values()))
+        notes += write_side_by_side(place.movie(name), rows, (len(motion), motion.fps), company.sound, look.panel, model)
         _write_strip(place.strip(name), columns, len(motion))
     figures: dict[str, Any] = {"landmarks": landmark_jitter(head, motion.code, look.panel)}
     if fake is not None and rig is not None:
@@ -155,15 +156,17 @@ def _columns(company: Company, mesh: FrameFolder, fake: FrameFolder | None,
     return asked or {"mesh": mesh.frames}
 
 
-def _write_movie(path: Path, columns: dict[str, Callable[[], Iterator[np.ndarray]]], motion: Motion, sound: Sound | None,
-                 panel: int, model: str) -> list[str]:
-    """The columns side by side; returns sentences about the sound."""
+def write_side_by_side(path: Path, rows: Iterable[Sequence[np.ndarray]], motion: tuple[int, float], sound: Sound | None, panel: int,
+                       model: str) -> list[str]:
+    """A video of ``rows``, pictures (H, W, 3) uint8 of one moment each, in squares of ``panel`` pixels next to each other, with the
+    ``sound`` made as long; ``motion`` is how many moments there are and how many a second. ``model`` is the hash of what drew a
+    column, "" where nothing was drawn. Returns sentences about the sound."""
+    count, fps = motion
     note = ""
     if sound is not None:
-        sound, note = fit_sound(sound, len(motion) / motion.fps)
-    frames = (np.concatenate([resize_square(image, panel) for image in row], 1)
-              for row in zip(*(start() for start in columns.values())))
-    write_movie(path, frames, motion.fps, sound, movie_record(model_hash=model, mode="reaction") if model else "")
+        sound, note = fit_sound(sound, count / fps)
+    frames = (np.concatenate([resize_square(image, panel) for image in row], 1) for row in rows)
+    write_movie(path, frames, fps, sound, movie_record(model_hash=model, mode="reaction") if model else "")
     return [note] if note else []
 
 
